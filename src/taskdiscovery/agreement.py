@@ -1,0 +1,172 @@
+"""Predictions in, agreement out: the score, its interval, and the likeness of two tasks.
+
+Axes: N images, K runs, C classes, D tasks. Pure functions of arrays, with no state and no torch.
+
+Source: Atanov et al., "Task Discovery", NeurIPS 2022 (arXiv 2212.00261), section 2, for the score
+and the similarity. The interval over images *and* runs, and kappa, are ours.
+
+Still imperfect: with two runs the part of the variance that comes from runs cannot be estimated,
+and the interval then covers images only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import linear_sum_assignment
+
+from taskdiscovery.types import FloatArray, IntArray, Interval
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How alike K runs predict.
+
+    Attributes:
+        interval: agreement score and its 95 % interval.
+        chance: agreement expected from the class rates of the predictions alone.
+        kappa: agreement above chance, as a share of what is possible; None where chance is 1.
+        per_image: (N,) share of the pairs of runs that agree on each image.
+    """
+
+    interval: Interval
+    chance: float
+    kappa: float | None
+    per_image: FloatArray
+
+
+def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
+    """Score the agreement of K runs over all their K(K-1)/2 pairs.
+
+    Args:
+        predictions_KN: (K, N) predicted class indices in [0, classes), K >= 2.
+        classes: number of classes C.
+
+    Returns:
+        The score with its interval, chance, kappa and the agreement on each image.
+
+    Raises:
+        ValueError: for fewer than two runs or no images.
+    """
+    K, N = predictions_KN.shape
+    if K < 2 or N < 1:
+        raise ValueError(f"agreement needs at least two runs and one image, got K={K}, N={N}")
+    counts_CN = np.stack([(predictions_KN == c).sum(axis=0) for c in range(classes)])
+    per_image_N = (counts_CN * (counts_CN - 1)).sum(axis=0) / (K * (K - 1))
+    pairs_KK = (predictions_KN[:, None, :] == predictions_KN[None, :, :]).mean(axis=2)
+    rates_KC = np.stack([np.bincount(run, minlength=classes) / N for run in predictions_KN])
+    chance_KK = rates_KC @ rates_KC.T
+
+    score = _off_diagonal_mean(pairs_KK)
+    chance = _off_diagonal_mean(chance_KK)
+    kappa = None if chance > 1 - 1e-12 else (score - chance) / (1 - chance)
+    pseudo_KN = None
+    if K > 2:
+        same_KN = np.take_along_axis(counts_CN, predictions_KN, axis=0) - 1
+        pseudo_KN = _jackknife_pseudo_values(per_image_N, same_KN)
+    return Agreement(
+        interval=_interval(score, per_image_N, pseudo_KN),
+        chance=chance,
+        kappa=kappa,
+        per_image=per_image_N,
+    )
+
+
+def mean_over_runs(correct_KN: NDArray[np.bool_]) -> Interval:
+    """Mean accuracy of K runs on N images, with an interval over both.
+
+    Args:
+        correct_KN: (K, N) True where a run is right. Runs may be measured on different images,
+            as long as each is measured on N of them; K >= 1.
+
+    Returns:
+        Mean and 95 % interval; it covers images only where K is 1.
+    """
+    values_KN = correct_KN.astype(np.float64)
+    per_image_N = values_KN.mean(axis=0)
+    return _interval(
+        float(per_image_N.mean()), per_image_N, values_KN if len(values_KN) > 1 else None
+    )
+
+
+def _jackknife_pseudo_values(per_image_N: FloatArray, same_KN: NDArray[np.integer]) -> FloatArray:
+    """What each run contributes on each image; the mean over runs is the per-image agreement.
+
+    Args:
+        per_image_N: share of agreeing pairs.
+        same_KN: with how many of the other K - 1 runs a run agrees on an image.
+    """
+    K = len(same_KN)
+    pairs = K * (K - 1) / 2
+    without_run_KN = (per_image_N * pairs - same_KN) / ((K - 1) * (K - 2) / 2)
+    return K * per_image_N - (K - 1) * without_run_KN
+
+
+def _interval(mean: float, per_image_N: FloatArray, values_KN: FloatArray | None) -> Interval:
+    """Combine the variance over images with the jackknife variance over runs.
+
+    Images and runs are crossed, so the noise of one run on one image sits in both parts; it is
+    taken off once, but the sum never falls below either part. Student's t takes Welch-Satterthwaite
+    degrees of freedom over the untouched parts, never fewer than the runs give. Simulated with
+    K = 3 to 5 runs that differ from not at all to wildly, this covers 93 to 97 % wherever runs
+    differ, and up to 99 % where they differ by chance alone (`tests/test_agreement.py`).
+
+    Two imagined images, one agreeing and one not, keep the first part from vanishing where all
+    images agree, so that a perfect score does not claim to be certain.
+
+    Args:
+        mean: the estimate.
+        per_image_N: mean over runs of each image's value.
+        values_KN: each run's value on each image (the jackknife's pseudo-values for agreement),
+            or None where runs are too few for their part.
+    """
+    N = len(per_image_N)
+    images = float(np.concatenate([per_image_N, [0.0, 1.0]]).var(ddof=1)) / N
+    variance, freedom = images, float(max(N - 1, 1))
+    if values_KN is not None:
+        K = len(values_KN)
+        runs = float(values_KN.mean(axis=1).var(ddof=1)) / K
+        residual_KN = values_KN - values_KN.mean(axis=0) - values_KN.mean(axis=1, keepdims=True)
+        crossed = float(residual_KN.var()) / (max(N - 1, 1) * (K - 1))
+        variance = max(images, runs, images + runs - crossed)
+        welch = variance**2 / (images**2 / max(N - 1, 1) + runs**2 / (K - 1))
+        freedom = max(welch, K - 1.0)
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * variance**0.5
+    return Interval(
+        mean=float(mean),
+        low=max(0.0, mean - half),
+        high=min(1.0, mean + half),
+        covers="images" if values_KN is None else "images and runs",
+    )
+
+
+def _off_diagonal_mean(square_KK: FloatArray) -> float:
+    K = len(square_KK)
+    return float((square_KK.sum() - np.trace(square_KK)) / (K * (K - 1)))
+
+
+def similarity(a_N: IntArray, b_N: IntArray, classes: int) -> float:
+    """Share of images labelled alike under the best renaming of classes, in [1/classes, 1]."""
+    joint_CC = np.zeros((classes, classes))
+    np.add.at(joint_CC, (a_N, b_N), 1)
+    rows, columns = linear_sum_assignment(joint_CC, maximize=True)
+    return float(joint_CC[rows, columns].sum() / len(a_N))
+
+
+def similarity_matrix(labels_ND: IntArray, classes: int) -> FloatArray:
+    """Return the (D, D) similarities between the columns, each in [1/classes, 1]."""
+    D = labels_ND.shape[1]
+    if classes == 2:
+        signs_ND = labels_ND.astype(np.float64) * 2 - 1
+        return 0.5 + np.abs(signs_ND.T @ signs_ND) / (2 * len(labels_ND))
+    matrix_DD = np.eye(D)
+    for i in range(D):
+        for j in range(i):
+            matrix_DD[i, j] = similarity(labels_ND[:, i], labels_ND[:, j], classes)
+            matrix_DD[j, i] = matrix_DD[i, j]
+    return matrix_DD

@@ -1,0 +1,127 @@
+"""Data from elsewhere: the user's own function, Hugging Face, torchvision. Imported when asked."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from taskdiscovery.data.arrays import from_arrays, from_torch
+from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.specs import Spec
+from taskdiscovery.types import Dataset
+
+
+def from_function(spec: Spec, size: int | None) -> Dataset:
+    """Call the user's `package.module:function?option=value`.
+
+    It returns a `Dataset`, a pair (images, labels), or a dictionary of the arguments of
+    `from_arrays`.
+
+    Raises:
+        ConfigError: where it cannot be imported.
+        DataError: where it returns something else.
+    """
+    try:
+        function = getattr(importlib.import_module(spec.kind), spec.path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"cannot import the data function {spec.name!r}: {error}",
+            where="DATA",
+            mend="give package.module:function, importable from here (see PYTHONPATH)",
+        ) from error
+    value: Any = function(**spec.options)
+    if isinstance(value, Dataset):
+        return value
+    if isinstance(value, tuple) and len(value) == 2:
+        return from_arrays(value[0], value[1], name=spec.text, size=size)
+    if isinstance(value, Mapping):
+        return from_arrays(**{"name": spec.text, "size": size, **value})
+    raise DataError(
+        f"the function returned {type(value).__name__}",
+        where=spec.text,
+        mend="return a Dataset, (images, labels), or a dictionary of arrays",
+    )
+
+
+def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
+    """Read `hf:NAME?split=train` with the `datasets` package; this may use the network.
+
+    Raises:
+        ConfigError: where the package is missing.
+        DataError: where the data set has no image column.
+    """
+    spec.only({"split", "config"})
+    datasets = import_extra("datasets", "hf", "DATA hf:…")
+    table = datasets.load_dataset(
+        spec.path, spec.options.get("config"), split=spec.options.get("split", "train")
+    )
+    kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
+    image = next((name for name, kind in kinds.items() if kind == "Image"), None)
+    if image is None:
+        raise DataError(
+            "the data set has no image column", where=spec.text, mend="give a data set of images"
+        )
+    label = next((n for n in ("label", "labels", "fine_label") if n in kinds), None)
+    pictures = [picture.convert("RGB") for picture in table[image]]
+    if size is not None:
+        from PIL import ImageOps
+
+        pictures = [ImageOps.fit(picture, (size, size)) for picture in pictures]
+    if len({picture.size for picture in pictures}) != 1:
+        raise DataError("images have different sizes", where=spec.text, mend="give one with --size")
+    others = {
+        name: table[name] for name, kind in kinds.items() if kind == "Value" and name != label
+    }
+    names = getattr(table.features[label], "names", None) if label else None
+    return from_arrays(
+        np.stack([np.asarray(picture) for picture in pictures]),
+        None if label is None else np.asarray(table[label]),
+        classes=names or (),
+        attributes=pd.DataFrame(others) if others else None,
+        name=spec.text,
+    )
+
+
+def from_torchvision(spec: Spec, size: int | None) -> Dataset:
+    """Read `torchvision:NAME?root=PATH&train=true` without downloading.
+
+    Raises:
+        ConfigError: where the package is missing or broken, or has no such data set.
+    """
+    spec.only({"root", "train"})
+    datasets = import_extra("torchvision", "torchvision", "DATA torchvision:…").datasets
+    maker = getattr(datasets, spec.path, None)
+    if maker is None:
+        raise ConfigError(
+            f"torchvision has no data set {spec.path!r}",
+            where=spec.text,
+            mend="use its class name, e.g. CIFAR10",
+        )
+    train = spec.options.get("train", "true").lower() in ("1", "true", "yes")
+    return from_torch(maker(spec.options.get("root", "."), train=train), name=spec.text, size=size)
+
+
+def import_extra(package: str, extra: str, where: str) -> ModuleType:
+    """Import an optional package.
+
+    Raises:
+        ConfigError: naming the pip command where it is missing, and what to do where it is broken.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{package} is not installed", where=where, mend=f"pip install 'taskdiscovery[{extra}]'"
+        ) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        # A torchvision built for another torch fails on import in any of these ways.
+        raise ConfigError(
+            f"{package} is installed but cannot be imported: {error}",
+            where=where,
+            mend="install the build that matches your torch (same release, same CUDA or CPU)",
+        ) from error

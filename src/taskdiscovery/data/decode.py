@@ -1,0 +1,328 @@
+"""Decode once: encoded images to one memory-mapped uint8 file in the cache.
+
+The cache is keyed by content. A build is written in a temporary directory beside its final place
+and renamed when it is whole, so that a build that was interrupted, or two that ran at once, leave
+nothing wrong behind.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from taskdiscovery.data.arrays import fingerprint, hash_images, look_for_problems
+from taskdiscovery.data.source import Source, hash_text
+from taskdiscovery.errors import DataError
+from taskdiscovery.progress import Meter, meter
+from taskdiscovery.types import BoolArray, Dataset, ImageArray
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+PIXELS_AT_MOST = 64_000_000
+FORMAT_VERSION = 1
+_BLOCK = 256
+T = TypeVar("T")
+_LOG = logging.getLogger("taskdiscovery")
+
+
+def cache_dir() -> Path:
+    """Where decoded images are kept: `TASKDISCOVERY_CACHE`, else `~/.cache/taskdiscovery`."""
+    given = os.environ.get("TASKDISCOVERY_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "taskdiscovery"
+
+
+def decode(source: Source, *, size: int | None, skip_bad: bool, cache: Path | None) -> Dataset:
+    """Return the decoded data set, from the cache where it is there already.
+
+    Args:
+        source: what to decode.
+        size: scale the shorter side to `size` and crop the centre; None to take images as they
+            are, all of one size.
+        skip_bad: leave out what cannot be read, and say so in `problems`.
+        cache: the cache directory; `cache_dir()` by default.
+
+    Raises:
+        DataError: for images that cannot be read (all are counted, twenty named), or of
+            different sizes.
+    """
+    place = (cache or cache_dir()) / hash_text(
+        [source.key, str(size), str(skip_bad), str(len(source.ids)), str(FORMAT_VERSION)]
+    )
+    if not (place / "meta.json").exists():
+        try:
+            _build(source, place, size, skip_bad)
+        except OSError as error:
+            _LOG.warning(
+                "the cache cannot be written (%s), decoding to a temporary place: %s",
+                error.strerror,
+                place.parent,
+            )
+            place = Path(tempfile.mkdtemp(prefix="taskdiscovery-")) / place.name
+            _build(source, place, size, skip_bad)
+    meta = json.loads((place / "meta.json").read_text("utf-8"))
+    # Copy-on-write: torch takes it without a warning, and pages stay shared between processes.
+    images = np.load(place / "images.npy", mmap_mode="c")
+    kept = np.load(place / "kept.npy")
+    for problem in meta["problems"]:
+        _LOG.warning("%s: %s", source.name, problem)
+    ids = np.array(source.ids, dtype=np.str_)[kept]
+    labels = None if source.labels is None else source.labels[kept]
+    attributes = source.attributes
+    if attributes is not None:
+        attributes = attributes[kept].reset_index(drop=True)
+    return Dataset(
+        images=images,
+        ids=ids,
+        labels=labels,
+        classes=source.classes,
+        attributes=attributes,
+        name=source.name,
+        fingerprint=fingerprint(meta["pixels"], ids.tolist(), labels),
+        problems=(*source.problems, *meta["problems"]),
+    )
+
+
+def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(place.parent)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+    try:
+        with (
+            meter(f"reading {source.name}", 2 * len(source.ids)) as bar,
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+        ):
+            headers = _map(pool, _header, source, bar)
+            bad = {i: h for i, h in enumerate(headers) if isinstance(h, str)}
+            _refuse(source, bad, skip_bad)
+            shapes = Counter(h[:2] for h in headers if not isinstance(h, str))
+            if len(shapes) > 1 and size is None:
+                common = ", ".join(f"{w}×{h} ({n})" for (h, w), n in shapes.most_common(3))
+                raise DataError(
+                    f"images have {len(shapes)} different sizes: {common}",
+                    where=source.name,
+                    mend="give one with --size, e.g. --size 32",
+                )
+            height, width = (size, size) if size is not None else next(iter(shapes))
+            channels = 1 if all(h[2] == 1 for h in headers if not isinstance(h, str)) else 3
+            images: ImageArray = np.lib.format.open_memmap(
+                building / "images.npy",
+                mode="w+",
+                dtype=np.uint8,
+                shape=(len(source.ids) - len(bad), height, width, channels),
+            )
+            late = _fill(pool, source, images, bad, size, bar)
+        kept = np.ones(len(source.ids), dtype=np.bool_)
+        kept[list(bad)] = False
+        if late:
+            _refuse(source, late, skip_bad)
+            images, kept = _drop(images, kept, late, building)
+        if not kept.any():
+            raise DataError("no image can be read", where=source.name, mend="check the files")
+        problems = list(look_for_problems(images, source.name))
+        if not kept.all():
+            names = [source.ids[i] for i in np.flatnonzero(~kept)[:3]]
+            problems.insert(0, f"{int((~kept).sum())} images left out, e.g. {', '.join(names)}")
+        images.flush()
+        np.save(building / "kept.npy", kept)
+        meta = {"pixels": hash_images(images), "problems": problems}
+        (building / "meta.json").write_text(json.dumps(meta), "utf-8")
+        _sync(building)
+        try:
+            building.rename(place)
+        except OSError:
+            if not (place / "meta.json").exists():  # else another process was first
+                raise
+        _sync(place.parent, files=False)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _map(pool: ThreadPoolExecutor, work: Any, source: Source, bar: Meter) -> list[Any]:
+    """Run `work` over all images in blocks, with few blocks in flight; results keep the order."""
+    results: list[Any] = []
+    pending: list[Future[list[Any]]] = []
+
+    def collect() -> None:
+        block = pending.pop(0).result()
+        results.extend(block)
+        bar.advance(len(block))
+
+    for block in _blocks(_stream(source)):
+        pending.append(pool.submit(lambda items: [work(item) for item in items], block))
+        if len(pending) > 8:
+            collect()
+    while pending:
+        collect()
+    return results
+
+
+def _fill(
+    pool: ThreadPoolExecutor,
+    source: Source,
+    images: ImageArray,
+    bad: dict[int, str],
+    size: int | None,
+    bar: Meter,
+) -> dict[int, str]:
+    """Decode into `images`; return what turned out to be damaged beyond its header."""
+    late: dict[int, str] = {}
+    shape = images.shape[1:]
+
+    def work(items: tuple[tuple[int, int, bytes | Path | None], ...]) -> None:
+        for row, index, item in items:
+            try:
+                images[row] = _pixels(item, shape, size)
+            except _UNREADABLE as error:
+                late[index] = str(error) or type(error).__name__
+
+    def rows() -> Iterator[tuple[int, int, bytes | Path | None]]:
+        row = 0
+        for index, item in enumerate(_stream(source)):
+            if index not in bad:
+                yield row, index, item
+                row += 1
+
+    pending: list[Future[None]] = []
+    for block in _blocks(rows()):
+        pending.append(pool.submit(work, block))
+        if len(pending) > 8:
+            pending.pop(0).result()
+        bar.advance(len(block))
+    for future in pending:
+        future.result()
+    return late
+
+
+def _blocks(items: Iterator[T]) -> Iterator[tuple[T, ...]]:
+    while block := tuple(islice(items, _BLOCK)):
+        yield block
+
+
+def _stream(source: Source) -> Iterator[bytes | Path | None]:
+    try:
+        yield from source.stream()
+    except (OSError, ValueError) as error:  # a damaged row group shows only when it is read
+        raise DataError(
+            f"reading stopped: {str(error).splitlines()[0][:200]}",
+            where=source.name,
+            mend="check that the file is complete",
+        ) from error
+
+
+#: what Pillow raises on damaged or hostile files.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    IndexError,
+    TypeError,
+    KeyError,
+    NotImplementedError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def _open(item: bytes | Path | None) -> Image.Image:
+    if item is None:
+        raise ValueError("the cell is empty")
+    image = Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=FORMATS)
+    if image.width * image.height > PIXELS_AT_MOST:
+        raise ValueError(f"{image.width}×{image.height} pixels are too many")
+    return image
+
+
+def _header(item: bytes | Path | None) -> tuple[int, int, int] | str:
+    """Return (height, width, channels) from the header, or why it cannot be read."""
+    try:
+        with _open(item) as image:
+            width, height = image.size
+            if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # turned by a quarter
+                width, height = height, width
+            return height, width, 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
+    except _UNREADABLE as error:
+        return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _pixels(item: bytes | Path | None, shape: tuple[int, ...], size: int | None) -> ImageArray:
+    with _open(item) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if image.mode in ("I;16", "I", "F"):
+            array = np.asarray(image, dtype=np.float64)
+            scale = 257.0 if array.max(initial=0) > 255 else 1.0
+            image = Image.fromarray(np.clip(array / scale, 0, 255).astype(np.uint8))
+        image = image.convert("L" if shape[2] == 1 else "RGB")
+        if size is not None and image.size != (size, size):
+            image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+        return np.asarray(image, dtype=np.uint8).reshape(shape)
+
+
+def _refuse(source: Source, bad: dict[int, str], skip_bad: bool) -> None:
+    if not bad or (skip_bad and len(bad) < len(source.ids)):
+        for i, reason in list(bad.items())[:20]:
+            _LOG.warning("left out %s: %s", source.ids[i], reason)
+        return
+    listed = [f"{source.ids[i]} ({reason})" for i, reason in list(bad.items())[:20]]
+    raise DataError(
+        f"{len(bad)} of {len(source.ids)} images cannot be read: {'; '.join(listed)[:300]}",
+        where=source.name,
+        mend="repair or remove them, or leave them out with --skip-bad",
+        files=listed,
+    )
+
+
+def _drop(
+    images: ImageArray, kept: BoolArray, late: dict[int, str], building: Path
+) -> tuple[ImageArray, BoolArray]:
+    """Write the file again without the rows that turned out to be damaged."""
+    rows = np.flatnonzero(kept)
+    good = ~np.isin(rows, list(late))
+    kept = kept.copy()
+    kept[list(late)] = False
+    final = np.lib.format.open_memmap(
+        building / "good.npy",
+        mode="w+",
+        dtype=np.uint8,
+        shape=(int(good.sum()), *images.shape[1:]),
+    )
+    chosen = np.flatnonzero(good)
+    for start in range(0, len(chosen), 4096):
+        final[start : start + 4096] = images[chosen[start : start + 4096]]
+    final.flush()
+    (building / "good.npy").replace(building / "images.npy")
+    return final, kept
+
+
+def _remove_leftovers(cache: Path) -> None:
+    """Remove builds that died more than a day ago; younger ones may still be at work."""
+    for leftover in cache.glob(".building-*"):
+        if time.time() - leftover.stat().st_mtime > 86_400:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sync(folder: Path, files: bool = True) -> None:
+    for path in [*(folder.iterdir() if files else []), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

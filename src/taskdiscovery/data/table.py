@@ -1,0 +1,134 @@
+"""Tables of image files: a file column, a label column, and attributes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from taskdiscovery.data.source import Source, distinct, hash_text, printable
+from taskdiscovery.errors import DataError
+from taskdiscovery.types import IntArray, target_from_values
+
+FILES = ("file", "path", "filename", "image", "img_filename", "file_name")
+LABELS = ("label", "y", "class")
+
+
+def check(path: Path, name: str) -> None:
+    """Refuse a table without a column of files.
+
+    Raises:
+        DataError: saying what is wrong.
+    """
+    _file_column(read_csv(path, rows=5), path)
+
+
+def read(path: Path, name: str) -> Source:
+    """List the images of a CSV table; files are relative to its folder.
+
+    Raises:
+        DataError: for an unreadable table, files that do not exist (all are listed), a label
+            that is missing.
+    """
+    frame = read_csv(path)
+    column = _file_column(frame, path)
+    if frame.empty:
+        raise DataError("the table has no rows", where=str(path), mend="give data with images")
+    files = [str(value) for value in frame[column]]
+    paths = [path.parent / file for file in files]
+    missing = [file for file, place in zip(files, paths, strict=True) if not place.is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} files of the table do not exist: {', '.join(missing[:3])}…",
+            where=f"{path}, column {column}",
+            mend="paths are relative to the table's own folder",
+            files=missing[:20],
+        )
+    label = next((n for n in LABELS if n in frame.columns), None)
+    labels: IntArray | None = None
+    classes: tuple[str, ...] = ()
+    if label is not None:
+        labels, classes = label_codes(frame[label], (), where=f"{path}, column {label}")
+    attributes = frame.drop(columns=[c for c in (column, label) if c is not None])
+    stats = [os.stat(place) for place in paths]
+    key = hash_text(
+        f"{file}\1{stat.st_size}\1{stat.st_mtime_ns}"
+        for file, stat in zip(files, stats, strict=True)
+    )
+
+    def stream() -> Iterator[Path]:
+        return iter(paths)
+
+    return Source(
+        name=name,
+        key=key,
+        ids=distinct([printable(file) for file in files]),
+        stream=stream,
+        labels=labels,
+        classes=classes,
+        attributes=attributes if len(attributes.columns) else None,
+    )
+
+
+def read_csv(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """Read a CSV file.
+
+    Raises:
+        DataError: where it is missing or cannot be parsed.
+    """
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path), mend="check the path")
+    try:
+        return pd.read_csv(path, nrows=rows, encoding="utf-8")
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise DataError(
+            f"the table cannot be read: {error}",
+            where=str(path),
+            mend="give a CSV file in UTF-8 with a header line",
+        ) from error
+
+
+def label_codes(
+    values: pd.Series, names: tuple[str, ...], *, where: str
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Turn a label column into class indices.
+
+    Args:
+        values: integers that index `names`, or values of any kind that are classes themselves.
+        names: class names, or empty.
+        where: for the error.
+
+    Raises:
+        DataError: for missing labels, or an index without a name.
+    """
+    if values.isna().any():
+        raise DataError(
+            f"{int(values.isna().sum())} images have no label",
+            where=where,
+            mend="fill the column, or rename it so that it is read as an attribute",
+        )
+    if names and pd.api.types.is_integer_dtype(values):
+        codes = values.to_numpy(np.int64)
+        if codes.min() < 0 or codes.max() >= len(names):
+            raise DataError(
+                f"labels reach from {codes.min()} to {codes.max()}, there are {len(names)} names",
+                where=where,
+                mend="correct the labels or the class names",
+            )
+        return codes, names
+    target = target_from_values(where, values.tolist())
+    return target.labels, target.classes
+
+
+def _file_column(frame: pd.DataFrame, path: Path) -> str:
+    for name in FILES:
+        if name in frame.columns:
+            return name
+    raise DataError(
+        "the table has no column of files",
+        where=f"{path}: {', '.join(map(str, frame.columns))}",
+        mend=f"name the column one of {', '.join(FILES)}",
+    )

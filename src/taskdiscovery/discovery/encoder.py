@@ -1,0 +1,200 @@
+"""The encoder is the task: images in, coordinates and labels out, the same wherever it runs.
+
+Its file is safetensors: weights, pixel normalization, centres and offsets, and a JSON header that
+names the architecture. No code is ever loaded from it: an encoder built by the user's own factory
+opens only when the user names that factory again.
+
+Axes: N images, D tasks, C classes; an encoder has D * (C - 1) coordinates.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from taskdiscovery import networks, subspace
+from taskdiscovery.errors import DataError, NumericalError, RunDirError
+from taskdiscovery.networks import Model
+from taskdiscovery.rundir import atomic
+from taskdiscovery.specs import parse
+from taskdiscovery.training import predict, to_tensor
+from taskdiscovery.types import ImageArray, IntArray
+
+FORMAT = 1
+
+
+@dataclass(eq=False, kw_only=True)
+class Encoder:
+    """Coordinates of images, and the tasks they stand for.
+
+    Attributes:
+        learner: the SPEC its network was built from.
+        image_shape: (H, W, channels) that it takes.
+        names: D task names.
+        classes: C, the classes of every task.
+        model: maps uint8 images to (N, D * (C - 1)).
+        centre: (D * (C - 1),) subtracted from the outputs: for binary tasks the median over the
+            training images, so that tasks are balanced.
+        offsets: (D, C) added to the class scores of k-way tasks, for equal rates; zeros for two.
+    """
+
+    learner: str
+    image_shape: tuple[int, int, int]
+    names: tuple[str, ...]
+    classes: int
+    model: Model
+    centre: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+
+    def coordinates(self, images: ImageArray, device: str = "cpu") -> NDArray[np.float32]:
+        """Return (N, D * (C - 1)) coordinates, in float32 and evaluation mode.
+
+        Raises:
+            DataError: where the images have another shape than the encoder was made for.
+        """
+        shape = tuple(int(n) for n in images.shape[1:])
+        if shape != self.image_shape:
+            raise DataError(
+                f"the encoder takes images of shape {self.image_shape}, these have {shape}",
+                where=f"encoder of {self.learner}",
+                mend="read them with --size, or discover on these images",
+            )
+        outputs = predict(
+            self.model.to(device), to_tensor(images, device), np.arange(len(images)), "float32"
+        )
+        return outputs.numpy() - self.centre
+
+    def labels(self, coordinates: NDArray[np.float32]) -> IntArray:
+        """Turn (N, D * (C - 1)) coordinates into (N, D) classes."""
+        if self.classes == 2:
+            return (coordinates > 0).astype(np.int64)
+        return np.stack(
+            [
+                (class_scores(coordinates, d, self.classes) + self.offsets[d]).argmax(axis=1)
+                for d in range(len(self.names))
+            ],
+            axis=1,
+        )
+
+    def balance(self, outputs: NDArray[np.float32]) -> None:
+        """Set centre and offsets so that every task has equal rates on these outputs."""
+        D = len(self.names)
+        if self.classes == 2:
+            self.centre = np.median(outputs, axis=0).astype(np.float32)
+            return
+        self.centre = outputs.mean(axis=0).astype(np.float32)
+        self.offsets = np.stack(
+            [
+                subspace.balanced_offsets(class_scores(outputs - self.centre, d, self.classes))
+                for d in range(D)
+            ]
+        ).astype(np.float32)
+
+    def select(self, tasks: list[int], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
+        """Return centre and offsets of some tasks (the model keeps all of its outputs)."""
+        columns = task_columns(tasks, self.classes)
+        return {"centre": self.centre[columns], "offsets": self.offsets[tasks]}
+
+    def save(self, path: Path) -> None:
+        """Write the encoder as safetensors.
+
+        Raises:
+            NumericalError: where a weight is not finite; such an encoder is never saved.
+            ResourceError: where it cannot be written.
+        """
+        tensors = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+        tensors["encoder.centre"] = torch.from_numpy(self.centre)
+        tensors["encoder.offsets"] = torch.from_numpy(self.offsets)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise NumericalError(
+                    f"the encoder's {name} is not finite", mend="lower the learning rate"
+                )
+        header = {
+            "format": FORMAT,
+            "learner": self.learner,
+            "image_shape": list(self.image_shape),
+            "names": list(self.names),
+            "classes": self.classes,
+        }
+        with atomic(path) as stream:
+            stream.write(to_bytes(tensors, metadata={"taskdiscovery": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path: Path, *, trusted_factory: str | None = None) -> Encoder:
+        """Read an encoder.
+
+        Args:
+            path: the safetensors file.
+            trusted_factory: the learner SPEC that the user gave, if it was one's own factory.
+
+        Raises:
+            RunDirError: where the file is missing, damaged, or names a factory that the user did
+                not name.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get("taskdiscovery", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if header["format"] > FORMAT:
+                raise RunDirError(
+                    "the encoder was written by a newer taskdiscovery",
+                    where=str(path),
+                    mend="upgrade: pip install -U taskdiscovery",
+                )
+            learner = str(header["learner"])
+            spec = parse(learner).without("augment")
+            if spec.name not in networks.NETWORKS and learner != trusted_factory:
+                raise RunDirError(
+                    f"the encoder was built by {learner!r}, which runs code of its own",
+                    where=str(path),
+                    mend=f"if you trust it, say so: --learner {learner!r}",
+                )
+            shape = tuple(int(n) for n in header["image_shape"])
+            names, classes = tuple(map(str, header["names"])), int(header["classes"])
+            centre, offsets = tensors.pop("encoder.centre"), tensors.pop("encoder.offsets")
+            channels = torch.ones(shape[2])
+            model = networks.build(
+                spec,
+                (shape[0], shape[1], shape[2]),
+                len(centre),
+                seed=0,
+                mean=channels,
+                std=channels,
+            )
+            model.load_state_dict(tensors)
+        except FileNotFoundError:
+            raise RunDirError(
+                "there is no encoder", where=str(path), mend="give the directory of a finished run"
+            ) from None
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise RunDirError(
+                f"the encoder cannot be read: {error}", where=str(path), mend="discover again"
+            ) from error
+        return cls(
+            learner=learner,
+            image_shape=(shape[0], shape[1], shape[2]),
+            names=names,
+            classes=classes,
+            model=model.eval(),
+            centre=centre.numpy(),
+            offsets=offsets.numpy(),
+        )
+
+
+def class_scores(coordinates: NDArray[np.float32], task: int, classes: int) -> NDArray[np.float64]:
+    """Return (N, C) scores of one task's classes: its coordinates on the simplex directions."""
+    own = coordinates[:, task_columns([task], classes)].astype(np.float64)
+    return own @ subspace.simplex(classes).T
+
+
+def task_columns(tasks: list[int], classes: int) -> list[int]:
+    """Which coordinates belong to these tasks."""
+    return [d * (classes - 1) + j for d in tasks for j in range(classes - 1)]

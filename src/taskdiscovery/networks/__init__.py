@@ -1,0 +1,165 @@
+"""Networks by name: what they are built from, and the pixels they see.
+
+`build` is the only door: it draws the weights from a seed of its own, leaves the global random
+state as it was, and puts the pixel normalization in front, so that every model of this package
+takes raw uint8 images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.networks import adapters
+from taskdiscovery.networks.convnet import ConvNet
+from taskdiscovery.networks.linear import Linear
+from taskdiscovery.networks.mlp import MLP
+from taskdiscovery.networks.resnet import resnet18, resnet50
+from taskdiscovery.networks.vit import ViT
+from taskdiscovery.specs import Spec
+
+__all__ = ["NETWORKS", "Model", "build", "check_spec", "feature_size", "features", "last_linear"]
+
+#: the networks of the package; each is called as `factory(image_shape, outputs, **options)`.
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "linear": Linear,
+    "mlp": MLP,
+    "convnet": ConvNet,
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "vit": ViT,
+}
+
+_OPTIONS: dict[str, frozenset[str]] = {
+    "linear": frozenset(),
+    "mlp": frozenset({"width"}),
+    "convnet": frozenset({"width"}),
+    "resnet18": frozenset({"width"}),
+    "resnet50": frozenset({"width"}),
+    "vit": frozenset({"width", "patch", "depth"}),
+}
+
+
+class Model(nn.Module):
+    """A network with its pixel normalization in front.
+
+    Args:
+        network: maps normalized float images (N, channels, H, W) to (N, outputs).
+        mean, std: per channel, in pixel values 0 to 255.
+    """
+
+    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", mean.float().view(1, -1, 1, 1))
+        self.register_buffer("std", std.float().view(1, -1, 1, 1))
+
+    mean: Tensor
+    std: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 (N, H, W, channels) to (N, outputs)."""
+        return self.network(self.normalize(images))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Map uint8 (N, H, W, channels) to floats (N, channels, H, W), laid out channels-last."""
+        return (images.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std
+
+
+def build(
+    spec: Spec,
+    image_shape: tuple[int, int, int],
+    outputs: int,
+    *,
+    seed: int,
+    mean: Tensor,
+    std: Tensor,
+) -> Model:
+    """Build a network with fresh weights.
+
+    Args:
+        spec: what to build, e.g. `convnet?width=0.5`, `package.module:factory`, `timm:NAME`.
+        image_shape: (H, W, channels).
+        outputs: number of outputs.
+        seed: decides the weights, and nothing else does.
+        mean, std: (channels,) pixel normalization, in 0 to 255.
+
+    Returns:
+        A model on the CPU, in channels-last layout.
+
+    Raises:
+        ConfigError: for an unknown name or option, or a factory that cannot be used.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _network(spec, image_shape, outputs)
+    model = Model(network, mean, std)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def check_spec(spec: Spec) -> None:
+    """Refuse an unknown network or option before anything is built.
+
+    Raises:
+        ConfigError: naming the nearest known word.
+    """
+    if spec.kind in ("timm", "torchvision") or ":" in spec.name:
+        return
+    if spec.name not in NETWORKS:
+        raise ConfigError(
+            f"unknown network {spec.name!r}",
+            where="--learner",
+            mend=nearest(spec.name, NETWORKS) + ", or package.module:factory, timm:NAME",
+        )
+    spec.only(_OPTIONS[spec.name])
+    _typed_options(spec)
+
+
+def features(model: Model, images: Tensor) -> Tensor:
+    """Return what enters the last linear layer, (N, features); the output where there is none."""
+    last = last_linear(model)
+    if last is None:
+        return model(images).flatten(1)
+    captured: list[Tensor] = []
+    hook = last.register_forward_pre_hook(lambda _, inputs: captured.append(inputs[0]))
+    try:
+        model(images)
+    finally:
+        hook.remove()
+    return captured[-1].flatten(1)
+
+
+def feature_size(model: Model) -> int | None:
+    """Return how many features enter the last linear layer, or None where there is none."""
+    last = last_linear(model)
+    return None if last is None else last.in_features
+
+
+def last_linear(model: nn.Module) -> nn.Linear | None:
+    """Return the linear layer that comes last in the network, or None."""
+    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return linears[-1] if linears else None
+
+
+def _network(spec: Spec, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    check_spec(spec)
+    if spec.kind == "timm":
+        return adapters.from_timm(spec.path, image_shape, outputs)
+    if spec.kind == "torchvision":
+        return adapters.from_torchvision(spec.path, image_shape, outputs)
+    if spec.name not in NETWORKS:
+        return adapters.from_factory(spec.name, image_shape, outputs, dict(spec.options))
+    return NETWORKS[spec.name](image_shape, outputs, **_typed_options(spec))
+
+
+def _typed_options(spec: Spec) -> dict[str, float | int]:
+    options: dict[str, float | int] = {}
+    for key in spec.options:
+        if key == "width":
+            options[key] = spec.number(key, 1.0, low=1e-3, high=100.0)
+        else:
+            options[key] = spec.integer(key, 1, low=1, high=1024)
+    return options

@@ -1,0 +1,118 @@
+"""Networks from elsewhere: the user's own factory, timm, torchvision. Imported only when asked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+
+from torch import nn
+
+from taskdiscovery.errors import ConfigError, nearest
+
+
+def from_factory(
+    path: str, image_shape: tuple[int, int, int], outputs: int, options: dict[str, str]
+) -> nn.Module:
+    """Call the user's `package.module:factory`.
+
+    Args:
+        path: where the factory is.
+        image_shape: (H, W, channels), handed over as `image_shape` if the factory takes it.
+        outputs: number of outputs, handed over as `outputs`.
+        options: the options of the specification, handed over as they are.
+
+    Returns:
+        A module that maps float images (N, channels, H, W), normalized per channel, to
+        (N, outputs).
+
+    Raises:
+        ConfigError: where it cannot be imported, called, or does not return a module.
+    """
+    module_name, _, name = path.partition(":")
+    try:
+        factory: Callable[..., object] = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"cannot import the network factory {path!r}: {error}",
+            where="--learner",
+            mend="give package.module:factory, importable from here (see PYTHONPATH)",
+        ) from error
+    try:
+        accepted = inspect.signature(factory).parameters
+        arguments: dict[str, object] = {"outputs": outputs, **options}
+        if "image_shape" in accepted:
+            arguments["image_shape"] = image_shape
+        network = factory(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the network factory {path!r} failed: {error}",
+            where="--learner",
+            mend="it is called as factory(outputs=…, image_shape=(H, W, channels), **options)",
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"the network factory {path!r} returned {type(network).__name__}",
+            where="--learner",
+            mend="return a torch.nn.Module that maps (N, channels, H, W) to (N, outputs)",
+        )
+    return network
+
+
+def from_timm(name: str, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    """Build a timm model, untrained, for these images."""
+    timm = _import("timm")
+    known: list[str] = timm.list_models()
+    if name not in known:
+        raise ConfigError(
+            f"timm has no model {name!r}", where="--learner", mend=nearest(name, known[:2000])
+        )
+    arguments = {"pretrained": False, "num_classes": outputs, "in_chans": image_shape[2]}
+    try:
+        model = timm.create_model(name, **arguments, img_size=image_shape[:2])
+    except TypeError:  # convolutional models take no image size
+        model = timm.create_model(name, **arguments)
+    return _checked(model, f"timm:{name}")
+
+
+def from_torchvision(name: str, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    """Build a torchvision classification model, untrained."""
+    models = _import("torchvision").models
+    if image_shape[2] != 3:
+        raise ConfigError(
+            f"torchvision models take 3 channels, these images have {image_shape[2]}",
+            where=f"--learner torchvision:{name}",
+            mend="use a network of this package, or timm:NAME",
+        )
+    try:
+        model = models.get_model(name, weights=None, num_classes=outputs)
+    except ValueError as error:
+        raise ConfigError(
+            f"torchvision has no model {name!r}", where="--learner", mend=str(error)
+        ) from error
+    return _checked(model, f"torchvision:{name}")
+
+
+def _import(package: str) -> ModuleType:
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{package} is not installed",
+            where=f"--learner {package}:…",
+            mend=f"pip install 'taskdiscovery[{package}]'",
+        ) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        # A torchvision built for another torch fails on import in any of these ways.
+        raise ConfigError(
+            f"{package} is installed but cannot be imported: {error}",
+            where=f"--learner {package}:…",
+            mend="install the build that matches your torch (same release, same CUDA or CPU)",
+        ) from error
+
+
+def _checked(model: object, name: str) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"{name} is not a torch module", where="--learner", mend="name a model")
+    return model

@@ -1,0 +1,288 @@
+"""The one update step, its loop, and prediction.
+
+Scoring, discovery and splits all train through here: what is optimized is what is measured.
+
+Axes: N images, K outputs. Images are uint8 tensors (N, H, W, channels), on the CPU memory-mapped
+or in memory, on a GPU resident.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from taskdiscovery import networks
+from taskdiscovery.augment import AUGMENTATIONS, augment
+from taskdiscovery.config import Recipe
+from taskdiscovery.errors import ConfigError, NumericalError
+from taskdiscovery.networks import Model
+from taskdiscovery.progress import Meter, Silent
+from taskdiscovery.seeds import derive
+from taskdiscovery.specs import Spec, parse
+from taskdiscovery.types import ImageArray, IntArray
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """An architecture and the recipe that trains it.
+
+    Attributes:
+        spec: the architecture, e.g. `convnet?width=0.5`; `augment=flip,crop` is part of it.
+        recipe: optimizer, epochs, batch size.
+        device: `cpu` or `cuda`.
+        precision: `float32` or `bf16`.
+    """
+
+    spec: Spec
+    recipe: Recipe
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @classmethod
+    def of(cls, text: str, recipe: Recipe, *, device: str, precision: str) -> Learner:
+        """Read a learner SPEC.
+
+        Raises:
+            ConfigError: for an unknown network, option or augmentation.
+        """
+        spec = parse(text)
+        networks.check_spec(spec.without("augment"))
+        chosen = tuple(filter(None, spec.options.get("augment", "").split(",")))
+        for name in chosen:
+            if name not in AUGMENTATIONS:
+                raise ConfigError(
+                    f"unknown augmentation {name!r}",
+                    where=text,
+                    mend=f"choose from {', '.join(AUGMENTATIONS)}",
+                )
+        recipe = replace(recipe, augment=chosen or recipe.augment)
+        return cls(spec=spec, recipe=recipe, device=device, precision=precision)
+
+    def build(self, shape: tuple[int, int, int], outputs: int, pixels: Pixels, seed: int) -> Model:
+        """Build the network with fresh weights on the learner's device."""
+        return networks.build(
+            self.spec.without("augment"),
+            shape,
+            outputs,
+            seed=seed,
+            mean=torch.tensor(pixels.mean),
+            std=torch.tensor(pixels.std),
+        ).to(self.device)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Per-channel mean and standard deviation of pixel values, in 0 to 255."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def measure(cls, images: ImageArray, rows: IntArray, at_most: int = 10_000) -> Pixels:
+        """Measure them on evenly chosen rows; a constant channel gets a deviation of 1."""
+        chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), at_most)).astype(np.int64)]
+        sums, squares, count = 0.0, 0.0, 0
+        for start in range(0, len(chosen), 1000):
+            block = images[chosen[start : start + 1000]].astype(np.float64)
+            sums = sums + block.sum(axis=(0, 1, 2))
+            squares = squares + (block**2).sum(axis=(0, 1, 2))
+            count += block.shape[0] * block.shape[1] * block.shape[2]
+        mean = np.asarray(sums) / count
+        std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))
+        return cls(tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist()))
+
+
+def to_tensor(images: ImageArray, device: str) -> Tensor:
+    """Share the images with torch without a copy on the CPU; make them resident on a GPU."""
+    if not images.flags.writeable:
+        images = images.copy()
+    return torch.from_numpy(images).to(device)
+
+
+def step(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    precision: str,
+) -> Tensor:
+    """Do one update.
+
+    Args:
+        model: maps uint8 images to outputs; it is in training mode.
+        images: (batch, H, W, channels) uint8.
+        targets: class indices (batch,) or coordinates (batch, K).
+        loss: of float32 outputs and targets, a scalar.
+        optimizer: over the model's parameters.
+        precision: `float32` or `bf16`.
+
+    Returns:
+        The loss before the update, detached and not yet read back from the device.
+    """
+    with autocast(images.device.type, precision):
+        outputs = model(images)
+    value = loss(outputs.float(), targets)
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return value.detach()
+
+
+def train(
+    learner: Learner,
+    model: Model,
+    images: Tensor,
+    rows: IntArray,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    seed: int,
+    meter: Meter | None = None,
+) -> Model:
+    """Train a model and leave it in evaluation mode.
+
+    Args:
+        learner: its recipe is followed.
+        model: as the learner built it; trained in place.
+        images: (N, H, W, channels) uint8, on the learner's device.
+        rows: (n,) which images to train on.
+        targets: (n, …) what they should give, on the learner's device.
+        loss: of outputs and targets.
+        seed: decides the order of batches and the augmentation.
+        meter: told of every image passed through.
+
+    Returns:
+        The same model.
+
+    Raises:
+        NumericalError: where the loss is not finite at the end of an epoch, or a weight is not.
+    """
+    recipe, meter = learner.recipe, meter or Silent()
+    n = len(rows)
+    batches = max(1, n // recipe.batch)
+    optimizer, schedule = _optimizer(model, recipe, recipe.epochs * batches)
+    order = torch.Generator().manual_seed(derive(seed, "order"))
+    row_index = torch.from_numpy(rows).to(images.device)
+    model.train()
+    for epoch in range(recipe.epochs):
+        permutation = torch.randperm(n, generator=order).to(images.device)
+        total = torch.zeros((), device=images.device)
+        # Batches of nearly equal size: a last batch of one image would break batch norm.
+        for chosen in permutation.tensor_split(batches):
+            batch = images.index_select(0, row_index[chosen])
+            if recipe.augment:
+                batch = augment(batch, recipe.augment, order)
+            total += step(model, batch, targets[chosen], loss, optimizer, learner.precision)
+            if schedule is not None:
+                schedule.step()
+            meter.advance(len(chosen))
+        if not math.isfinite(float(total)):
+            raise NumericalError(
+                f"training diverged in epoch {epoch + 1}",
+                where=learner.spec.text,
+                mend="lower the learning rate (--learning-rate), or use --precision float32",
+            )
+    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
+        raise NumericalError(
+            "training ended in weights that are not finite",
+            where=learner.spec.text,
+            mend="lower the learning rate (--learning-rate), or use --precision float32",
+        )
+    return model.eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, rows: IntArray, precision: str) -> Tensor:
+    """Return (n, K) float32 outputs on the CPU for the chosen rows.
+
+    Every batch has the same number of images, the last one filled up with copies of its first,
+    so that an image meets the same arithmetic whatever other images it comes with.
+    """
+    model.eval()
+    outputs = []
+    for start in range(0, len(rows), PREDICTION_BATCH):
+        chosen = rows[start : start + PREDICTION_BATCH]
+        filled = np.concatenate([chosen, np.repeat(chosen[:1], PREDICTION_BATCH - len(chosen))])
+        batch = images.index_select(0, torch.from_numpy(filled).to(images.device))
+        with autocast(images.device.type, precision):
+            result = model(batch)
+        outputs.append(result.float()[: len(chosen)].cpu())
+    return torch.cat(outputs)
+
+
+PREDICTION_BATCH = 256
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """The context in which a model multiplies in the given precision."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of (batch, C) logits and (batch,) class indices."""
+    return F.cross_entropy(outputs, targets)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error of (batch, K) coordinates."""
+    return F.mse_loss(outputs, targets)
+
+
+def resolve_device(device: str) -> str:
+    """Turn `auto` into `cuda` where there is one, else `cpu`.
+
+    Raises:
+        ConfigError: where `cuda` is asked for and absent.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            "no CUDA device is available", where="--device cuda", mend="use --device cpu or auto"
+        )
+    return ("cuda" if available else "cpu") if device == "auto" else device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Turn `auto` into `bf16` where the hardware multiplies it natively, else `float32`."""
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return "bf16" if native else "float32"
+
+
+def _optimizer(
+    model: nn.Module, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    fused = all(p.is_floating_point() for p in parameters)
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            parameters, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
+        )
+    elif recipe.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    else:
+        optimizer = torch.optim.Adam(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    if recipe.schedule == "onecycle" and steps > 1:
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps
+        )
+    return optimizer, None
