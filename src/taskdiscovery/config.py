@@ -29,6 +29,9 @@ class Recipe:
         schedule: `constant` or `onecycle`.
         weight_decay: of the optimizer.
         augment: names of augmentations, applied in order.
+        recalibrate: measure the batch norms' statistics anew on training images when training
+            ends. Their running averages lag behind weights that still move, which after a few
+            epochs costs several points of agreement (CIFAR-10, `quick`: 0.58 against 0.75).
     """
 
     epochs: int = 6
@@ -38,6 +41,7 @@ class Recipe:
     schedule: str = "constant"
     weight_decay: float = 0.0
     augment: tuple[str, ...] = ()
+    recalibrate: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +52,22 @@ class Preset:
         train_images, test_images: at most so many are used; None for all.
         epochs: passes over the training images.
         shared_order: whether all runs see identical batches, as the published scorer does.
+        recalibrate: see `Recipe`; the published scorer does not.
     """
 
     train_images: int | None
     test_images: int | None
     epochs: int
     shared_order: bool = False
+    recalibrate: bool = True
 
 
 PRESETS = {
     "smoke": Preset(train_images=600, test_images=300, epochs=2),
     "quick": Preset(train_images=15_000, test_images=5_000, epochs=6),
-    "paper": Preset(train_images=45_000, test_images=10_000, epochs=100, shared_order=True),
+    "paper": Preset(
+        train_images=45_000, test_images=10_000, epochs=100, shared_order=True, recalibrate=False
+    ),
 }
 
 
@@ -127,8 +135,13 @@ class TrainingConfig(JobConfig):
     @property
     def recipe(self) -> Recipe:
         """The recipe of a scored learner."""
-        epochs = self.epochs if self.epochs is not None else PRESETS[self.preset].epochs
-        return Recipe(epochs=epochs, batch=self.batch, learning_rate=self.learning_rate)
+        preset = PRESETS[self.preset]
+        return Recipe(
+            epochs=preset.epochs if self.epochs is None else self.epochs,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            recalibrate=preset.recalibrate,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +182,10 @@ class DiscoverConfig(JobConfig):
     train_images: int | None = option(None, "discover on at most so many images", low=16)
     iterations: int = option(6, "power iterations at most", low=1, high=1000)
     tolerance: float = option(
-        10.0, "stop when the subspace turns by less (root mean square, degrees)", low=0.0, high=90.0
+        1.0,
+        "stop when the angle by which the subspace turns settles to so many degrees",
+        low=0.0,
+        high=90.0,
     )
     start: str = option(
         "features",

@@ -9,6 +9,7 @@ or in memory, on a GPU resident.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -197,7 +198,28 @@ def train(
             where=learner.spec.text,
             mend="lower the learning rate (--learning-rate), or use --precision float32",
         )
+    if recipe.recalibrate:
+        calibrate(model, images, rows)
     return model.eval()
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
+    """Set the statistics of all batch norms to plain averages over ten batches of these rows."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches that follow
+    model.train()
+    batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
+    for batch in batches:
+        chosen = torch.from_numpy(batch[: 2 * PREDICTION_BATCH]).to(images.device)
+        model(images.index_select(0, chosen))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 @torch.no_grad()
@@ -261,6 +283,13 @@ def resolve_precision(precision: str, device: str) -> str:
         probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
     return "bf16" if native else "float32"
+
+
+def set_threads(threads: int | None) -> int:
+    """Use so many CPU threads; by default all that the process may run on. Return how many."""
+    chosen = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(chosen)
+    return chosen
 
 
 def _optimizer(

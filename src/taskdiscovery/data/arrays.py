@@ -214,11 +214,11 @@ def fingerprint(pixels: str, ids: Sequence[str], labels: Any) -> str:
 
 def digests(images: ImageArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """A 64-bit hash of each image; equal images have equal ones."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    return np.array(
-        [int.from_bytes(hashlib.blake2b(row.data, digest_size=8).digest(), "big") for row in rows],
-        dtype=np.uint64,
-    )
+    hashes = np.empty(len(images), dtype=np.uint64)
+    for i, image in enumerate(images):
+        digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=8).digest()
+        hashes[i] = int.from_bytes(digest, "big")
+    return hashes
 
 
 def look_for_problems(images: ImageArray, name: str) -> tuple[str, ...]:

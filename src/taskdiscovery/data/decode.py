@@ -135,7 +135,6 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
         if not kept.all():
             names = [source.ids[i] for i in np.flatnonzero(~kept)[:3]]
             problems.insert(0, f"{int((~kept).sum())} images left out, e.g. {', '.join(names)}")
-        images.flush()
         np.save(building / "kept.npy", kept)
         meta = {"pixels": hash_images(images), "problems": problems}
         (building / "meta.json").write_text(json.dumps(meta), "utf-8")

@@ -10,16 +10,16 @@ Axes: N images, D tasks, C classes; an encoder has D * (C - 1) coordinates.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from taskdiscovery import networks, subspace
+from taskdiscovery import networks
+from taskdiscovery.discovery.labelling import Float32, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model
 from taskdiscovery.rundir import atomic
@@ -39,7 +39,9 @@ class Encoder:
         image_shape: (H, W, channels) that it takes.
         names: D task names.
         classes: C, the classes of every task.
-        model: maps uint8 images to (N, D * (C - 1)).
+        model: maps uint8 images to outputs.
+        outputs: how many outputs the model has.
+        columns: (D * (C - 1),) which outputs are the coordinates.
         centre: (D * (C - 1),) subtracted from the outputs: for binary tasks the median over the
             training images, so that tasks are balanced.
         offsets: (D, C) added to the class scores of k-way tasks, for equal rates; zeros for two.
@@ -50,10 +52,12 @@ class Encoder:
     names: tuple[str, ...]
     classes: int
     model: Model
-    centre: NDArray[np.float32]
-    offsets: NDArray[np.float32]
+    outputs: int
+    columns: IntArray
+    centre: Float32
+    offsets: Float32
 
-    def coordinates(self, images: ImageArray, device: str = "cpu") -> NDArray[np.float32]:
+    def coordinates(self, images: ImageArray, device: str = "cpu") -> Float32:
         """Return (N, D * (C - 1)) coordinates, in float32 and evaluation mode.
 
         Raises:
@@ -69,38 +73,22 @@ class Encoder:
         outputs = predict(
             self.model.to(device), to_tensor(images, device), np.arange(len(images)), "float32"
         )
-        return outputs.numpy() - self.centre
+        return outputs.numpy()[:, self.columns] - self.centre
 
-    def labels(self, coordinates: NDArray[np.float32]) -> IntArray:
+    def labels(self, coordinates: Float32) -> IntArray:
         """Turn (N, D * (C - 1)) coordinates into (N, D) classes."""
-        if self.classes == 2:
-            return (coordinates > 0).astype(np.int64)
-        return np.stack(
-            [
-                (class_scores(coordinates, d, self.classes) + self.offsets[d]).argmax(axis=1)
-                for d in range(len(self.names))
-            ],
-            axis=1,
-        )
+        return classify(coordinates, self.offsets, self.classes)
 
-    def balance(self, outputs: NDArray[np.float32]) -> None:
-        """Set centre and offsets so that every task has equal rates on these outputs."""
-        D = len(self.names)
-        if self.classes == 2:
-            self.centre = np.median(outputs, axis=0).astype(np.float32)
-            return
-        self.centre = outputs.mean(axis=0).astype(np.float32)
-        self.offsets = np.stack(
-            [
-                subspace.balanced_offsets(class_scores(outputs - self.centre, d, self.classes))
-                for d in range(D)
-            ]
-        ).astype(np.float32)
-
-    def select(self, tasks: list[int], names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
-        """Return centre and offsets of some tasks (the model keeps all of its outputs)."""
+    def keep(self, tasks: list[int]) -> Encoder:
+        """Return the encoder of some of its tasks, named anew; the network is shared."""
         columns = task_columns(tasks, self.classes)
-        return {"centre": self.centre[columns], "offsets": self.offsets[tasks]}
+        return replace(
+            self,
+            names=self.names[: len(tasks)],
+            columns=self.columns[columns],
+            centre=self.centre[columns],
+            offsets=self.offsets[tasks],
+        )
 
     def save(self, path: Path) -> None:
         """Write the encoder as safetensors.
@@ -110,6 +98,7 @@ class Encoder:
             ResourceError: where it cannot be written.
         """
         tensors = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+        tensors["encoder.columns"] = torch.from_numpy(self.columns)
         tensors["encoder.centre"] = torch.from_numpy(self.centre)
         tensors["encoder.offsets"] = torch.from_numpy(self.offsets)
         for name, tensor in tensors.items():
@@ -123,6 +112,7 @@ class Encoder:
             "image_shape": list(self.image_shape),
             "names": list(self.names),
             "classes": self.classes,
+            "outputs": self.outputs,
         }
         with atomic(path) as stream:
             stream.write(to_bytes(tensors, metadata={"taskdiscovery": json.dumps(header)}))
@@ -159,7 +149,9 @@ class Encoder:
                 )
             shape = tuple(int(n) for n in header["image_shape"])
             names, classes = tuple(map(str, header["names"])), int(header["classes"])
+            columns = tensors.pop("encoder.columns")
             centre, offsets = tensors.pop("encoder.centre"), tensors.pop("encoder.offsets")
+            outputs = int(header["outputs"])
             channels = torch.ones(shape[2])
             model = networks.build(
                 spec,
@@ -184,17 +176,8 @@ class Encoder:
             names=names,
             classes=classes,
             model=model.eval(),
+            outputs=outputs,
+            columns=columns.numpy(),
             centre=centre.numpy(),
             offsets=offsets.numpy(),
         )
-
-
-def class_scores(coordinates: NDArray[np.float32], task: int, classes: int) -> NDArray[np.float64]:
-    """Return (N, C) scores of one task's classes: its coordinates on the simplex directions."""
-    own = coordinates[:, task_columns([task], classes)].astype(np.float64)
-    return own @ subspace.simplex(classes).T
-
-
-def task_columns(tasks: list[int], classes: int) -> list[int]:
-    """Which coordinates belong to these tasks."""
-    return [d * (classes - 1) + j for d in tasks for j in range(classes - 1)]

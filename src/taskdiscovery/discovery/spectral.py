@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from taskdiscovery import networks, subspace
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
-from taskdiscovery.training import PREDICTION_BATCH, Learner, Pixels
+from taskdiscovery.training import PREDICTION_BATCH, Learner, Pixels, calibrate
 from taskdiscovery.types import FloatArray, IntArray
 
 
@@ -36,22 +36,11 @@ def untrained(
         outputs: number of outputs.
         pixels: pixel normalization.
         images: (N, H, W, channels) uint8 on the learner's device.
-        rows: images that the statistics are taken from (at most 2,560 of them).
+        rows: images that the statistics are taken from (a few thousand at most).
         seed: decides the weights.
     """
     model = learner.build(shape, outputs, pixels, seed)
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = None  # a plain average over the batches that follow
-    model.train()
-    with torch.no_grad():
-        for start in range(0, min(len(rows), 10 * PREDICTION_BATCH), PREDICTION_BATCH):
-            chosen = rows[start : start + PREDICTION_BATCH]
-            if len(chosen) > 1:
-                model(images.index_select(0, torch.from_numpy(chosen).to(images.device)))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    calibrate(model, images, rows)
     return model.eval()
 
 

@@ -97,7 +97,7 @@ def build(
         torch.manual_seed(seed)
         network = _network(spec, image_shape, outputs)
     model = Model(network, mean, std)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def check_spec(spec: Spec) -> None:

@@ -1,0 +1,193 @@
+"""Discovery by power iteration: train, predict what was not trained on, whiten, repeat.
+
+Training is an operator: labels in, predictions on unseen images out. Where networks behave like
+a fixed kernel it is a smoother, and the labelings that survive it best are its top eigenfunctions;
+block power iteration finds them with no second derivative anywhere.
+
+Axes: N training images, D coordinates. Source: DESIGN of this project; it has no paper yet.
+
+Still imperfect: a coordinate's bimodality plays no part, so tasks may cut a continuum; and the
+held-out correlation is measured against the squashed targets g(Y), which flatters smooth ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taskdiscovery import subspace
+from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.errors import NumericalError
+from taskdiscovery.progress import Meter
+from taskdiscovery.seeds import derive, generator
+from taskdiscovery.subspace import Whitened
+from taskdiscovery.training import Learner, Pixels, predict, squared_error, train
+from taskdiscovery.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iteration:
+    """What one power iteration found.
+
+    Attributes:
+        number: from 1.
+        coordinates: (N, D) whitened held-out predictions, the Y of the next iteration.
+        correlation: (D,) held-out correlation of the predictions with their targets.
+        chance: correlation that 99 % of permuted labelings stay below.
+        angle: root mean square of the principal angles by which the subspace turned, in degrees.
+        rank: directions above the whitening floor.
+    """
+
+    number: int
+    coordinates: FloatArray
+    correlation: FloatArray
+    chance: float
+    angle: float
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraints:
+    """What the coordinates must be free of, and where they are whitened.
+
+    Attributes:
+        excluded: (N, E) columns to be projected out, or None.
+        groups: (N,) classes within which to whiten, or None.
+    """
+
+    excluded: FloatArray | None = None
+    groups: IntArray | None = None
+
+    def apply(self, coordinates_ND: FloatArray) -> Whitened:
+        """Project out, then whiten (within groups)."""
+        if self.excluded is not None:
+            coordinates_ND = subspace.project_out(coordinates_ND, self.excluded)
+        if self.groups is not None:
+            return subspace.whiten_within(coordinates_ND, self.groups)
+        return subspace.whiten(coordinates_ND)
+
+
+def iterate(
+    start_ND: FloatArray,
+    learner: Learner,
+    images: Tensor,
+    rows: IntArray,
+    pixels: Pixels,
+    constraints: Constraints,
+    config: DiscoverConfig,
+    meter: Meter,
+) -> Iterator[Iteration]:
+    """Iterate until the subspace stops turning, or `config.iterations` is reached.
+
+    Args:
+        start_ND: whitened coordinates to start from.
+        learner: what is trained on every fold.
+        images: (·, H, W, channels) uint8 on the learner's device.
+        rows: (N,) the training images among them; nothing else is looked at.
+        pixels: pixel normalization.
+        constraints: what to project out, where to whiten.
+        config: folds, runs, iterations, tolerance, seed.
+        meter: told of every image passed through.
+
+    Yields:
+        Every iteration as it ends.
+
+    Raises:
+        NumericalError: where the predictions collapse to constants or training diverges.
+    """
+    coordinates_ND, before = start_ND, np.inf
+    for number in range(1, config.iterations + 1):
+        targets_ND = soft_targets(coordinates_ND)
+        predictions_ND = crossfit(targets_ND, learner, images, rows, pixels, config, number, meter)
+        correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)
+        try:
+            whitened = constraints.apply(predictions_ND)
+        except ValueError as error:
+            raise NumericalError(
+                f"the embedding collapsed in iteration {number}: {error}",
+                where="--method power",
+                mend="train longer (--epochs), ask for fewer tasks, or lower --learning-rate",
+            ) from error
+        angles = subspace.turn(coordinates_ND, whitened.coordinates)
+        angle = float(np.sqrt((angles**2).mean()))
+        coordinates_ND = whitened.coordinates
+        yield Iteration(
+            number=number,
+            coordinates=coordinates_ND,
+            correlation=correlation_D,
+            chance=chance,
+            angle=angle,
+            rank=whitened.rank,
+        )
+        # Training is noisy, so the subspace never stands still: it has settled when it turns by
+        # as much as in the iteration before.
+        if abs(before - angle) < config.tolerance:
+            return
+        before = angle
+
+
+def soft_targets(coordinates_ND: FloatArray) -> FloatArray:
+    """Return g(Y): tanh(2Y), each column standardized. It pulls coordinates towards two values."""
+    squashed_ND = np.tanh(2 * coordinates_ND)
+    squashed_ND = squashed_ND - squashed_ND.mean(axis=0)
+    return squashed_ND / np.maximum(squashed_ND.std(axis=0), 1e-12)
+
+
+def crossfit(
+    targets_ND: FloatArray,
+    learner: Learner,
+    images: Tensor,
+    rows: IntArray,
+    pixels: Pixels,
+    config: DiscoverConfig,
+    number: int,
+    meter: Meter,
+) -> FloatArray:
+    """Predict every image by learners that have not seen it.
+
+    The folds are drawn anew in every iteration: with fixed folds the halves decouple, and
+    labelings whose meaning flips between them are never damped.
+
+    Returns:
+        (N, D) held-out predictions, centred within each fold, averaged over `config.runs`.
+    """
+    N, D = targets_ND.shape
+    shape = tuple(int(n) for n in images.shape[1:])
+    order_N = generator(config.seed, "folds", number).permutation(N)
+    predictions_ND = np.zeros((N, D))
+    for fold, held_out in enumerate(np.array_split(order_N, config.folds)):
+        used = np.setdiff1d(order_N, held_out)
+        targets = torch.from_numpy(targets_ND[used]).float().to(images.device)
+        for run in range(config.runs):
+            seed = derive(config.seed, "crossfit", number, fold, run)
+            model = learner.build((shape[0], shape[1], shape[2]), D, pixels, derive(seed, "init"))
+            train(
+                learner,
+                model,
+                images,
+                rows[used],
+                targets,
+                squared_error,
+                seed=seed,
+                meter=meter,
+            )
+            outputs = predict(model, images, rows[held_out], learner.precision).double().numpy()
+            predictions_ND[held_out] += (outputs - outputs.mean(axis=0)) / config.runs
+    return predictions_ND
+
+
+def held_out_correlation(
+    predictions_ND: FloatArray, targets_ND: FloatArray, config: DiscoverConfig, number: int
+) -> tuple[FloatArray, float]:
+    """Return (D,) correlations and the 99 % quantile of those with permuted labels."""
+    rng = generator(config.seed, "permuted labels", number)
+    permuted = [
+        subspace.column_correlations(predictions_ND, targets_ND[rng.permutation(len(targets_ND))])
+        for _ in range(max(1, -(-200 // targets_ND.shape[1])))
+    ]
+    chance = float(np.quantile(np.abs(permuted), 0.99))
+    return subspace.column_correlations(predictions_ND, targets_ND), chance

@@ -1,0 +1,185 @@
+"""The job of scoring: train K independent runs on a labeling, and see how alike they predict.
+
+Axes: N images, n test images, K runs.
+Source: Atanov et al., NeurIPS 2022, section 2; the published protocol is the preset `paper`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from taskdiscovery import partition
+from taskdiscovery.agreement import agreement
+from taskdiscovery.config import ScoreConfig
+from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.progress import Meter, meter
+from taskdiscovery.seeds import derive, generator
+from taskdiscovery.stage import Stage
+from taskdiscovery.training import resolve_device, resolve_precision, set_threads
+from taskdiscovery.types import BoolArray, Dataset, IntArray, Score, Target, Tasks
+
+_LOG = logging.getLogger("taskdiscovery")
+
+RANDOM = "random"
+
+
+def resolve(config: ScoreConfig) -> ScoreConfig:
+    """Fill in the preset, and take the decisions that depend on the machine, once."""
+    device = resolve_device(config.device)
+    return replace(
+        config.resolved(),
+        device=device,
+        precision=resolve_precision(config.precision, device),
+        threads=set_threads(config.threads),
+    )
+
+
+def score(
+    dataset: Dataset,
+    targets: Sequence[Target],
+    config: ScoreConfig,
+    *,
+    train: BoolArray | None = None,
+) -> Iterator[Score]:
+    """Score labelings of a data set, one after the other.
+
+    Args:
+        dataset: the images.
+        targets: the labelings; images without a class take no part.
+        config: learner, preset, runs, what varies between runs.
+        train: (N,) True for images that may be trained on; by default the partition of the
+            seed. Agreement is measured on the others only. Tasks that were discovered need the
+            partition of their discovery, so that nothing it saw is ever scored.
+
+    Yields:
+        The score of each labeling as it is finished.
+
+    Raises:
+        DataError: for a labeling with one class, or with too few images.
+        NumericalError: where fewer than two runs end in finite weights.
+    """
+    config = resolve(config)
+    train = partition.draw(len(dataset), config.seed) if train is None else train
+    # One choice of images for all labelings, so that their scores compare.
+    fit = partition.sample(np.flatnonzero(train), config.train_images, config.seed, "fit")
+    held = partition.sample(np.flatnonzero(~train), config.test_images, config.seed, "held out")
+    stage = Stage.prepare(dataset, config, fit)
+    passes = len(targets) * config.runs * stage.learner.recipe.epochs * len(fit)
+    with meter("scoring", passes) as bar:
+        for target in targets:
+            result = _score_one(stage, target, config, fit, held, bar)
+            bar.advance(0, f"{target.name}: {result.agreement:.3f}")
+            yield result
+
+
+def random_like(target: Target, seed: int) -> Target:
+    """Return random labels with exactly the class rates of a labeling: its own, permuted."""
+    labels = target.labels.copy()
+    known = np.flatnonzero(target.known)
+    labels[known] = generator(seed, "random labels").permutation(labels[known])
+    return Target(name=RANDOM, labels=labels, classes=target.classes)
+
+
+def human_reference(dataset: Dataset) -> Target | None:
+    """Return a balanced human labeling to compare with: the first half of the classes."""
+    if dataset.labels is None or len(dataset.classes) < 2:
+        return None
+    half = ",".join(str(c) for c in range(len(dataset.classes) // 2))
+    return dataset.target(f"label:{half}")
+
+
+def as_targets(tasks: Tasks) -> list[Target]:
+    """Return discovered tasks as labelings to be scored."""
+    return [
+        Target(
+            name=name,
+            labels=tasks.labels[:, d],
+            classes=tuple(str(c) for c in range(tasks.k[d])),
+        )
+        for d, name in enumerate(tasks.names)
+    ]
+
+
+def _score_one(
+    stage: Stage,
+    target: Target,
+    config: ScoreConfig,
+    fit: IntArray,
+    held: IntArray,
+    bar: Meter,
+) -> Score:
+    began = time.perf_counter()
+    fit, held = fit[target.known[fit]], held[target.known[held]]
+    shares = np.bincount(target.labels[fit], minlength=target.k) if len(fit) else np.zeros(1)
+    if len(fit) < 2 * config.runs or len(held) < 1 or (shares > 0).sum() < 2:
+        raise DataError(
+            f"{target.name} has {len(fit)} training images of {int((shares > 0).sum())} classes "
+            f"and {len(held)} test images",
+            where=target.name,
+            mend="give more images, or a labeling with at least two classes",
+        )
+    if shares.max() / shares.sum() > 0.95:
+        _LOG.warning(
+            "%s: %.0f %% of the images are of one class, so look at kappa rather than agreement",
+            target.name,
+            100 * shares.max() / shares.sum(),
+        )
+    predictions, failures = [], []
+    for run in range(config.runs):
+        init, order, rows = _vary(config, fit, run)
+        try:
+            predictions.append(
+                stage.run(
+                    target.labels, target.k, rows, held, init_seed=init, order_seed=order, meter=bar
+                )
+            )
+        except NumericalError as error:
+            failures.append(error)
+            _LOG.warning("%s, run %d: %s, counted as failed", target.name, run, error.what)
+    if len(predictions) < 2:
+        raise NumericalError(
+            f"{len(failures)} of {config.runs} runs on {target.name} diverged",
+            where=f"--learner {config.learner}",
+            mend=failures[0].mend,
+        )
+    predictions_Kn = np.stack(predictions)
+    truth_n = target.labels[held]
+    found = agreement(predictions_Kn, target.k)
+    rates = np.bincount(truth_n, minlength=target.k) / len(held)
+    return Score(
+        task=target.name,
+        learner=config.learner,
+        preset=config.preset,
+        precision=config.precision,
+        runs=len(predictions),
+        agreement=found.interval.mean,
+        low=found.interval.low,
+        high=found.interval.high,
+        covers=found.interval.covers,
+        chance=found.chance,
+        kappa=found.kappa,
+        rate=float(rates[1] if target.k == 2 else rates.max()),
+        accuracy=float((predictions_Kn == truth_n).mean()),
+        per_image=found.per_image.astype(np.float32),
+        test=held,
+        failed=len(failures),
+        seconds=round(time.perf_counter() - began, 2),
+    )
+
+
+def _vary(config: ScoreConfig, fit: IntArray, run: int) -> tuple[int, int, IntArray]:
+    """Return the seeds of initialization and order, and the training images, of one run."""
+    varied = set(config.vary.split(","))
+    if config.shared_order:
+        varied.discard("order")
+    init = derive(config.seed, "init", run if "init" in varied else 0)
+    order = derive(config.seed, "order", run if "order" in varied else 0)
+    if "data" not in varied:
+        return init, order, fit
+    parts = np.array_split(generator(config.seed, "disjoint data").permutation(fit), config.runs)
+    return init, order, np.sort(parts[run])

@@ -1,0 +1,94 @@
+"""What every training on labels shares, and the one way to train a run and predict with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taskdiscovery.config import TrainingConfig
+from taskdiscovery.progress import Meter
+from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, to_tensor, train
+from taskdiscovery.types import Dataset, IntArray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stage:
+    """Images on the device, their normalization, and the learner.
+
+    Attributes:
+        images: (N, H, W, channels) uint8 on the learner's device.
+        shape: (H, W, channels).
+        pixels: pixel normalization, measured on training images.
+        learner: what is trained, and how.
+    """
+
+    images: Tensor
+    shape: tuple[int, int, int]
+    pixels: Pixels
+    learner: Learner
+
+    @classmethod
+    def prepare(cls, dataset: Dataset, config: TrainingConfig, rows: IntArray) -> Stage:
+        """Read the learner, measure the normalization on `rows`, put the images in place.
+
+        Args:
+            dataset: the images.
+            config: resolved: device and precision are no longer `auto`.
+            rows: training images.
+
+        Raises:
+            ConfigError: for a learner that cannot be built.
+        """
+        learner = Learner.of(
+            config.learner, config.recipe, device=config.device, precision=config.precision
+        )
+        return cls(
+            images=to_tensor(dataset.images, config.device),
+            shape=dataset.image_shape,
+            pixels=Pixels.measure(dataset.images, rows),
+            learner=learner,
+        )
+
+    def run(
+        self,
+        labels: IntArray,
+        classes: int,
+        fit: IntArray,
+        measured: IntArray,
+        *,
+        init_seed: int,
+        order_seed: int,
+        meter: Meter,
+    ) -> IntArray:
+        """Train one run and predict.
+
+        Args:
+            labels: (N,) class of every image; only those of `fit` are looked at.
+            classes: number of classes.
+            fit: rows to train on.
+            measured: rows to predict.
+            init_seed, order_seed: what the run is drawn from.
+            meter: told of every image passed through.
+
+        Returns:
+            (len(measured),) predicted classes.
+
+        Raises:
+            NumericalError: where training diverges.
+        """
+        model = self.learner.build(self.shape, classes, self.pixels, init_seed)
+        targets = torch.from_numpy(labels[fit]).to(self.images.device)
+        train(
+            self.learner,
+            model,
+            self.images,
+            fit,
+            targets,
+            cross_entropy,
+            seed=order_seed,
+            meter=meter,
+        )
+        outputs = predict(model, self.images, measured, self.learner.precision)
+        return outputs.argmax(dim=1).numpy()
