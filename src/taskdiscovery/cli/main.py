@@ -1,0 +1,124 @@
+"""Run a subcommand, and turn how it ends into an exit code and at most three lines."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from taskdiscovery import __version__, progress
+from taskdiscovery.cli import parser
+from taskdiscovery.errors import ResourceError, TaskDiscoveryError
+
+TERMINATED, INTERRUPTED, BUG = 143, 130, 1
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, so that it unwinds as an interrupt does."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    try:
+        with _signals():
+            return _run(arguments)
+    except TaskDiscoveryError as error:
+        _complain(f"error: {error}", debug)
+        return error.exit_code
+    except _Terminated:
+        _complain("stopped: terminated; what was committed is kept", debug)
+        return TERMINATED
+    except KeyboardInterrupt:
+        _complain("stopped: interrupted; what was committed is kept", debug)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left (`| head`): not an error of ours. Python would complain at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        _complain(
+            "error: out of memory\n  mend: --train-images, --batch or a narrower learner", debug
+        )
+        return ResourceError.exit_code
+    except OSError as error:
+        _complain(f"error: {error.strerror or error}\n  where: {error.filename or 'output'}", debug)
+        return ResourceError.exit_code
+    except Exception as error:
+        if "out of memory" in str(error).lower():
+            _complain("error: the device is out of memory\n  mend: try half the --batch", debug)
+            return ResourceError.exit_code
+        _complain(
+            f"bug: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
+            "  mend: please report it, with the output of --debug",
+            debug,
+        )
+        return BUG
+
+
+def _run(arguments: list[str]) -> int:
+    options = parser.build().parse_args(arguments)
+    given = vars(options)
+    if given.pop("version"):
+        print(__version__)  # noqa: T201
+        return 0
+    command = given.pop("command")
+    if command is None:
+        parser.build().print_help()
+        return 0
+    quiet, debug = given.pop("quiet"), given.pop("debug")
+    _log(quiet, debug)
+    progress.show(not quiet)
+    from taskdiscovery.cli import commands
+
+    getattr(commands, command)(**given)
+    sys.stdout.flush()
+    return 0
+
+
+def _log(quiet: bool, debug: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.addLevelName(logging.WARNING, "warning")
+    logger = logging.getLogger("taskdiscovery")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM unwind like an interrupt; a second SIGINT or SIGTERM ends at once."""
+
+    def handle(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    try:
+        before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread, as in some notebooks
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _complain(text: str, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)  # noqa: T201

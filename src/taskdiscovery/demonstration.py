@@ -1,0 +1,45 @@
+"""The whole pipeline on small data: discover, score, split, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from taskdiscovery import data, jobs
+from taskdiscovery.config import DiscoverConfig, ScoreConfig, SplitConfig
+from taskdiscovery.report import write_report
+
+#: enough passes over 1,617 digits for a learner to settle; larger data needs fewer.
+PASSES = 40_000
+
+
+def run(source: str, place: Path, *, tell: Callable[[str], None]) -> Path:
+    """Discover six tasks, score them beside references, split along the worst, write the report.
+
+    Args:
+        source: DATA specification with labels.
+        place: the new run directory.
+        tell: told what is being done, a line at a time.
+
+    Returns:
+        The path of the report.
+    """
+    dataset = data.load(source)
+    epochs = max(3, round(PASSES / len(dataset)))
+    tell(f"1/4 discovering tasks on {len(dataset)} images ({source})")
+    jobs.run_discover(
+        dataset,
+        DiscoverConfig(tasks=6, epochs=epochs, encoder_epochs=2 * epochs, batch=128),
+        place,
+    )
+    tell("2/4 scoring them beside a human labeling and random labels")
+    jobs.run_score(dataset, ScoreConfig(source=str(place), epochs=epochs, batch=128, runs=3), None)
+    half = ",".join(str(c) for c in range(len(dataset.classes) // 2))
+    tell(f"3/4 splitting the data so that the classes {half} cannot be learnt")
+    jobs.run_split(
+        dataset,
+        SplitConfig(target=f"label:{half}", source=str(place), epochs=epochs, batch=128),
+        None,
+    )
+    tell("4/4 writing the report")
+    return write_report(place, source)

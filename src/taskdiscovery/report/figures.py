@@ -1,0 +1,92 @@
+"""Figures as inline SVG, drawn from numbers alone; colours come from the page's style."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup, escape
+
+from taskdiscovery.types import FloatArray
+
+_LEFT, _WIDTH = 150, 760
+
+
+def intervals(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    low: float,
+    references: Mapping[str, float] | None = None,
+    label: str,
+) -> Markup:
+    """Draw a dot and an interval per row on an axis from `low` to 1.
+
+    Args:
+        rows: each with `name`, `mean`, `low`, `high`, and optionally `kind`, a style class.
+        low: where the axis begins.
+        references: values with names, drawn as vertical lines.
+        label: what the figure shows, for screen readers.
+    """
+    step, top = 22, 30
+    height = top + step * len(rows) + 30
+    span = _WIDTH - _LEFT - 70
+
+    def x(value: float) -> float:
+        return round(_LEFT + span * (min(max(value, low), 1.0) - low) / (1 - low), 1)
+
+    parts = [
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" class="figure" '
+        f'aria-label="{escape(label)}">'
+    ]
+    ticks = np.linspace(low, 1.0, 6)
+    for tick in ticks:
+        parts.append(
+            f'<line class="grid" x1="{x(tick)}" x2="{x(tick)}" y1="{top - 8}" '
+            f'y2="{height - 26}"/><text class="tick" x="{x(tick)}" y="{height - 10}" '
+            f'text-anchor="middle">{tick:.1f}</text>'
+        )
+    for i, (name, value) in enumerate((references or {}).items()):
+        parts.append(
+            f'<line class="reference r{i}" x1="{x(value)}" x2="{x(value)}" y1="{top - 8}" '
+            f'y2="{height - 26}"/><text class="reference-name r{i}" x="{x(value)}" '
+            f'y="14" text-anchor="middle">{escape(name)} {value:.2f}</text>'
+        )
+    for i, row in enumerate(rows):
+        y = top + step * i + 8
+        kind = escape(str(row.get("kind", "")))
+        parts.append(
+            f'<g class="interval {kind}"><text class="name" x="{_LEFT - 12}" y="{y + 4}" '
+            f'text-anchor="end">{escape(_short(str(row["name"])))}</text>'
+            f'<line x1="{x(row["low"])}" x2="{x(row["high"])}" y1="{y}" y2="{y}"/>'
+            f'<circle cx="{x(row["mean"])}" cy="{y}" r="5"/>'
+            f'<text class="value" x="{_WIDTH - 62}" y="{y + 4}">{row["mean"]:.3f}</text></g>'
+        )
+    parts.append("</svg>")
+    return Markup("".join(parts))
+
+
+def heatmap(matrix_DD: FloatArray, names: Sequence[str], label: str) -> Markup:
+    """Draw similarities from 0.5 (unrelated) to 1 (the same) as shaded squares."""
+    D = len(names)
+    side = max(10, min(28, 520 // max(D, 1)))
+    size = D * side
+    least = float(matrix_DD.min())
+    parts = [
+        f'<svg viewBox="0 0 {size} {size}" role="img" class="figure heat" '
+        f'style="max-width:{size}px" aria-label="{escape(label)}">'
+    ]
+    for i in range(D):
+        for j in range(D):
+            shade = (matrix_DD[i, j] - least) / max(1 - least, 1e-9)
+            parts.append(
+                f'<rect x="{j * side}" y="{i * side}" width="{side - 1}" height="{side - 1}" '
+                f'style="fill-opacity:{0.06 + 0.94 * shade:.3f}"><title>{escape(names[i])} and '
+                f"{escape(names[j])}: {matrix_DD[i, j]:.3f}</title></rect>"
+            )
+    parts.append("</svg>")
+    return Markup("".join(parts))
+
+
+def _short(name: str, limit: int = 20) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"
