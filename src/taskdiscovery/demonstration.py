@@ -10,7 +10,7 @@ from taskdiscovery.config import DiscoverConfig, ScoreConfig, SplitConfig
 from taskdiscovery.report import write_report
 
 #: enough passes over 1,617 digits for a learner to settle; larger data needs fewer.
-PASSES = 40_000
+PASSES = 30_000
 
 
 def run(source: str, place: Path, *, tell: Callable[[str], None]) -> Path:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -122,7 +123,7 @@ def parse(text: str) -> Spec:
         ConfigError: for an empty name, an option without a key, or one given twice.
     """
     name, mark, query = text.partition("?")
-    while mark and "=" not in query.split("&")[0]:
+    while mark and not re.match(r"[A-Za-z_]\w*=", query):
         more, mark, query = query.partition("?")
         name = f"{name}?{more}"
     if not name.strip():

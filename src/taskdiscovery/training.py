@@ -223,20 +223,22 @@ def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
 
 
 @torch.no_grad()
-def predict(model: nn.Module, images: Tensor, rows: IntArray, precision: str) -> Tensor:
-    """Return (n, K) float32 outputs on the CPU for the chosen rows.
+def predict(
+    model: nn.Module, images: Tensor, rows: IntArray, precision: str, *, batch: int = 0
+) -> Tensor:
+    """Return (n, K) float32 outputs on the CPU for the chosen rows, in evaluation mode.
 
     Every batch has the same number of images, the last one filled up with copies of its first,
-    so that an image meets the same arithmetic whatever other images it comes with.
+    so that kernels that depend on the size of a batch are the same for all.
     """
     model.eval()
-    outputs = []
-    for start in range(0, len(rows), PREDICTION_BATCH):
-        chosen = rows[start : start + PREDICTION_BATCH]
-        filled = np.concatenate([chosen, np.repeat(chosen[:1], PREDICTION_BATCH - len(chosen))])
-        batch = images.index_select(0, torch.from_numpy(filled).to(images.device))
+    outputs, size = [], batch or PREDICTION_BATCH
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        filled = np.concatenate([chosen, np.repeat(chosen[:1], size - len(chosen))])
+        block = images.index_select(0, torch.from_numpy(filled).to(images.device))
         with autocast(images.device.type, precision):
-            result = model(batch)
+            result = model(block)
         outputs.append(result.float()[: len(chosen)].cpu())
     return torch.cat(outputs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from taskdiscovery.data.arrays import from_arrays, from_torch
@@ -99,6 +100,15 @@ def check_spec(spec: str) -> None:
         )
 
 
+def _is_module(name: str) -> bool:
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def _kind(spec: Spec) -> str:
     if spec.kind in KINDS:
         if spec.kind in ("digits", "folder", "parquet", "npz", "csv"):
@@ -108,7 +118,7 @@ def _kind(spec: Spec) -> str:
                 f"{spec.text!r} names no place", where="DATA", mend=f"write {spec.kind}:PATH"
             )
         return spec.kind
-    if spec.path.isidentifier() and all(part.isidentifier() for part in spec.kind.split(".")):
+    if spec.path.isidentifier() and _is_module(spec.kind):
         return "function"
     raise ConfigError(
         f"unknown kind of data {spec.text!r}",

@@ -19,15 +19,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from taskdiscovery import networks
-from taskdiscovery.discovery.labelling import Float32, classify, task_columns
+from taskdiscovery.discovery.labelling import Float32, class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model
 from taskdiscovery.rundir import atomic
 from taskdiscovery.specs import parse
 from taskdiscovery.training import predict, to_tensor
-from taskdiscovery.types import ImageArray, IntArray
+from taskdiscovery.types import FloatArray, ImageArray, IntArray
 
 FORMAT = 1
+
+#: coordinates have about unit variance; rounding moves them by less than 1e-5.
+CLOSE = 1e-4
 
 
 @dataclass(eq=False, kw_only=True)
@@ -70,10 +73,27 @@ class Encoder:
                 where=f"encoder of {self.learner}",
                 mend="read them with --size, or discover on these images",
             )
-        outputs = predict(
-            self.model.to(device), to_tensor(images, device), np.arange(len(images)), "float32"
-        )
-        return outputs.numpy()[:, self.columns] - self.centre
+        model, tensor = self.model.to(device), to_tensor(images, device)
+        outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
+        coordinates = outputs[:, self.columns] - self.centre
+        # Matrix products differ in their last bits with the place of an image in its batch. Where
+        # that could turn a label, the image is asked again alone, so that its label never depends
+        # on its company.
+        for i in np.flatnonzero(self._margins(coordinates) < CLOSE):
+            alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
+            coordinates[i] = alone[0, self.columns] - self.centre
+        return coordinates
+
+    def _margins(self, coordinates: Float32) -> FloatArray:
+        """Return (N,): how far an image is from the nearest border between classes of any task."""
+        if self.classes == 2:
+            return np.abs(coordinates).min(axis=1).astype(np.float64)
+        margins = []
+        for d in range(len(self.names)):
+            scores_NC = class_scores(coordinates, d, self.classes) + self.offsets[d]
+            top_N2 = np.sort(scores_NC, axis=1)[:, -2:]
+            margins.append(top_N2[:, 1] - top_N2[:, 0])
+        return np.min(margins, axis=0)
 
     def labels(self, coordinates: Float32) -> IntArray:
         """Turn (N, D * (C - 1)) coordinates into (N, D) classes."""

@@ -1,0 +1,40 @@
+"""Fixtures that all tests share: a private cache, one thread, hypothesis without surprises."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None, max_examples=50)
+settings.load_profile("fixed")
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory):
+    os.environ["TASKDISCOVERY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def cifar():
+    path = SHARED / "cifar10" / "test.parquet"
+    if not path.exists():
+        pytest.skip("CIFAR-10 is not at hand (../shared/data/cifar10)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    path = SHARED / "imagenette"
+    if not path.exists():
+        pytest.skip("the photographs are not at hand (../shared/data/imagenette)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits():
+    from taskdiscovery import data
+
+    return data.load("digits")

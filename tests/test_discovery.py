@@ -1,0 +1,223 @@
+"""Discovery: the encoder is the task; nothing outside `train` is looked at; noise is dropped."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from taskdiscovery import data, shapes, subspace
+from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.discovery import Encoder, discover
+from taskdiscovery.discovery.labelling import balance, classify
+from taskdiscovery.errors import ConfigError, DataError, NumericalError, RunDirError
+
+QUICK = DiscoverConfig(
+    tasks=3,
+    learner="convnet?width=0.5",
+    iterations=3,
+    epochs=8,
+    encoder_epochs=8,
+    batch=64,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def found(digits):
+    return discover(digits, QUICK)
+
+
+def test_tasks_are_found_balanced_and_different(found):
+    assert len(found.tasks) == 3
+    assert found.tasks.labels.shape == (1797, 3)
+    for task in found.result["tasks"]:
+        assert 0.4 < task["rate"] < 0.6
+        assert task["crossfit_correlation"] > 0.7
+        assert task["encoder_agreement"] > 0.85
+    assert found.result["similarity"]["max"] < 0.75
+    correlations = [task["crossfit_correlation"] for task in found.result["tasks"]]
+    assert correlations == sorted(correlations, reverse=True)
+
+
+def test_the_same_seed_finds_the_same_tasks(digits, found):
+    again = discover(digits, QUICK)
+    assert (again.tasks.labels == found.tasks.labels).all()
+    assert (again.tasks.coordinates == found.tasks.coordinates).all()
+
+
+@pytest.mark.parametrize("method", ["power", "spectral"])
+def test_discovery_sees_nothing_but_train(digits, found, method):
+    """Other test images and other labels everywhere: the same encoder comes out."""
+    config = replace(QUICK, method=method, iterations=1, epochs=1, encoder_epochs=1)
+    spoilt = replace(
+        digits,
+        images=digits.images.copy(),
+        labels=np.random.default_rng(0).permutation(digits.labels),
+    )
+    spoilt.images[~found.tasks.train] = 255 - spoilt.images[~found.tasks.train]
+    a, b = discover(digits, config).encoder, discover(spoilt, config).encoder
+    pairs = zip(a.model.state_dict().values(), b.model.state_dict().values(), strict=True)
+    assert all(torch.equal(x, y) for x, y in pairs)
+    assert (a.centre == b.centre).all()
+
+
+@pytest.mark.parametrize("spec", ["convnet?width=0.25", "mlp?width=0.1", "vit?width=0.2&depth=1"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_label_does_not_depend_on_the_company(digits, spec, classes, tmp_path):
+    """Alone, in another order, among others, after saving and loading: the same label."""
+    config = replace(QUICK, learner=spec, method="spectral", classes=classes, tasks=2)
+    made = discover(digits, config)
+    made.encoder.save(tmp_path / "encoder.safetensors")
+    encoder = Encoder.load(tmp_path / "encoder.safetensors")
+    order = np.random.default_rng(0).permutation(1797)
+    shuffled = encoder.labels(encoder.coordinates(digits.images[order]))
+    assert (shuffled == made.tasks.labels[order]).all()
+    nearest = np.argsort(np.abs(made.tasks.coordinates).min(axis=1))[:20]
+    for i in [*nearest, 0, 1796]:
+        alone = encoder.labels(encoder.coordinates(digits.images[i : i + 1]))
+        assert (alone[0] == made.tasks.labels[i]).all()
+
+
+def test_k_way_tasks_have_equal_rates(digits):
+    made = discover(digits, replace(QUICK, classes=4, tasks=2, iterations=2, epochs=6))
+    assert made.tasks.coordinates.shape == (1797, 6)
+    for d in range(2):
+        rates = np.bincount(made.tasks.labels[made.tasks.train, d], minlength=4) / 1617
+        np.testing.assert_allclose(rates, 0.25, atol=0.02)
+
+
+def test_balanced_labels_of_coordinates():
+    coordinates = np.random.default_rng(0).normal(1, 2, (999, 4)).astype(np.float32)
+    centre, offsets = balance(coordinates, 3)
+    labels = classify(coordinates - centre, offsets, 3)
+    for d in range(2):
+        np.testing.assert_allclose(np.bincount(labels[:, d]) / 999, 1 / 3, atol=0.01)
+    centre, offsets = balance(coordinates, 2)
+    np.testing.assert_allclose(
+        classify(coordinates - centre, offsets, 2).mean(axis=0), 0.5, atol=1e-3
+    )
+
+
+def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms():
+    """With folds that are not redrawn the halves decouple, and fresh folds confirm nothing."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.model_selection import cross_val_score
+
+    dataset = shapes.draw(600, size=12)
+    config = DiscoverConfig(
+        tasks=2,
+        start="noise",
+        iterations=8,
+        tolerance=0.0,
+        epochs=12,
+        encoder_epochs=12,
+        batch=64,
+        learner="mlp?width=0.2",
+        threads=1,
+    )
+    made = discover(dataset, config)
+    pixels = dataset.images.reshape(600, -1) / 255.0
+    features = PCA(40, whiten=True, random_state=0).fit_transform(pixels)
+    for d in range(len(made.tasks)):
+        labels = made.tasks.labels[:, d]
+        fresh = cross_val_score(RidgeClassifier(100.0), features, labels, cv=5).mean()
+        assert fresh > 0.8, f"task {d}: {fresh:.2f}"
+
+
+def test_discovered_tasks_follow_known_factors():
+    from sklearn.metrics import normalized_mutual_info_score as nmi
+
+    dataset = shapes.draw(1200, size=16)
+    made = discover(dataset, DiscoverConfig(method="spectral", start="pixels", tasks=4, threads=1))
+    best = [
+        max(nmi(made.tasks.labels[:, d], dataset.attributes[f]) for f in shapes.FACTORS)
+        for d in range(4)
+    ]
+    assert max(best) > 0.5
+
+
+def test_what_is_excluded_is_not_found():
+    dataset = shapes.draw(1000, size=16)
+    config = DiscoverConfig(method="spectral", tasks=4, threads=1)
+    columns = ["background_hue"]
+    before, after = (
+        discover(dataset, replace(config, exclude=text))
+        for text in ("", f"attr:{columns[0]},brightness,colour")
+    )
+    one_hot = (
+        dataset.attributes[columns[0]].to_numpy()[:, None] == np.array(["green", "blue", "pink"])
+    ).astype(float)
+    explained = [
+        subspace.explained(made.tasks.coordinates.astype(float), one_hot).max()
+        for made in (before, after)
+    ]
+    assert explained[0] > 0.3
+    assert explained[1] < 0.1
+    assert after.result["excluded"]["explained_on_test"]["max"] < 0.3
+
+
+def test_within_a_target_tasks_are_balanced_in_every_class():
+    dataset = shapes.draw(1500, size=16, shortcut="background_hue", strength=1.0)
+    config = replace(QUICK, within="label", learner="mlp?width=0.2", iterations=2)
+    made = discover(dataset, config)
+    for d in range(len(made.tasks)):
+        for c in range(4):
+            own = made.tasks.labels[dataset.labels == c, d]
+            assert 0.25 < own.mean() < 0.75
+
+
+def test_fault_32_too_few_images(digits):
+    tiny = data.from_arrays(digits.images[:25], digits.labels[:25])
+    with pytest.raises(DataError, match="too few"):
+        discover(tiny, replace(QUICK, tasks=12))
+
+
+def test_fault_50_and_51_noise_has_no_tasks():
+    """Images of pure noise: nothing is predicted better than permuted labels."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 8, 8, 3), dtype=np.uint8)
+    config = replace(QUICK, start="noise", iterations=1, tasks=2, epochs=4)
+    with pytest.raises(NumericalError, match="no direction is predicted better"):
+        discover(data.from_arrays(noise), config)
+
+
+def test_fault_55_more_tasks_than_the_embedding_has(digits):
+    with pytest.raises(ConfigError, match="the embedding has 32 to give"):
+        discover(digits, replace(QUICK, method="spectral", learner="convnet?width=0.25", tasks=40))
+
+
+def test_fault_44_hostile_encoders(tmp_path, found):
+    good = tmp_path / "good.safetensors"
+    found.encoder.save(good)
+    blob = good.read_bytes()
+    for name, content in {
+        "empty": b"",
+        "noise": bytes(range(256)) * 4,
+        "huge header": (2**62).to_bytes(8, "little") + b"{}",
+        "cut": blob[: len(blob) // 2],
+    }.items():
+        bad = tmp_path / f"{name}.safetensors"
+        bad.write_bytes(content)
+        with pytest.raises(RunDirError):
+            Encoder.load(bad)
+    with pytest.raises(RunDirError, match="no encoder"):
+        Encoder.load(tmp_path / "absent")
+
+
+def test_an_encoder_never_runs_code_that_the_user_did_not_name(tmp_path):
+    header = {"format": 1, "learner": "os:system", "image_shape": [8, 8, 1], "names": ["t"]}
+    header |= {"classes": 2, "outputs": 1}
+    tensors = {f"encoder.{k}": torch.zeros(1) for k in ("columns", "centre", "offsets")}
+    save_file(tensors, tmp_path / "e.safetensors", {"taskdiscovery": json.dumps(header)})
+    with pytest.raises(RunDirError, match="runs code of its own"):
+        Encoder.load(tmp_path / "e.safetensors")
+
+
+def test_fault_52_weights_that_are_not_finite_are_not_saved(tmp_path, found):
+    spoilt = replace(found.encoder, centre=np.full_like(found.encoder.centre, np.nan))
+    with pytest.raises(NumericalError):
+        spoilt.save(tmp_path / "e.safetensors")
+    assert list(tmp_path.iterdir()) == []

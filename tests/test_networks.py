@@ -1,0 +1,144 @@
+"""Every network passes one table of contracts."""
+
+import pytest
+import torch
+
+from taskdiscovery import networks
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.specs import parse
+
+SPECS = [
+    "linear",
+    "mlp?width=0.1",
+    "convnet?width=0.25",
+    "resnet18?width=0.1",
+    "resnet50?width=0.05",
+    "vit?width=0.2&depth=2",
+]
+SHAPES = [(8, 8, 1), (32, 32, 3), (13, 17, 4)]
+
+
+def make(spec, shape=(8, 8, 1), outputs=3, seed=0):
+    channels = shape[2]
+    return networks.build(
+        parse(spec),
+        shape,
+        outputs,
+        seed=seed,
+        mean=torch.full((channels,), 100.0),
+        std=torch.full((channels,), 50.0),
+    )
+
+
+def pictures(shape, n=4):
+    return torch.randint(0, 256, (n, *shape), dtype=torch.uint8, generator=torch.manual_seed(0))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("spec", SPECS)
+class TestContract:
+    def test_maps_images_to_outputs(self, spec, shape):
+        assert make(spec, shape)(pictures(shape)).shape == (4, 3)
+
+    def test_gradients_reach_every_parameter(self, spec, shape):
+        model = make(spec, shape)
+        model(pictures(shape)).square().sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_seed_decides_the_weights_and_nothing_else(spec):
+    before = torch.random.get_rng_state()
+    a, b, c = make(spec), make(spec), make(spec, seed=1)
+    assert (torch.random.get_rng_state() == before).all()
+    same = [torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True)]
+    other = [torch.equal(x, y) for x, y in zip(a.parameters(), c.parameters(), strict=True)]
+    assert all(same)
+    assert not all(other)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_features_are_what_enters_the_last_layer(spec):
+    model = make(spec).eval()
+    with torch.no_grad():
+        found = networks.features(model, pictures((8, 8, 1)))
+        head = networks.last_linear(model)
+        outputs = model(pictures((8, 8, 1)))
+    assert found.shape == (4, networks.feature_size(model))
+    torch.testing.assert_close(head(found), outputs)
+
+
+def test_the_sizes_of_the_paper():
+    count = {
+        "convnet": (32, 32, 3),
+        "mlp": (32, 32, 3),
+        "resnet18": (32, 32, 3),
+        "resnet50": (32, 32, 3),
+    }
+    millions = {
+        name: sum(p.numel() for p in make(name, shape, 10).parameters()) / 1e6
+        for name, shape in count.items()
+    }
+    assert millions["resnet18"] == pytest.approx(11.17, abs=0.01)
+    assert millions["resnet50"] == pytest.approx(23.52, abs=0.01)
+    assert millions["mlp"] == pytest.approx(3.82, abs=0.02)
+    kernels = [(32, 3), (64, 32), (128, 64), (128, 128)]
+    expected = sum(9 * a * b + 2 * a for a, b in kernels) + 128 * 10 + 10
+    assert millions["convnet"] == expected / 1e6
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [("convnett", "convnet"), ("convnet?widht=1", "width"), ("resnet18?width=0", "width")],
+)
+def test_mistakes_name_the_mend(spec, word):
+    with pytest.raises(ConfigError) as caught:
+        networks.check_spec(parse(spec))
+    assert word in str(caught.value)
+
+
+FACTORY = """
+from torch import nn
+
+def tiny(outputs, image_shape, hidden="4"):
+    h, w, c = image_shape
+    n = int(hidden)
+    return nn.Sequential(nn.Flatten(), nn.Linear(h * w * c, n), nn.Linear(n, outputs))
+
+def wrong(outputs):
+    return "no module"
+"""
+
+
+def test_own_factory(tmp_path, monkeypatch):
+    (tmp_path / "my_nets.py").write_text(FACTORY)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert make("my_nets:tiny?hidden=7")(pictures((8, 8, 1))).shape == (4, 3)
+    for spec in ("my_nets:absent", "my_nets:wrong", "my_nets:tiny?depth=3", "no_such_module:f"):
+        with pytest.raises(ConfigError):
+            make(spec)
+
+
+TIMM = """
+from torch import nn
+
+def list_models():
+    return ["little"]
+
+def create_model(name, pretrained, num_classes, in_chans):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(in_chans, num_classes))
+"""
+
+
+def test_timm_stand_in(tmp_path, monkeypatch):
+    (tmp_path / "timm.py").write_text(TIMM)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert make("timm:little")(pictures((8, 8, 1))).shape == (4, 3)
+    with pytest.raises(ConfigError, match="no model 'litle'"):
+        make("timm:litle")
+    __import__("sys").modules.pop("timm", None)
+
+
+def test_missing_timm_names_the_pip_command():
+    with pytest.raises(ConfigError, match="timm is not installed"):
+        make("timm:resnet18")
