@@ -10,9 +10,12 @@ from safetensors.torch import save_file
 
 from taskdiscovery import data, shapes, subspace
 from taskdiscovery.config import DiscoverConfig
-from taskdiscovery.discovery import Encoder, discover
+from taskdiscovery.discovery import Encoder, discover, power
 from taskdiscovery.discovery.labelling import balance, classify
 from taskdiscovery.errors import ConfigError, DataError, NumericalError, RunDirError
+from taskdiscovery.progress import Silent
+from taskdiscovery.seeds import generator
+from taskdiscovery.training import Learner, Pixels
 
 QUICK = DiscoverConfig(
     tasks=3,
@@ -101,31 +104,31 @@ def test_balanced_labels_of_coordinates():
     )
 
 
-def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms():
+@pytest.mark.parametrize("redrawn", [True, False])
+def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
+    redrawn, monkeypatch
+):
     """With folds that are not redrawn the halves decouple, and fresh folds confirm nothing."""
-    from sklearn.decomposition import PCA
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.model_selection import cross_val_score
-
+    if not redrawn:
+        monkeypatch.setattr(power, "generator", lambda seed, name, number: generator(seed, name, 1))
     dataset = shapes.draw(600, size=12)
-    config = DiscoverConfig(
-        tasks=2,
-        start="noise",
-        iterations=8,
-        tolerance=0.0,
-        epochs=12,
-        encoder_epochs=12,
-        batch=64,
-        learner="mlp?width=0.2",
-        threads=1,
+    config = replace(QUICK, tasks=2, iterations=8, tolerance=0.0, epochs=12)
+    learner = Learner.of("mlp?width=0.2", config.recipe(12), device="cpu", precision="float32")
+    rows, images = np.arange(600), torch.from_numpy(dataset.images)
+    pixels = Pixels.measure(dataset.images, rows)
+    start = subspace.whiten(np.random.default_rng(0).normal(size=(600, 2))).coordinates
+    *_, last = power.iterate(
+        start, learner, images, rows, pixels, power.Constraints(), config, Silent()
     )
-    made = discover(dataset, config)
-    pixels = dataset.images.reshape(600, -1) / 255.0
-    features = PCA(40, whiten=True, random_state=0).fit_transform(pixels)
-    for d in range(len(made.tasks)):
-        labels = made.tasks.labels[:, d]
-        fresh = cross_val_score(RidgeClassifier(100.0), features, labels, cv=5).mean()
-        assert fresh > 0.8, f"task {d}: {fresh:.2f}"
+    monkeypatch.undo()
+    targets = power.soft_targets(last.coordinates)
+    fresh = power.crossfit(targets, learner, images, rows, pixels, config, 99, Silent())
+    confirmed = subspace.column_correlations(fresh, targets)
+    if redrawn:
+        assert confirmed.min() > 0.85
+        np.testing.assert_allclose(confirmed, last.correlation, atol=0.1)
+    else:
+        assert confirmed.max() < 0.7
 
 
 def test_discovered_tasks_follow_known_factors():
