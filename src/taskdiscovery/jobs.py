@@ -304,6 +304,12 @@ def _job(
         except KeyboardInterrupt:
             run.status("stopped", f"{command} was interrupted")
             raise
+        except (ConfigError, DataError) as error:
+            if place is not None:  # the input was wrong: nothing has begun, so nothing stays
+                run.discard()
+            else:
+                run.status("failed", f"{command}: {error.what}")
+            raise
         except TaskDiscoveryError as error:
             run.status("failed", f"{command}: {error.what}")
             raise

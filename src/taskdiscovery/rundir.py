@@ -14,6 +14,7 @@ import math
 import os
 import platform
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -205,6 +206,13 @@ class RunDir:
         write_json(
             self.path / "status.json", {"state": state, "reason": reason, "process": os.getpid()}
         )
+
+    def discard(self) -> None:
+        """Remove a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # `runs/`, where it is empty now
+            if self.path.parent.name == "runs":
+                self.path.parent.rmdir()
 
     def _take_lock(self) -> None:
         try:

@@ -1,0 +1,127 @@
+"""The report: hostile names stay text, nothing is asked of the network, a browser is content."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import taskdiscovery as td
+from taskdiscovery import data
+from taskdiscovery.config import ScoreConfig, SplitConfig
+from taskdiscovery.errors import DataError
+from taskdiscovery.jobs import run_score, run_split
+
+EVIL = "</script><script>document.title='owned'</script>"
+OPTIONS = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, digits):
+    """A report on data whose names are hostile."""
+    root = tmp_path_factory.mktemp("report")
+    ids = [f"{i}{EVIL}" for i in range(len(digits))]
+    classes = [f"<img src=x onerror=alert({c})>{EVIL}" for c in range(10)]
+    np.savez(
+        root / "d.npz",
+        images=digits.images,
+        labels=np.array([classes[c] for c in digits.labels]),
+        ids=ids,
+        classes=[],
+    )
+    spec = f"npz:{root / 'd.npz'}"
+    run = root / "run"
+    td.discover(spec, out=run, tasks=4, iterations=2, encoder_epochs=2, **OPTIONS)
+    dataset = td.load(spec)
+    run_score(dataset, ScoreConfig(source=str(run), preset="smoke", **OPTIONS), None)
+    split = SplitConfig(target="label:0,1,2,3,4", source=str(run), preset="smoke", **OPTIONS)
+    run_split(dataset, split, None)
+    return td.write_report(run)
+
+
+def test_faults_58_to_60_names_are_inert_and_nothing_is_fetched(report):
+    page = report.read_text("utf-8")
+    assert "&lt;img src=x" in page
+    assert "<img" not in page
+    assert page.count("<script>") == 1
+    assert not re.search(r"(?:src|href)=[\"']?(?!#)[^\"'#]", page.replace("src=x", ""))
+    assert "http://" not in page
+    assert "https://" not in page
+    assert len(page) < 2_000_000
+
+
+def test_other_images_are_refused(report):
+    with pytest.raises(DataError, match="not the images of the run"):
+        td.write_report(report.parent, "digits")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_opens_it(browser, report, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report.as_uri())
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
+    assert page.title().startswith("What convnet?width=0.25 finds easy")
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
+    assert (
+        page.locator(".cell").first.evaluate("e => getComputedStyle(e).backgroundImage") != "none"
+    )
+    page.close()
+
+
+def test_sorting_and_filtering(browser, report):
+    page = browser.new_page()
+    page.goto(report.as_uri())
+
+    def shown():
+        return page.locator(".card:visible").evaluate_all("cs => cs.map(c => c.dataset.name)")
+
+    def agreements():
+        return page.locator(".card").evaluate_all("cs => cs.map(c => Number(c.dataset.agreement))")
+
+    assert shown() == ["task_000", "task_001", "task_002", "task_003"]
+    page.select_option("#sort", "agreement")
+    assert agreements() == sorted(agreements(), reverse=True)
+    page.select_option("#sort", "doubt")
+    assert agreements() == sorted(agreements())
+    page.fill("#filter", "002")
+    assert shown() == ["task_002"]
+    assert page.locator("#count").inner_text() == "1 of 4 tasks"
+    page.close()
+
+
+def test_pictures_are_of_unseen_images_and_in_order(digits):
+    from taskdiscovery.report.pictures import Sheet, surest
+
+    scores = np.linspace(-1, 1, 1797)
+    rows = np.arange(0, 1797, 7)
+    chosen = surest(scores, rows)
+    assert chosen.tolist() == sorted(rows, reverse=True)[:12]
+    sheet = Sheet(images=digits.images, ids=digits.ids)
+    sheet.add("surest", chosen)
+    sheet.add("none", np.array([], dtype=np.int64))
+    assert [row.heading for row in sheet.rows] == ["surest"]
+    assert sheet.sprite().startswith("data:image/png;base64,")
+    coloured = data.from_arrays(np.random.default_rng(0).random((20, 100, 100, 3)))
+    wide = Sheet(images=coloured.images, ids=coloured.ids)
+    wide.add("all", np.arange(12))
+    assert wide.sprite().startswith("data:image/jpeg;base64,")
