@@ -196,10 +196,19 @@ class DiscoverConfig(JobConfig):
         "", "project out: label, attributes, attr:COLUMN, brightness, colour, contrast, saturation"
     )
     within: str = option("", "discover inside each class of this labeling, e.g. label")
-    epochs: int = option(
-        3, "passes over a fold's training images, per iteration", low=1, high=10_000
+    epochs: int | None = option(
+        None,
+        "passes over a fold's training images, per iteration (default: 3; more where fewer than "
+        "20,000 images would give too few steps)",
+        low=1,
+        high=10_000,
     )
-    encoder_epochs: int = option(6, "passes when the encoder is fitted", low=1, high=10_000)
+    encoder_epochs: int | None = option(
+        None,
+        "passes when the encoder is fitted (default: twice --epochs)",
+        low=1,
+        high=10_000,
+    )
     batch: int = option(256, "images per step", low=2, high=1_000_000)
     learning_rate: float = option(
         4e-3, "peak learning rate of AdamW, one cycle", low=0.0, high=100.0
@@ -209,6 +218,11 @@ class DiscoverConfig(JobConfig):
     )
 
     runs: int = option(1, "trainings per fold whose predictions are averaged", low=1, high=100)
+
+    def with_epochs(self, images: int) -> DiscoverConfig:
+        """Decide the epochs for so many training images: never fewer than 60,000 images pass."""
+        epochs = self.epochs or max(3, -(-60_000 // max(images, 1)))
+        return replace(self, epochs=epochs, encoder_epochs=self.encoder_epochs or 2 * epochs)
 
     def recipe(self, epochs: int) -> Recipe:
         """The recipe of cross-fitting and of the encoder."""

@@ -9,7 +9,7 @@ from taskdiscovery import data, jobs
 from taskdiscovery.config import DiscoverConfig, ScoreConfig, SplitConfig
 from taskdiscovery.report import write_report
 
-#: enough passes over 1,617 digits for a learner to settle; larger data needs fewer.
+#: so many images pass in each training: enough for a learner to settle on small data.
 PASSES = 30_000
 
 

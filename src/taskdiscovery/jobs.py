@@ -109,7 +109,7 @@ def run_discover(
     from taskdiscovery.discovery import discover as search
     from taskdiscovery.discovery import resolve
 
-    config = resolve(config)
+    config = resolve(config, len(dataset))
     with _job(place, "discover", dataset, config) as run:
 
         def report(row: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from taskdiscovery.config import TrainingConfig
 from taskdiscovery.progress import Meter
 from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, to_tensor, train
 from taskdiscovery.types import Dataset, IntArray
+
+_LOG = logging.getLogger("taskdiscovery")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +44,15 @@ class Stage:
         Raises:
             ConfigError: for a learner that cannot be built.
         """
+        steps = config.recipe.epochs * max(1, len(rows) // config.batch)
+        if steps < 60 and config.preset != "smoke":
+            _LOG.warning(
+                "%d images and %d epochs give %d steps, too few to learn much: raise --epochs or "
+                "lower --batch",
+                len(rows),
+                config.recipe.epochs,
+                steps,
+            )
         learner = Learner.of(
             config.learner, config.recipe, device=config.device, precision=config.precision
         )

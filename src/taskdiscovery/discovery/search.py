@@ -59,11 +59,12 @@ class Discovery:
     result: dict[str, Any]
 
 
-def resolve(config: DiscoverConfig) -> DiscoverConfig:
-    """Take the decisions that depend on the machine, once."""
+def resolve(config: DiscoverConfig, images: int) -> DiscoverConfig:
+    """Take the decisions that depend on the machine and on the number of images, once."""
     device = resolve_device(config.device)
+    used = int(partition.draw(images, config.seed).sum())
     return replace(
-        config,
+        config.with_epochs(min(used, config.train_images or used)),
         device=device,
         precision=resolve_precision(config.precision, device),
         threads=set_threads(config.threads),
@@ -91,7 +92,8 @@ def discover(
         DataError: for too few images.
         NumericalError: where training diverges or the embedding collapses.
     """
-    config = resolve(config)
+    config = resolve(config, len(dataset))
+    assert config.epochs is not None
     began = time.perf_counter()
     learner = Learner.of(
         config.learner,
@@ -227,6 +229,7 @@ class _Search:
     ) -> tuple[Encoder, dict[str, FloatArray]]:
         """Power iteration, then one encoder fitted on all training images."""
         config, per_task = self.config, self.coordinates_per_task
+        assert config.epochs is not None
         passes = config.epochs * config.runs * (config.folds - 1) * len(self.rows)
         last: power.Iteration | None = None
         with meter("power iteration", config.iterations * passes) as bar:
@@ -313,6 +316,7 @@ class _Search:
     def _fit(self, coordinates_ND: FloatArray) -> tuple[Encoder, FloatArray]:
         """Train the encoder on all training images; report how often it agrees with Y."""
         config = self.config
+        assert config.encoder_epochs is not None
         learner = replace(self.learner, recipe=config.recipe(config.encoder_epochs))
         count = coordinates_ND.shape[1]
         seed = derive(config.seed, "encoder")
