@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=8)
     parser.add_argument("--learner", default="convnet")
     parser.add_argument("--method", default="power")
+    parser.add_argument("--rotate", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--json", action="store_true")
@@ -78,6 +79,7 @@ def main() -> None:
         tasks=options.tasks,
         learner=options.learner,
         method=options.method,
+        rotate=options.rotate,
         seed=options.seed,
         threads=options.threads,
     )

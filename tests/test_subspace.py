@@ -90,3 +90,30 @@ def test_principal_components_equal_the_library():
     theirs = PCA(3, whiten=True).fit_transform(features)
     np.testing.assert_allclose(np.abs(subspace.column_correlations(ours, theirs)), 1, atol=1e-6)
     np.testing.assert_allclose(ours.var(axis=0), 1, atol=1e-6)
+
+
+def fourth_moments(coordinates):
+    return (coordinates**4).mean(axis=0)
+
+
+def test_bimodal_rotation_finds_the_hidden_binary_coordinates():
+    rng = np.random.default_rng(0)
+    hidden_ND = subspace.whiten(
+        np.column_stack([rng.choice([-1.0, 1.0], (4000, 3)), rng.normal(size=(4000, 2))])
+    ).coordinates
+    mixing, _ = np.linalg.qr(rng.normal(size=(5, 5)))
+    mixed_ND = hidden_ND @ mixing
+    assert fourth_moments(mixed_ND).min() > 1.2
+    rotation = subspace.bimodal_rotation(mixed_ND)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(5), atol=1e-10)
+    found_ND = mixed_ND @ rotation
+    assert np.sort(fourth_moments(found_ND))[2] < 1.1
+    likeness = np.abs(np.corrcoef(found_ND.T, hidden_ND.T)[:5, 5:])
+    assert (likeness[:, :3].max(axis=0) > 0.99).all()
+
+
+@given(seeds)
+def test_bimodal_rotation_never_raises_the_sum_of_fourth_moments(seed):
+    white_ND = subspace.whiten(correlated(seed) ** 3).coordinates
+    rotated_ND = white_ND @ subspace.bimodal_rotation(white_ND)
+    assert fourth_moments(rotated_ND).sum() <= fourth_moments(white_ND).sum() + 1e-9

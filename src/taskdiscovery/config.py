@@ -192,6 +192,9 @@ class DiscoverConfig(JobConfig):
         "what power starts from: features of the untrained network, pixels, or noise",
         choices=("features", "pixels", "noise"),
     )
+    rotate: bool = option(
+        False, "turn coordinates within their span so that each cuts the images in two clear groups"
+    )
     exclude: str = option(
         "", "project out: label, attributes, attr:COLUMN, brightness, colour, contrast, saturation"
     )

@@ -134,15 +134,17 @@ def _render(levels: dict[str, NDArray[np.int64]], S: int, rng: np.random.Generat
 
     front = _rgb(
         _OBJECT_HUES[levels["object_hue"]] + rng.normal(0, 0.012, N),
-        rng.uniform(0.65, 0.9, N),
-        rng.uniform(0.75, 0.95, N),
+        rng.uniform(0.75, 0.81, N),
+        rng.uniform(0.84, 0.90, N),
     )
     back = _rgb(
         _BACKGROUND_HUES[levels["background_hue"]] + rng.normal(0, 0.012, N),
-        rng.uniform(0.35, 0.55, N),
-        rng.uniform(0.45, 0.8, N),
+        rng.uniform(0.44, 0.48, N),
+        rng.uniform(0.62, 0.67, N),
     )
-    lit = 1 + per_image(-0.12, 0.12) * x[None] + per_image(-0.12, 0.12) * y[None]
+    # What is not a factor (light, brightness, saturation) varies little: else a network finds it
+    # first, and the answer would not be among the known ones.
+    lit = 1 + per_image(-0.02, 0.02) * x[None] + per_image(-0.02, 0.02) * y[None]
     ground = back[:, None, None, :] * lit[..., None]
     object_ = front[:, None, None, :] * (1 + shade)[..., None]
     picture = ground * (1 - inside[..., None]) + object_ * inside[..., None]

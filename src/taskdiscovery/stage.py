@@ -44,6 +44,9 @@ class Stage:
         Raises:
             ConfigError: for a learner that cannot be built.
         """
+        learner = Learner.of(
+            config.learner, config.recipe, device=config.device, precision=config.precision
+        )
         steps = config.recipe.epochs * max(1, len(rows) // config.batch)
         if steps < 60 and config.preset != "smoke":
             _LOG.warning(
@@ -53,9 +56,6 @@ class Stage:
                 config.recipe.epochs,
                 steps,
             )
-        learner = Learner.of(
-            config.learner, config.recipe, device=config.device, precision=config.precision
-        )
         return cls(
             images=to_tensor(dataset.images, config.device),
             shape=dataset.image_shape,

@@ -6,8 +6,12 @@ block power iteration finds them with no second derivative anywhere.
 
 Axes: N training images, D coordinates. Source: DESIGN of this project; it has no paper yet.
 
-Still imperfect: a coordinate's bimodality plays no part, so tasks may cut a continuum; and the
-held-out correlation is measured against the squashed targets g(Y), which flatters smooth ones.
+Within the span of the coordinates every rotation is as good an eigenspace; with `rotate` the one
+is taken whose coordinates are most two-valued, so that a task separates groups rather than cuts a
+continuum.
+
+Still imperfect: the held-out correlation is measured against the squashed targets g(Y), which
+flatters smooth ones; and tasks of more than two classes are not rotated.
 """
 
 from __future__ import annotations
@@ -101,6 +105,8 @@ def iterate(
     """
     coordinates_ND, before = start_ND, np.inf
     for number in range(1, config.iterations + 1):
+        if config.rotate and config.classes == 2:
+            coordinates_ND = coordinates_ND @ subspace.bimodal_rotation(coordinates_ND)
         targets_ND = soft_targets(coordinates_ND)
         predictions_ND = crossfit(targets_ND, learner, images, rows, pixels, config, number, meter)
         correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)

@@ -221,6 +221,9 @@ class _Search:
         mean_F, directions_FD = spectral.components(
             features_NF, self.D, self.constraints.excluded, self.constraints.groups
         )
+        if self.config.rotate and self.config.classes == 2:
+            coordinates_ND = (features_NF - features_NF.mean(axis=0)) @ directions_FD
+            directions_FD = directions_FD @ subspace.bimodal_rotation(coordinates_ND)
         spectral.install(model, mean_F, directions_FD)
         return self._encoder(model, learner, self.D)
 
