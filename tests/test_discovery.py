@@ -13,6 +13,7 @@ from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery import Encoder, discover, power
 from taskdiscovery.discovery.labelling import balance, classify
 from taskdiscovery.errors import ConfigError, DataError, NumericalError, RunDirError
+from taskdiscovery.journal import Journal
 from taskdiscovery.progress import Silent
 from taskdiscovery.seeds import generator
 from taskdiscovery.training import Learner, Pixels
@@ -118,11 +119,19 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
     pixels = Pixels.measure(dataset.images, rows)
     start = subspace.whiten(np.random.default_rng(0).normal(size=(600, 2))).coordinates
     *_, last = power.iterate(
-        start, learner, images, rows, pixels, power.Constraints(), config, Silent()
+        lambda: start,
+        learner,
+        images,
+        rows,
+        pixels,
+        power.Constraints(),
+        config,
+        Silent(),
+        Journal(),
     )
     monkeypatch.undo()
     targets = power.soft_targets(last.coordinates)
-    fresh = power.crossfit(targets, learner, images, rows, pixels, config, 99, Silent())
+    fresh = power.crossfit(targets, learner, images, rows, pixels, config, 99, Silent(), Journal())
     confirmed = subspace.column_correlations(fresh, targets)
     if redrawn:
         assert confirmed.min() > 0.85

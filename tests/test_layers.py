@@ -10,12 +10,25 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "taskdiscovery"
 
 LAYERS = [
-    {"errors", "types", "specs", "seeds", "config", "progress"},
-    {"rundir", "partition", "shapes", "data", "networks", "augment", "agreement", "subspace"}
-    | {"statistics"},
+    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts"},
+    {
+        "rundir",
+        "randomness",
+        "partition",
+        "shapes",
+        "data",
+        "networks",
+        "augment",
+        "agreement",
+        "subspace",
+    }
+    | {"agreement", "subspace", "statistics"},
+    {"journal"},
     {"training"},
     {"stage", "discovery"},
     {"scoring", "splits"},
+    {"results"},
+    {"inputs"},
     {"jobs"},
     {"report"},
     {"demonstration"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taskdiscovery.data import from_arrays, from_torch, load
     from taskdiscovery.discovery import Discovery, Encoder
     from taskdiscovery.errors import TaskDiscoveryError
-    from taskdiscovery.jobs import discover, label, load_tasks, score, split
+    from taskdiscovery.jobs import discover, label, load_tasks, resume, score, split
     from taskdiscovery.report import write_report
     from taskdiscovery.types import Dataset, Interval, Score, Split, Target, Tasks
 
@@ -41,6 +41,7 @@ _HOMES = {
     "label": "jobs",
     "load": "data",
     "load_tasks": "jobs",
+    "resume": "jobs",
     "score": "jobs",
     "split": "jobs",
     "write_report": "report",
@@ -62,6 +63,7 @@ __all__ = [
     "label",
     "load",
     "load_tasks",
+    "resume",
     "score",
     "split",
     "write_report",

@@ -105,6 +105,9 @@ class JobConfig:
         "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
     )
     threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
+    checkpoint_every: float = option(
+        60.0, "seconds between checkpoints within a training", low=0.0, high=86_400.0
+    )
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -7,16 +7,13 @@ subcommand. With `out` the results are also written, each file whole or not at a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
-from taskdiscovery import data, rundir
+from taskdiscovery import inputs, results, rundir
 from taskdiscovery.config import (
     DiscoverConfig,
     JobConfig,
@@ -25,16 +22,28 @@ from taskdiscovery.config import (
     from_mapping,
     to_mapping,
 )
-from taskdiscovery.data.arrays import digests
-from taskdiscovery.errors import ConfigError, DataError, TaskDiscoveryError, nearest
-from taskdiscovery.rundir import RunDir, write_json, write_parquet
-from taskdiscovery.types import BoolArray, Dataset, Score, Split, Target, Tasks
+from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError
+from taskdiscovery.inputs import Data, label, load_tasks, read_data, split_run_task
+from taskdiscovery.journal import Journal
+from taskdiscovery.rundir import RunDir
+from taskdiscovery.types import Dataset, Score, Split, Target, Tasks
 
 if TYPE_CHECKING:
-    from taskdiscovery.discovery import Discovery, Encoder
-    from taskdiscovery.splits import Cut
+    from taskdiscovery.discovery import Discovery
+    from taskdiscovery.splits import SplitResult
 
-Data = str | Dataset
+__all__ = [
+    "discover",
+    "label",
+    "load_tasks",
+    "next_run",
+    "resume",
+    "run_discover",
+    "run_score",
+    "run_split",
+    "score",
+    "split",
+]
 
 
 def discover(source: Data, *, out: Path | str | None = None, **options: Any) -> Discovery:
@@ -96,40 +105,72 @@ def split(
     return run_split(source, from_mapping(SplitConfig, options, "split"), out).split
 
 
+def resume(
+    run: Path | str, source: Data | None = None, *, labelings: Target | Tasks | None = None
+) -> Discovery | list[Score] | SplitResult | None:
+    """Go on with the job of a run that was stopped; nothing that is finished is done again.
+
+    Args:
+        run: its run directory.
+        source: the data, where it is no longer where it was, or was no specification.
+        labelings: what was scored, where that was given as an object.
+
+    Returns:
+        What the job returns; None where it is done already.
+
+    Raises:
+        RunDirError: where options or data have changed, no checkpoint is whole, or another
+            process is at work.
+    """
+    with RunDir.open(Path(run), write=True) as opened:
+        if opened.state() == "done":
+            return None
+        job = opened.job()
+        document = dict(job["config"])
+        where = f"{opened.path}, {job['command']}"
+        if (source := source or document.pop("data", None)) is None:
+            raise RunDirError("the job names no data", where=where, mend="give it with --data")
+        document.pop("data", None)
+        if job["command"] == "discover":
+            config = from_mapping(DiscoverConfig, document, where)
+            return run_discover(source, config, None, resumed=opened)
+        if job["command"] == "score":
+            scored = from_mapping(ScoreConfig, document, where)
+            return run_score(source, scored, None, labelings=labelings, resumed=opened)
+        if job["command"] == "split":
+            return run_split(
+                source, from_mapping(SplitConfig, document, where), None, resumed=opened
+            )
+    raise RunDirError(
+        f"{job['command']!r} is no job that can be resumed", where=where, mend="begin it again"
+    )
+
+
 def run_discover(
     source: Data,
     config: DiscoverConfig,
     out: Path | str | None,
     *,
     on_iteration: Callable[[dict[str, Any]], None] = lambda row: None,
+    resumed: RunDir | None = None,
 ) -> Discovery:
-    """Do `discover` with a config; `on_iteration` is told every iteration's numbers."""
-    place = _new_place(out)
-    dataset = _read(source, config)
+    """Do `discover` with a config; `on_iteration` is told every new iteration's numbers."""
+    place = _Place.of("discover", out, None, resumed)
+    dataset = read_data(source, config)
     from taskdiscovery.discovery import discover as search
     from taskdiscovery.discovery import resolve
 
     config = resolve(config, len(dataset))
-    with _job(place, "discover", dataset, config) as run:
+    with place.job(dataset, config) as job:
 
         def report(row: dict[str, Any]) -> None:
-            if run is not None:
-                run.metric(**row)
+            job.metric(**row)
             on_iteration(row)
 
-        found = search(dataset, config, on_iteration=report)
-        if run is not None:
-            _write_discovery(run, found, dataset)
+        found = search(dataset, config, on_iteration=report, journal=job.journal)
+        if job.run is not None:
+            results.write_discovery(job.run, found, dataset)
     return found
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Labelings:
-    """What is to be scored, and who may be trained on."""
-
-    targets: list[Target]
-    train: BoolArray | None
-    references: bool
 
 
 def run_score(
@@ -139,12 +180,12 @@ def run_score(
     *,
     labelings: Target | Tasks | None = None,
     on_score: Callable[[Score], None] = lambda score: None,
+    resumed: RunDir | None = None,
 ) -> list[Score]:
     """Do `score` with a config; `on_score` is told every score as it is finished."""
-    place = _new_place(out)
-    owner = _run_of(config.source) if config.source and place is None else None
-    dataset = _read(source, config)
-    chosen = _labelings(dataset, config, labelings)
+    place = _Place.of("score", out, split_run_task(config.source)[0], resumed)
+    dataset = read_data(source, config)
+    chosen = inputs.labelings_of(dataset, config, labelings)
     from taskdiscovery import scoring
 
     config = scoring.resolve(config)
@@ -153,107 +194,43 @@ def run_score(
         targets.append(human)
     targets.append(scoring.random_like(chosen.targets[0], config.seed))
     scores: list[Score] = []
-    with _job(place, "score", dataset, config, owner) as run:
-        for result in scoring.score(dataset, targets, config, train=chosen.train):
+    with place.job(dataset, config) as job:
+        before = scoring.finished(targets, job.journal)
+        found = scoring.score(dataset, targets, config, train=chosen.train, journal=job.journal)
+        for number, result in enumerate(found):
             scores.append(result)
             on_score(result)
-            if run is not None:
-                run.metric(event="score", **result.to_row(), seconds=result.seconds)
-        if run is not None:
-            _write_scores(run, scores, dataset)
+            if number not in before:
+                job.metric(event="score", **result.to_row(), seconds=result.seconds)
+        if job.run is not None:
+            results.write_scores(job.run, scores, dataset)
     return scores
 
 
-def run_split(source: Data, config: SplitConfig, out: Path | str | None) -> Any:
-    """Do `split` with a config; returns `splits.SplitResult`."""
+def run_split(
+    source: Data, config: SplitConfig, out: Path | str | None, *, resumed: RunDir | None = None
+) -> SplitResult:
+    """Do `split` with a config."""
     if not config.target or not config.source:
         raise ConfigError(
             "split needs a target and a task",
             where="split",
             mend="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
-    place = _new_place(out)
-    run_path, task = _split_run_task(config.source)
-    owner = run_path if place is None else None
-    dataset = _read(source, config)
-    target = _target(dataset, config.target)
+    run_path, task = split_run_task(config.source)
+    place = _Place.of("split", out, run_path, resumed)
+    dataset = read_data(source, config)
+    target = inputs.target_of(dataset, config.target)
     from taskdiscovery import splits
 
     config = splits.resolve(config)
-    cuts, train = _cuts(dataset, config, run_path, task)
-    with _job(place, "split", dataset, config, owner) as run:
-        found = splits.split(dataset, target, cuts, config, train=train)
-        if run is not None:
-            _write_split(run, found.split)
-            run.add_result({"split": found.result} if owner is not None else found.result)
+    cuts, train = inputs.cuts_of(dataset, config, run_path, task)
+    with place.job(dataset, config) as job:
+        found = splits.split(dataset, target, cuts, config, train=train, journal=job.journal)
+        if job.run is not None:
+            results.write_split(job.run, found.split)
+            job.run.add_result({"split": found.result} if place.added else found.result)
     return found
-
-
-def label(run: Path | str, source: Data, *, device: str = "cpu", **options: Any) -> Tasks:
-    """Label other images with the tasks of a run.
-
-    Args:
-        run: a run directory of `discover`.
-        source: DATA specification or a data set.
-        device: where to compute.
-        **options: of `JobConfig`: size, skip_bad; `learner`, to say that the run's own factory
-            is trusted.
-
-    Returns:
-        The tasks of these images; an image's label does not depend on the others.
-
-    Raises:
-        RunDirError: where the run or its encoder cannot be used.
-        DataError: for images of another shape.
-    """
-    config = from_mapping(JobConfig, options, "label")
-    RunDir.open(Path(run))
-    dataset = _read(source, config)
-    encoder = _encoder(Path(run), config.learner)
-    coordinates = encoder.coordinates(dataset.images, device)
-    return Tasks(
-        labels=encoder.labels(coordinates),
-        names=encoder.names,
-        ids=dataset.ids,
-        k=(encoder.classes,) * len(encoder.names),
-        coordinates=coordinates,
-    )
-
-
-def load_tasks(run: Path | str, dataset: Dataset, learner: str = "") -> Tasks:
-    """Read the tasks of a run for a data set.
-
-    On the data that it was discovered on they come from `tasks.parquet`, with its partition.
-    Other data is labelled by the encoder; images that discovery saw, known by their content, are
-    counted as `train` wherever they turn up.
-
-    Raises:
-        RunDirError: where the run or one of its files cannot be used.
-    """
-    opened = RunDir.open(Path(run))
-    known = opened.result().get("data", {}).get("fingerprint")
-    if known == dataset.fingerprint and known:
-        return _stored_tasks(opened, dataset)
-    tasks = label(run, dataset, learner=learner or "convnet")
-    from taskdiscovery import partition
-
-    images = opened.table("images.parquet")
-    seen = images["digest"].to_numpy()[(images["partition"] == "train").to_numpy()]
-    own = digests(dataset.images)
-    train = partition.draw(len(dataset), int(opened.config().get("seed", 0))) | np.isin(own, seen)
-    return Tasks(
-        labels=tasks.labels,
-        names=tasks.names,
-        ids=tasks.ids,
-        k=tasks.k,
-        coordinates=tasks.coordinates,
-        train=train,
-    )
-
-
-def read_data(source: Data, config: JobConfig) -> Dataset:
-    """Read DATA with the options of a job."""
-    return _read(source, config)
 
 
 def next_run(command: str, learner: str) -> Path:
@@ -265,245 +242,122 @@ def next_run(command: str, learner: str) -> Path:
     return place
 
 
-def _read(source: Data, config: JobConfig) -> Dataset:
-    if isinstance(source, Dataset):
-        return source
-    return data.load(source, size=config.size, skip_bad=config.skip_bad)
+#: options that cannot change a result: they may differ when a job is resumed.
+FREE = ("data", "checkpoint_every")
 
 
-def _new_place(out: Path | str | None) -> Path | None:
-    if out is None:
-        return None
-    rundir.check_new(Path(out))
-    return Path(out)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Job:
+    """A job under way: where it writes, if it does, and what it remembers."""
+
+    run: RunDir | None
+    journal: Journal
+
+    def metric(self, **values: Any) -> None:
+        """Append a line to `metrics.jsonl`, if there is one."""
+        if self.run is not None:
+            self.run.metric(**values)
 
 
-@contextmanager
-def _job(
-    place: Path | None, command: str, dataset: Dataset, config: JobConfig, owner: Path | None = None
-) -> Iterator[RunDir | None]:
-    """Create a run, or open the one to be added to; its status says how the job ended."""
-    if place is None and owner is None:
-        yield None
-        return
-    document = {"data": dataset.name, **to_mapping(config)}
-    if place is not None:
-        run = RunDir.create(place, command, document)
-        described = {
-            "name": dataset.name,
-            "images": len(dataset),
-            "fingerprint": dataset.fingerprint,
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Place:
+    """Where a job writes: a new run, a run that it adds to, one that it goes on with, or nowhere.
+
+    Attributes:
+        command: the subcommand.
+        new: path of the run to be made.
+        added: path of the run that the job adds to.
+        resumed: the run, open and locked, whose job goes on.
+    """
+
+    command: str
+    new: Path | None
+    added: Path | None
+    resumed: RunDir | None
+
+    @classmethod
+    def of(
+        cls, command: str, out: Path | str | None, owner: Path | None, resumed: RunDir | None
+    ) -> _Place:
+        """Find the place, and refuse one that is taken, before anything long begins.
+
+        Raises:
+            RunDirError, ResourceError: where it cannot be used.
+        """
+        new = None if out is None else Path(out)
+        if new is not None:
+            rundir.check_new(new)
+        added = owner if new is None else None
+        if resumed is not None and added is not None and resumed.path.resolve() != added.resolve():
+            added = None  # the job has a run of its own, and only reads the other
+        return cls(command=command, new=new, added=added, resumed=resumed)
+
+    @contextlib.contextmanager
+    def job(self, dataset: Dataset, config: JobConfig) -> Iterator[_Job]:
+        """Open the run; when the block ends, commit, and say how the job ended."""
+        document = {"data": dataset.name, **to_mapping(config)}
+        run = self._open(document)
+        if run is None:
+            yield _Job(run=None, journal=Journal())
+            return
+        header = {
+            "command": self.command,
+            "config": self._identity(document),
+            "data": dataset.fingerprint,
         }
-        run.add_result({"data": described})
-    else:
-        assert owner is not None
-        run = RunDir.open(owner, write=True)
-    with run:
-        try:
-            yield run
-        except KeyboardInterrupt:
-            run.status("stopped", f"{command} was interrupted")
-            raise
-        except (ConfigError, DataError) as error:
-            if place is not None:  # the input was wrong: nothing has begun, so nothing stays
+        with run if self.resumed is None else contextlib.nullcontext():
+            try:
+                journal = Journal(run.checkpoints, every=config.checkpoint_every, header=header)
+                if self.resumed is not None:
+                    journal.load()
+                    run.resumed()
+                yield _Job(run=run, journal=journal)
+                if self.added is None:
+                    run.add_result({"data": results.described(dataset)})
+                run.finish(self.command)
+            except BaseException as error:
+                self._ended_badly(run, error)
+                raise
+
+    def _open(self, document: Mapping[str, Any]) -> RunDir | None:
+        if self.resumed is not None:
+            return self.resumed
+        if self.new is not None:
+            return RunDir.create(self.new, self.command, document)
+        if self.added is None:
+            return None
+        run = RunDir.open(self.added, write=True)
+        if run.checkpoints.numbers():
+            with run:
+                raise RunDirError(
+                    f"an unfinished {run.job()['command']} is kept in this run",
+                    where=str(run.path),
+                    mend=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
+                )
+        run.begin(self.command, document)
+        return run
+
+    def _identity(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What must be the same for a job to go on."""
+        kept = {key: value for key, value in document.items() if key not in FREE}
+        if self.added is not None:  # the run may have been moved
+            kept["from"] = split_run_task(str(kept["from"]))[1]
+        return kept
+
+    def _ended_badly(self, run: RunDir, error: BaseException) -> None:
+        """Say in the run why the job ended; remove what never began."""
+        if isinstance(error, ConfigError | DataError) and self.resumed is None:
+            if self.new is not None:
                 run.discard()
             else:
-                run.status("failed", f"{command}: {error.what}")
-            raise
-        except TaskDiscoveryError as error:
-            run.status("failed", f"{command}: {error.what}")
-            raise
-        except BaseException as error:
-            run.status("failed", f"{command}: {type(error).__name__}")
-            raise
-        run.status("done", command)
-
-
-def _target(dataset: Dataset, spec: str) -> Target:
-    """Read a target SPEC, which may be FILE:COLUMN."""
-    if spec.partition(":")[0] in ("label", "attr"):
-        return dataset.target(spec)
-    if ":" not in spec:
-        return dataset.target(spec)
-    path, column = data.split_file_column(spec)
-    return data.read_labelings(path, dataset, [column])[0]
-
-
-def _labelings(dataset: Dataset, config: ScoreConfig, given: Target | Tasks | None) -> _Labelings:
-    from taskdiscovery.scoring import as_targets
-
-    if isinstance(given, Tasks):
-        return _Labelings(targets=as_targets(given), train=given.train, references=True)
-    if given is not None:
-        return _Labelings(targets=[given], train=None, references=False)
-    if config.target:
-        return _Labelings(targets=[_target(dataset, config.target)], train=None, references=False)
-    if not config.source:
-        raise ConfigError(
-            "nothing to score is named", where="score", mend="give --target SPEC or --from RUN|FILE"
-        )
-    run_path, task = _split_run_task(config.source)
-    if run_path is not None:
-        tasks = load_tasks(run_path, dataset, config.learner)
-        targets = as_targets(tasks)
-        if task:
-            targets = [_named(targets, task, lambda t: t.name)]
-        return _Labelings(targets=targets, train=tasks.train, references=True)
-    path, columns = Path(config.source), None
-    if not path.exists() and ":" in config.source:
-        path, column = data.split_file_column(config.source)
-        columns = [column]
-    return _Labelings(
-        targets=data.read_labelings(path, dataset, columns), train=None, references=True
-    )
-
-
-def _cuts(
-    dataset: Dataset, config: SplitConfig, run_path: Path | None, task: str
-) -> tuple[list[Cut], BoolArray | None]:
-    """Return the tasks that may cut the data, and the partition that goes with them."""
-    from taskdiscovery import partition
-    from taskdiscovery.splits import Cut, untrained_cut
-    from taskdiscovery.stage import Stage
-
-    if run_path is not None:
-        tasks = load_tasks(run_path, dataset, config.learner)
-        if set(tasks.k) != {2}:
-            raise ConfigError(
-                "only binary tasks can cut a data set",
-                where=f"--from {config.source}",
-                mend="discover with --classes 2",
+                run.withdraw()
+            return
+        reason = error.what if isinstance(error, TaskDiscoveryError) else type(error).__name__
+        stopped = isinstance(error, KeyboardInterrupt)
+        with contextlib.suppress(TaskDiscoveryError):  # the disk may be full
+            run.status(
+                "stopped" if stopped else "failed",
+                f"{self.command}: {'interrupted' if stopped else reason}",
             )
-        cuts = [
-            Cut(
-                name=name,
-                place=tasks.labels[:, d],
-                coordinate=None
-                if tasks.coordinates is None
-                else tasks.coordinates[:, d].astype(np.float64),
-            )
-            for d, name in enumerate(tasks.names)
-        ]
-        return ([_named(cuts, task, lambda c: c.name)] if task else cuts), tasks.train
-    if config.source.startswith("untrained:"):
-        train = partition.draw(len(dataset), config.seed)
-        stage = Stage.prepare(dataset, config, np.flatnonzero(train))
-        network = config.source.removeprefix("untrained:")
-        return [untrained_cut(dataset, network, stage, config, train)], train
-    path, column = data.split_file_column(config.source)
-    target = data.read_labelings(path, dataset, [column])[0]
-    if target.k != 2 or not target.known.all():
-        raise DataError(
-            f"{column} has {target.k} classes and {int((~target.known).sum())} missing values",
-            where=str(path),
-            mend="a split is cut along a binary task that labels every image",
-        )
-    return [Cut(name=column, place=target.labels)], None
-
-
-def _named(items: list[Any], name: str, key: Callable[[Any], str]) -> Any:
-    for item in items:
-        if key(item) == name:
-            return item
-    raise ConfigError(
-        f"the run has no task {name!r}", where="--from", mend=nearest(name, map(key, items))
-    )
-
-
-def _split_run_task(text: str) -> tuple[Path | None, str]:
-    """Read RUN or RUN:TASK; (None, "") where it is no run directory."""
-    if Path(text).is_dir():
-        return Path(text), ""
-    run, colon, task = text.rpartition(":")
-    if colon and Path(run).is_dir():
-        return Path(run), task
-    return None, ""
-
-
-def _run_of(source: str) -> Path | None:
-    return _split_run_task(source)[0]
-
-
-def _encoder(run: Path, learner: str) -> Encoder:
-    from taskdiscovery.discovery import Encoder
-
-    return Encoder.load(run / "encoder.safetensors", trusted_factory=learner)
-
-
-def _stored_tasks(run: RunDir, dataset: Dataset) -> Tasks:
-    table, coordinates = run.table("tasks.parquet"), run.table("coordinates.parquet")
-    names = tuple(c for c in table.columns if c.startswith("task_"))
-    classes = int(run.result().get("classes", 2))
-    return Tasks(
-        labels=table[list(names)].to_numpy(np.int64),
-        names=names,
-        ids=dataset.ids,
-        k=(classes,) * len(names),
-        coordinates=coordinates.drop(columns="image_id").to_numpy(np.float32),
-        train=(table["partition"] == "train").to_numpy(),
-    )
-
-
-def _write_discovery(run: RunDir, found: Discovery, dataset: Dataset) -> None:
-    tasks = found.tasks
-    assert tasks.coordinates is not None
-    assert tasks.train is not None
-    found.encoder.save(run.path / "encoder.safetensors")
-    table = tasks.to_pandas()
-    table[list(tasks.names)] = table[list(tasks.names)].astype(np.uint8)
-    write_parquet(run.path / "tasks.parquet", table)
-    per_task = tasks.coordinates.shape[1] // len(tasks)
-    columns = [
-        name if per_task == 1 else f"{name}_{j}" for name in tasks.names for j in range(per_task)
-    ]
-    frame = pd.DataFrame(tasks.coordinates, columns=columns)
-    frame.insert(0, "image_id", tasks.ids)
-    write_parquet(run.path / "coordinates.parquet", frame)
-    own = digests(dataset.images)
-    images = pd.DataFrame({"image_id": tasks.ids, "partition": table["partition"], "digest": own})
-    write_parquet(run.path / "images.parquet", images)
-    run.add_result(found.result)
-
-
-def _write_scores(run: RunDir, scores: list[Score], dataset: Dataset) -> None:
-    """Add rows to `scores.parquet`; a row of the same task, learner and preset is replaced."""
-    rows = pd.DataFrame([score.to_row() for score in scores])
-    rows["kappa"] = rows["kappa"].astype(np.float64)
-    key = ["task", "learner", "preset", "precision", "runs"]
-    file = run.path / "scores.parquet"
-    if file.exists():
-        rows = pd.concat([run.table("scores.parquet"), rows], ignore_index=True)
-        rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
-    write_parquet(file, rows)
-    per_image = pd.DataFrame({"image_id": dataset.ids})
-    for result in scores:
-        column = np.full(len(dataset), np.nan, dtype=np.float32)
-        column[result.test] = result.per_image
-        per_image[result.task] = column
-    file = run.path / "per_image.parquet"
-    if file.exists():
-        old = run.table("per_image.parquet")
-        kept = [c for c in old.columns if c not in per_image.columns]
-        per_image = pd.concat([per_image, old[kept]], axis=1)
-    write_parquet(file, per_image)
-    run.add_result({"scores": rows.to_dict("records")})
-
-
-def _write_split(run: RunDir, found: Split) -> None:
-    """Write the split as other tools read it, into `split/`."""
-    from taskdiscovery.types import TEST, TRAIN, WITHIN
-
-    folder = run.path / "split"
-    folder.mkdir(exist_ok=True)
-    frame = found.to_frame()
-    with rundir.atomic(folder / "metadata.csv") as stream:
-        stream.write(frame.to_csv(index=False).encode("utf-8"))
-    names = {"train": TRAIN, "within": WITHIN, "test": TEST}
-    write_json(
-        folder / "indices.json",
-        {name: found.indices(role).tolist() for name, role in names.items()},
-    )
-    # scikit-learn's PredefinedSplit: -1 is never tested on, 0 is the one test fold.
-    fold = np.where(found.role == TEST, 0, -1).astype(np.int64)
-    with rundir.atomic(folder / "test_fold.npy") as stream:
-        np.save(stream, fold, allow_pickle=False)
+        if stopped:
+            error.args = (f"go on with: taskdiscovery resume {run.path}",)

@@ -17,6 +17,7 @@ from taskdiscovery import partition
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.stage import Stage
@@ -45,6 +46,7 @@ def score(
     config: ScoreConfig,
     *,
     train: BoolArray | None = None,
+    journal: Journal | None = None,
 ) -> Iterator[Score]:
     """Score labelings of a data set, one after the other.
 
@@ -55,6 +57,7 @@ def score(
         train: (N,) True for images that may be trained on; by default the partition of the
             seed. Agreement is measured on the others only. Tasks that were discovered need the
             partition of their discovery, so that nothing it saw is ever scored.
+        journal: remembers what is finished, so that a job that was stopped can go on.
 
     Yields:
         The score of each labeling as it is finished.
@@ -63,7 +66,7 @@ def score(
         DataError: for a labeling with one class, or with too few images.
         NumericalError: where fewer than two runs end in finite weights.
     """
-    config = resolve(config)
+    config, journal = resolve(config), journal or Journal()
     train = partition.draw(len(dataset), config.seed) if train is None else train
     # One choice of images for all labelings, so that their scores compare.
     fit = partition.sample(np.flatnonzero(train), config.train_images, config.seed, "fit")
@@ -71,10 +74,30 @@ def score(
     stage = Stage.prepare(dataset, config, fit)
     passes = len(targets) * config.runs * stage.learner.recipe.epochs * len(fit)
     with meter("scoring", passes) as bar:
-        for target in targets:
-            result = _score_one(stage, target, config, fit, held, bar)
+        for number, target in enumerate(targets):
+            key = _key(number, target)
+            known = journal.get(key)
+            if known is None:
+                result = _score_one(stage, target, config, fit, held, bar, journal, key)
+                values = {**result.to_row(), "seconds": result.seconds}
+                unit = Unit(values=values, arrays={"per_image": result.per_image})
+                journal.put(key, unit, forget=f"{key}/")
+            else:
+                per_image = known.arrays["per_image"]
+                test = held[target.known[held]]
+                result = Score(**known.values, per_image=per_image, test=test)
+                bar.advance(config.runs * stage.learner.recipe.epochs * len(fit))
             bar.advance(0, f"{target.name}: {result.agreement:.3f}")
             yield result
+
+
+def finished(targets: Sequence[Target], journal: Journal) -> set[int]:
+    """Return the indices of the labelings whose scores the journal remembers."""
+    return {i for i, target in enumerate(targets) if journal.has(_key(i, target))}
+
+
+def _key(number: int, target: Target) -> str:
+    return f"score {number} {target.name}"
 
 
 def random_like(target: Target, seed: int) -> Target:
@@ -112,6 +135,8 @@ def _score_one(
     fit: IntArray,
     held: IntArray,
     bar: Meter,
+    journal: Journal,
+    key: str,
 ) -> Score:
     began = time.perf_counter()
     fit, held = fit[target.known[fit]], held[target.known[held]]
@@ -132,12 +157,22 @@ def _score_one(
     predictions, failures = [], []
     for run in range(config.runs):
         init, order, rows = _vary(config, fit, run)
-        try:
-            predictions.append(
-                stage.run(
-                    target.labels, target.k, rows, held, init_seed=init, order_seed=order, meter=bar
-                )
+
+        def work(watch: Watch, init: int = init, order: int = order, rows: IntArray = rows) -> Unit:
+            predicted = stage.run(
+                target.labels,
+                target.k,
+                rows,
+                held,
+                init_seed=init,
+                order_seed=order,
+                meter=bar,
+                watch=watch,
             )
+            return Unit(arrays={"predicted": predicted})
+
+        try:
+            predictions.append(journal.unit(f"{key}/run {run}", work).arrays["predicted"])
         except NumericalError as error:
             failures.append(error)
             _LOG.warning("%s, run %d: %s, counted as failed", target.name, run, error.what)

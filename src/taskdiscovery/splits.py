@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from taskdiscovery.config import SplitConfig
 from taskdiscovery.data.arrays import digests
 from taskdiscovery.discovery import spectral
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
+from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.stage import Stage
@@ -137,7 +139,7 @@ class SplitResult:
     """
 
     split: Split
-    result: dict[str, object]
+    result: dict[str, Any]
 
 
 def resolve(config: SplitConfig) -> SplitConfig:
@@ -158,6 +160,7 @@ def split(
     config: SplitConfig,
     *,
     train: BoolArray | None = None,
+    journal: Journal | None = None,
 ) -> SplitResult:
     """Split a data set along a task, and measure the split beside its controls.
 
@@ -170,6 +173,7 @@ def split(
         train: (N,) True for images that discovery may have seen: these alone are trained on, and
             the others alone are measured on. By default (a task from a table or of an untrained
             network) the partition of the seed.
+        journal: remembers what is finished, so that a job that was stopped can go on.
 
     Returns:
         The split, with accuracies `adversarial`, `random` (same size and class counts), `within`
@@ -180,14 +184,14 @@ def split(
         DataError: where a side is left without images of two classes.
         NumericalError: where training diverges.
     """
-    config = resolve(config)
+    config, journal = resolve(config), journal or Journal()
     seen = partition.draw(len(dataset), config.seed) if train is None else train
     balanced = target.k > 2 if config.class_balanced is None else config.class_balanced
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
     candidates = _candidates(cuts, config.orientation)
     choice: list[dict[str, object]] = []
     if len(candidates) > 1:
-        choice = _choose(stage, target, cuts, config, seen, balanced)
+        choice = _choose(stage, target, cuts, config, seen, balanced, journal)
         best = min(choice, key=lambda row: float(str(row["accuracy"])))
         cut = next(c for c in cuts if c.name == best["task"])
         orientation = str(best["orientation"])
@@ -203,7 +207,7 @@ def split(
     }
     roles = {name: _roles(sides, seen, config.seed) for name, sides in variants.items()}
     rows = _equal_rows(roles, target, seen, config)
-    accuracy = _measure(stage, target, rows, config)
+    accuracy = _measure(stage, target, rows, config, journal)
     role = roles["adversarial"]
     found = Split(
         target=target.name,
@@ -285,6 +289,7 @@ def _choose(
     config: SplitConfig,
     seen: BoolArray,
     balanced: bool,
+    journal: Journal,
 ) -> list[dict[str, object]]:
     """Train briefly on each candidate; return its accuracy on the validation part of `train`.
 
@@ -312,16 +317,22 @@ def _choose(
         test_rows = validation[~sides.train[validation]]
         if len(np.unique(target.labels[train_rows])) < 2 or len(test_rows) == 0:
             return
-        predicted = brief.run(
-            target.labels,
-            target.k,
-            train_rows,
-            test_rows,
-            init_seed=derive(config.seed, "choose", "init"),
-            order_seed=derive(config.seed, "choose", "order"),
-            meter=bar,
-        )
-        accuracy = float((predicted == target.labels[test_rows]).mean())
+
+        def work(watch: Watch) -> Unit:
+            predicted = brief.run(
+                target.labels,
+                target.k,
+                train_rows,
+                test_rows,
+                init_seed=derive(config.seed, "choose", "init"),
+                order_seed=derive(config.seed, "choose", "order"),
+                meter=bar,
+                watch=watch,
+            )
+            return Unit(values={"accuracy": float((predicted == target.labels[test_rows]).mean())})
+
+        key = f"choose {orientation} {cut.name}"
+        accuracy = float(journal.unit(key, work).values["accuracy"])
         table.append({"task": cut.name, "orientation": orientation, "accuracy": accuracy})
         bar.advance(0, f"{cut.name}: {accuracy:.3f}")
 
@@ -416,7 +427,7 @@ def _equal_rows(
 
 
 def _measure(
-    stage: Stage, target: Target, rows: dict[str, Rows], config: SplitConfig
+    stage: Stage, target: Target, rows: dict[str, Rows], config: SplitConfig, journal: Journal
 ) -> dict[str, Interval]:
     """Train `config.runs` runs on every variant, from seeds that chose nothing."""
     correct: dict[str, list[BoolArray]] = {}
@@ -426,7 +437,10 @@ def _measure(
         for name, (fit, within, test) in rows.items():
             measured = np.concatenate([within, test])
             for run in range(config.runs):
-                try:
+
+                def work(
+                    watch: Watch, fit: IntArray = fit, measured: IntArray = measured, run: int = run
+                ) -> Unit:
                     predicted = stage.run(
                         target.labels,
                         target.k,
@@ -435,11 +449,16 @@ def _measure(
                         init_seed=derive(config.seed, "report", run, "init"),
                         order_seed=derive(config.seed, "report", run, "order"),
                         meter=bar,
+                        watch=watch,
                     )
+                    return Unit(arrays={"predicted": predicted})
+
+                try:
+                    done = journal.unit(f"measure {name}/run {run}", work)
                 except NumericalError as error:
                     _LOG.warning("%s, run %d: %s, counted as failed", name, run, error.what)
                     continue
-                right = predicted == target.labels[measured]
+                right = done.arrays["predicted"] == target.labels[measured]
                 if name == "adversarial":
                     correct.setdefault("within", []).append(right[: len(within)])
                 correct.setdefault(name, []).append(right[len(within) :])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from taskdiscovery.config import TrainingConfig
+from taskdiscovery.journal import Watch
 from taskdiscovery.progress import Meter
 from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, to_tensor, train
 from taskdiscovery.types import Dataset, IntArray
@@ -73,6 +74,7 @@ class Stage:
         init_seed: int,
         order_seed: int,
         meter: Meter,
+        watch: Watch | None = None,
     ) -> IntArray:
         """Train one run and predict.
 
@@ -83,6 +85,7 @@ class Stage:
             measured: rows to predict.
             init_seed, order_seed: what the run is drawn from.
             meter: told of every image passed through.
+            watch: saves the training on the way.
 
         Returns:
             (len(measured),) predicted classes.
@@ -101,6 +104,7 @@ class Stage:
             cross_entropy,
             seed=order_seed,
             meter=meter,
+            watch=watch,
         )
         outputs = predict(model, self.images, measured, self.learner.precision)
         return outputs.argmax(dim=1).numpy()

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taskdiscovery import networks
+from taskdiscovery import interrupts, networks, randomness
 from taskdiscovery.augment import AUGMENTATIONS, augment
 from taskdiscovery.config import Recipe
-from taskdiscovery.errors import ConfigError, NumericalError
+from taskdiscovery.errors import ConfigError, NumericalError, RunDirError
+from taskdiscovery.journal import Unit, Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter, Silent
 from taskdiscovery.seeds import derive
@@ -148,6 +150,7 @@ def train(
     *,
     seed: int,
     meter: Meter | None = None,
+    watch: Watch | None = None,
 ) -> Model:
     """Train a model and leave it in evaluation mode.
 
@@ -158,49 +161,175 @@ def train(
         rows: (n,) which images to train on.
         targets: (n, …) what they should give, on the learner's device.
         loss: of outputs and targets.
-        seed: decides the order of batches and the augmentation.
+        seed: decides the order of batches, the augmentation, and the model's own random draws.
         meter: told of every image passed through.
+        watch: saves the training between two updates, and gives back where it was saved.
 
     Returns:
         The same model.
 
     Raises:
         NumericalError: where the loss is not finite at the end of an epoch, or a weight is not.
+        KeyboardInterrupt: between two updates, where a signal asks for it.
     """
-    recipe, meter = learner.recipe, meter or Silent()
-    n = len(rows)
-    batches = max(1, n // recipe.batch)
-    optimizer, schedule = _optimizer(model, recipe, recipe.epochs * batches)
-    order = torch.Generator().manual_seed(derive(seed, "order"))
-    row_index = torch.from_numpy(rows).to(images.device)
-    model.train()
-    for epoch in range(recipe.epochs):
-        permutation = torch.randperm(n, generator=order).to(images.device)
-        total = torch.zeros((), device=images.device)
-        # Batches of nearly equal size: a last batch of one image would break batch norm.
-        for chosen in permutation.tensor_split(batches):
-            batch = images.index_select(0, row_index[chosen])
-            if recipe.augment:
-                batch = augment(batch, recipe.augment, order)
-            total += step(model, batch, targets[chosen], loss, optimizer, learner.precision)
-            if schedule is not None:
-                schedule.step()
-            meter.advance(len(chosen))
-        if not math.isfinite(float(total)):
+    recipe, meter, watch = learner.recipe, meter or Silent(), watch or Watch()
+    with randomness.private(seed), interrupts.deferred():
+        state = _Training(learner, model, len(rows), seed)
+        state.take_up(watch)
+        meter.advance(state.passed)
+        row_index = torch.from_numpy(rows).to(images.device)
+        model.train()
+        while state.epoch < recipe.epochs:
+            # Batches of nearly equal size: a last batch of one image would break batch norm.
+            batches = state.permutation.to(images.device).tensor_split(state.batches)
+            for chosen in batches[state.batch :]:
+                batch = images.index_select(0, row_index[chosen])
+                if recipe.augment:
+                    batch = augment(batch, recipe.augment, state.order)
+                state.total += step(
+                    model, batch, targets[chosen], loss, state.optimizer, learner.precision
+                )
+                if state.schedule is not None:
+                    state.schedule.step()
+                state.batch += 1
+                meter.advance(len(chosen))
+                watch.boundary(state.to_unit)
+            if not math.isfinite(float(state.total)):
+                raise NumericalError(
+                    f"training diverged in epoch {state.epoch + 1}",
+                    where=learner.spec.text,
+                    mend="lower the learning rate (--learning-rate), or use --precision float32",
+                )
+            state.next_epoch()
+        if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
             raise NumericalError(
-                f"training diverged in epoch {epoch + 1}",
+                "training ended in weights that are not finite",
                 where=learner.spec.text,
                 mend="lower the learning rate (--learning-rate), or use --precision float32",
             )
-    if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-        raise NumericalError(
-            "training ended in weights that are not finite",
-            where=learner.spec.text,
-            mend="lower the learning rate (--learning-rate), or use --precision float32",
-        )
-    if recipe.recalibrate:
-        calibrate(model, images, rows)
+        if recipe.recalibrate:
+            calibrate(model, images, rows)
     return model.eval()
+
+
+class _Training:
+    """All that a training consists of between two updates, to be saved and taken up again."""
+
+    def __init__(self, learner: Learner, model: Model, n: int, seed: int) -> None:
+        self.learner, self.model, self.n = learner, model, n
+        self.batches = max(1, n // learner.recipe.batch)
+        steps = learner.recipe.epochs * self.batches
+        self.optimizer, self.schedule = _optimizer(model, learner.recipe, steps)
+        self.order = torch.Generator().manual_seed(derive(seed, "order"))
+        self.epoch, self.batch = 0, 0
+        self.permutation = torch.randperm(n, generator=self.order)
+        self.total = torch.zeros((), device=learner.device)
+
+    @property
+    def passed(self) -> int:
+        """Images that have passed, to within a batch."""
+        return (self.epoch * self.batches + self.batch) * self.n // self.batches
+
+    def next_epoch(self) -> None:
+        """Draw the order of the next epoch."""
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.permutation = torch.randperm(self.n, generator=self.order)
+        self.total = torch.zeros_like(self.total)
+
+    def to_unit(self) -> Unit:
+        """Return the state."""
+        arrays = {f"model.{k}": _to_numpy(v) for k, v in self.model.state_dict().items()}
+        optimizer = self.optimizer.state_dict()
+        for index, slots in optimizer["state"].items():
+            arrays |= {f"optimizer.{index}.{k}": _to_numpy(v) for k, v in slots.items()}
+        arrays |= {f"random.{k}": v for k, v in randomness.capture().items()}
+        arrays["order"] = self.order.get_state().numpy().copy()
+        arrays["permutation"] = self.permutation.numpy().copy()
+        arrays["total"] = _to_numpy(self.total)
+        schedule = None
+        if self.schedule is not None:
+            known = self.schedule.state_dict()
+            schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
+        groups = [{k: g[k] for k in g if k != "params"} for g in optimizer["param_groups"]]
+        values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
+        return Unit(values=values, arrays=arrays)
+
+    def take_up(self, watch: Watch) -> None:
+        """Go back to where the training was saved, if it was.
+
+        Raises:
+            RunDirError: where what was saved does not fit.
+        """
+        saved = watch.restored()
+        if saved is None:
+            return
+        try:
+            self._restore(saved)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunDirError(
+                f"the saved training does not fit: {str(error).splitlines()[0]}",
+                where="checkpoints",
+                mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
+            ) from error
+
+    def _restore(self, saved: Unit) -> None:
+        values, arrays = saved.values, saved.arrays
+        own = self.model.state_dict()
+        self.model.load_state_dict({k: _like(arrays[f"model.{k}"], own[k]) for k in own})
+        fresh = self.optimizer.state_dict()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, array in arrays.items():
+            if name.startswith("optimizer."):
+                _, index, slot = name.split(".", 2)
+                value = torch.from_numpy(array.copy())
+                if value.dim() and value.shape == parameters[int(index)].shape:
+                    # Fused optimizers walk the memory: it must be laid out as the parameter is.
+                    value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
+                slots.setdefault(int(index), {})[slot] = value
+        groups = [
+            {**{k: _tuples(v) for k, v in saved_group.items()}, "params": group["params"]}
+            for saved_group, group in zip(values["groups"], fresh["param_groups"], strict=True)
+        ]
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        if self.schedule is not None:
+            self.schedule.load_state_dict(dict(values["schedule"]))
+        self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
+        self.permutation = torch.from_numpy(arrays["permutation"].copy())
+        self.total = _like(arrays["total"], self.total)
+        self.order.set_state(torch.from_numpy(arrays["order"].copy()))
+        randomness.restore(
+            {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
+        )
+
+
+def weights(model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+    """Return all parameters and buffers as arrays."""
+    return {k: _to_numpy(v) for k, v in model.state_dict().items()}
+
+
+def set_weights(model: nn.Module, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Set them to what `weights` returned."""
+    own = model.state_dict()
+    model.load_state_dict({k: _like(arrays[k], own[k]) for k in own})
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:  # NumPy has no such type: keep its bits
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy().copy()
+
+
+def _like(array: np.ndarray[Any, Any], tensor: Tensor) -> Tensor:
+    found = torch.from_numpy(array.copy())
+    if tensor.dtype == torch.bfloat16:
+        found = found.view(torch.bfloat16)
+    return found.to(tensor.device)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 @torch.no_grad()

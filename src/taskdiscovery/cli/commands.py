@@ -147,6 +147,39 @@ def report(run: Path, data: str | None) -> None:
     show.line(str(write_report(run, data)))
 
 
+def resume(run: Path, data: str | None) -> None:
+    """Go on with a job, and say what it was."""
+    opened = rundir.RunDir.open(run)
+    if opened.state() == "done":
+        show.line(f"nothing to resume: {opened.job()['command']} is done")
+        return
+    if data is not None:
+        reading.check_spec(data)
+    opened.checkpoints.load()  # damaged ones are refused before anything slow is imported
+    from taskdiscovery import jobs
+
+    jobs.resume(run, data)
+    show.line(f"{opened.job()['command']} is done, in {run}")
+
+
+def verify(run: Path, format: str) -> None:
+    """Print how each file is; refuse a run with damaged ones."""
+    findings = rundir.verify(run)
+    rows = [
+        {"file": f.file, "state": f.problem or "as written", "remedy": f.remedy or None}
+        for f in findings
+    ]
+    state = rundir.RunDir.open(run).state()
+    show.rows(rows, format, title=f"{run}: {state}")
+    damaged = [f for f in findings if f.problem]
+    if damaged:
+        raise RunDirError(
+            f"{len(damaged)} of {len(findings)} entries are damaged",
+            where=str(run),
+            mend=f"{damaged[0].file}: {damaged[0].remedy}",
+        )
+
+
 def doctor() -> None:
     """Print versions, processor, devices, precision and the cache."""
     from taskdiscovery.data.decode import cache_dir

@@ -5,21 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Sequence
 
-from taskdiscovery import __version__, progress
+from taskdiscovery import __version__, interrupts, progress
 from taskdiscovery.cli import parser
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError
 
 TERMINATED, INTERRUPTED, BUG = 143, 130, 1
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, so that it unwinds as an interrupt does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,17 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        with _signals():
+        with interrupts.handled():
             return _run(arguments)
     except TaskDiscoveryError as error:
         _complain(f"error: {error}", debug)
         return error.exit_code
-    except _Terminated:
-        _complain("stopped: terminated; what was committed is kept", debug)
-        return TERMINATED
-    except KeyboardInterrupt:
-        _complain("stopped: interrupted; what was committed is kept", debug)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        how = "terminated" if isinstance(error, interrupts.Terminated) else "interrupted"
+        _complain(f"stopped: {how}\n  {error}" if str(error) else f"stopped: {how}", debug)
+        return TERMINATED if how == "terminated" else INTERRUPTED
     except BrokenPipeError:
         # The reader left (`| head`): not an error of ours. Python would complain at exit.
         with contextlib.suppress(OSError):
@@ -94,28 +85,6 @@ def _log(quiet: bool, debug: bool) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Let SIGTERM unwind like an interrupt; a second SIGINT or SIGTERM ends at once."""
-
-    def handle(number: int, frame: FrameType | None) -> NoReturn:
-        del frame
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
-
-    try:
-        before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread, as in some notebooks
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _complain(text: str, debug: bool) -> None:

@@ -67,7 +67,18 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
     return found
 
 
-COMMANDS = ("demo", "info", "score", "discover", "label", "split", "report", "doctor")
+COMMANDS = (
+    "demo",
+    "info",
+    "score",
+    "discover",
+    "label",
+    "split",
+    "report",
+    "resume",
+    "verify",
+    "doctor",
+)
 
 
 def build() -> Parser:
@@ -121,6 +132,14 @@ def build() -> Parser:
     report = add("report", "one HTML file of a run: report.html")
     report.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")
     report.add_argument("--data", help="DATA, where it is not where the run found it")
+
+    resume = add("resume", "go on with the job of a run that was stopped")
+    resume.add_argument("run", type=Path, metavar="RUN", help="its run directory")
+    resume.add_argument("--data", help="DATA, where it is no longer where the run found it")
+
+    verify = add("verify", "each file of a run against what was committed")
+    verify.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    _format(verify)
 
     add("doctor", "what this machine has, and what to expect of it")
     return parser

@@ -117,6 +117,16 @@ class Encoder:
             NumericalError: where a weight is not finite; such an encoder is never saved.
             ResourceError: where it cannot be written.
         """
+        content = self.to_bytes()
+        with atomic(path) as stream:
+            stream.write(content)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of its file.
+
+        Raises:
+            NumericalError: where a weight is not finite.
+        """
         tensors = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
         tensors["encoder.columns"] = torch.from_numpy(self.columns)
         tensors["encoder.centre"] = torch.from_numpy(self.centre)
@@ -134,8 +144,7 @@ class Encoder:
             "classes": self.classes,
             "outputs": self.outputs,
         }
-        with atomic(path) as stream:
-            stream.write(to_bytes(tensors, metadata={"taskdiscovery": json.dumps(header)}))
+        return to_bytes(tensors, metadata={"taskdiscovery": json.dumps(header)})
 
     @classmethod
     def load(cls, path: Path, *, trusted_factory: str | None = None) -> Encoder:

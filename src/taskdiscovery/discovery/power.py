@@ -16,8 +16,9 @@ flatters smooth ones; and tasks of more than two classes are not rotated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor
 from taskdiscovery import subspace
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.errors import NumericalError
+from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import Meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.subspace import Whitened
@@ -44,6 +46,9 @@ class Iteration:
         chance: correlation that 99 % of permuted labelings stay below.
         angle: root mean square of the principal angles by which the subspace turned, in degrees.
         rank: directions above the whitening floor.
+        settled: whether the subspace turned by as much as in the iteration before.
+        replayed: whether it was done in an earlier sitting.
+        history: the numbers of all iterations up to this one.
     """
 
     number: int
@@ -52,6 +57,19 @@ class Iteration:
     chance: float
     angle: float
     rank: int
+    settled: bool = False
+    replayed: bool = False
+    history: tuple[dict[str, Any], ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        """Return its numbers, as in `result.json`."""
+        return {
+            "iteration": self.number,
+            "correlation": round(float(self.correlation.mean()), 4),
+            "least": round(float(self.correlation.min()), 4),
+            "turned_degrees": round(self.angle, 2),
+            "rank": self.rank,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +94,7 @@ class Constraints:
 
 
 def iterate(
-    start_ND: FloatArray,
+    start: Callable[[], FloatArray],
     learner: Learner,
     images: Tensor,
     rows: IntArray,
@@ -84,11 +102,12 @@ def iterate(
     constraints: Constraints,
     config: DiscoverConfig,
     meter: Meter,
+    journal: Journal,
 ) -> Iterator[Iteration]:
     """Iterate until the subspace stops turning, or `config.iterations` is reached.
 
     Args:
-        start_ND: whitened coordinates to start from.
+        start: makes the whitened (N, D) coordinates to start from.
         learner: what is trained on every fold.
         images: (·, H, W, channels) uint8 on the learner's device.
         rows: (N,) the training images among them; nothing else is looked at.
@@ -96,6 +115,7 @@ def iterate(
         constraints: what to project out, where to whiten.
         config: folds, runs, iterations, tolerance, seed.
         meter: told of every image passed through.
+        journal: remembers finished iterations; the last one of an earlier sitting comes first.
 
     Yields:
         Every iteration as it ends.
@@ -103,37 +123,80 @@ def iterate(
     Raises:
         NumericalError: where the predictions collapse to constants or training diverges.
     """
-    coordinates_ND, before = start_ND, np.inf
-    for number in range(1, config.iterations + 1):
-        if config.rotate and config.classes == 2:
-            coordinates_ND = coordinates_ND @ subspace.bimodal_rotation(coordinates_ND)
-        targets_ND = soft_targets(coordinates_ND)
-        predictions_ND = crossfit(targets_ND, learner, images, rows, pixels, config, number, meter)
-        correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)
-        try:
-            whitened = constraints.apply(predictions_ND)
-        except ValueError as error:
-            raise NumericalError(
-                f"the embedding collapsed in iteration {number}: {error}",
-                where="--method power",
-                mend="train longer (--epochs), ask for fewer tasks, or lower --learning-rate",
-            ) from error
-        angles = subspace.turn(coordinates_ND, whitened.coordinates)
-        angle = float(np.sqrt((angles**2).mean()))
-        coordinates_ND = whitened.coordinates
-        yield Iteration(
-            number=number,
-            coordinates=coordinates_ND,
-            correlation=correlation_D,
-            chance=chance,
-            angle=angle,
-            rank=whitened.rank,
+    last = _remembered(journal)
+    if last is not None:
+        yield last
+    while last is None or (last.number < config.iterations and not last.settled):
+        coordinates_ND = start() if last is None else last.coordinates
+        last = _iteration(
+            coordinates_ND, last, learner, images, rows, pixels, constraints, config, meter, journal
         )
+        arrays = {"coordinates": last.coordinates, "correlation": last.correlation}
+        names = ("number", "chance", "angle", "rank", "settled", "history")
+        values = {name: getattr(last, name) for name in names}
+        # Whole iterations take the place of their folds.
+        journal.put(_KEY, Unit(values=values, arrays=arrays), forget=_KEY)
+        yield last
+
+
+_KEY = "power"
+
+
+def _remembered(journal: Journal) -> Iteration | None:
+    known = journal.get(_KEY)
+    if known is None:
+        return None
+    values = {**known.values, "history": tuple(known.values["history"])}
+    return Iteration(
+        coordinates=known.arrays["coordinates"],
+        correlation=known.arrays["correlation"],
+        replayed=True,
+        **values,
+    )
+
+
+def _iteration(
+    coordinates_ND: FloatArray,
+    before: Iteration | None,
+    learner: Learner,
+    images: Tensor,
+    rows: IntArray,
+    pixels: Pixels,
+    constraints: Constraints,
+    config: DiscoverConfig,
+    meter: Meter,
+    journal: Journal,
+) -> Iteration:
+    number = 1 if before is None else before.number + 1
+    if config.rotate and config.classes == 2:
+        coordinates_ND = coordinates_ND @ subspace.bimodal_rotation(coordinates_ND)
+    targets_ND = soft_targets(coordinates_ND)
+    predictions_ND = crossfit(
+        targets_ND, learner, images, rows, pixels, config, number, meter, journal
+    )
+    correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)
+    try:
+        whitened = constraints.apply(predictions_ND)
+    except ValueError as error:
+        raise NumericalError(
+            f"the embedding collapsed in iteration {number}: {error}",
+            where="--method power",
+            mend="train longer (--epochs), ask for fewer tasks, or lower --learning-rate",
+        ) from error
+    angles = subspace.turn(coordinates_ND, whitened.coordinates)
+    angle = float(np.sqrt((angles**2).mean()))
+    found = Iteration(
+        number=number,
+        coordinates=whitened.coordinates,
+        correlation=correlation_D,
+        chance=chance,
+        angle=angle,
+        rank=whitened.rank,
         # Training is noisy, so the subspace never stands still: it has settled when it turns by
         # as much as in the iteration before.
-        if abs(before - angle) < config.tolerance:
-            return
-        before = angle
+        settled=before is not None and abs(before.angle - angle) < config.tolerance,
+    )
+    return replace(found, history=(*(before.history if before else ()), found.to_row()))
 
 
 def soft_targets(coordinates_ND: FloatArray) -> FloatArray:
@@ -152,6 +215,7 @@ def crossfit(
     config: DiscoverConfig,
     number: int,
     meter: Meter,
+    journal: Journal,
 ) -> FloatArray:
     """Predict every image by learners that have not seen it.
 
@@ -170,18 +234,33 @@ def crossfit(
         targets = torch.from_numpy(targets_ND[used]).float().to(images.device)
         for run in range(config.runs):
             seed = derive(config.seed, "crossfit", number, fold, run)
-            model = learner.build((shape[0], shape[1], shape[2]), D, pixels, derive(seed, "init"))
-            train(
-                learner,
-                model,
-                images,
-                rows[used],
-                targets,
-                squared_error,
-                seed=seed,
-                meter=meter,
-            )
-            outputs = predict(model, images, rows[held_out], learner.precision).double().numpy()
+
+            def fit(
+                watch: Watch,
+                seed: int = seed,
+                used: IntArray = used,
+                held_out: IntArray = held_out,
+                targets: Tensor = targets,
+            ) -> Unit:
+                model = learner.build(
+                    (shape[0], shape[1], shape[2]), D, pixels, derive(seed, "init")
+                )
+                train(
+                    learner,
+                    model,
+                    images,
+                    rows[used],
+                    targets,
+                    squared_error,
+                    seed=seed,
+                    meter=meter,
+                    watch=watch,
+                )
+                outputs = predict(model, images, rows[held_out], learner.precision)
+                return Unit(arrays={"outputs": outputs.numpy()})
+
+            done = journal.unit(f"{_KEY}/{number}/fold {fold}/run {run}", fit)
+            outputs = done.arrays["outputs"].astype(np.float64)
             predictions_ND[held_out] += (outputs - outputs.mean(axis=0)) / config.runs
     return predictions_ND
 

@@ -7,7 +7,6 @@ and labels every image with it.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +24,7 @@ from taskdiscovery.discovery.encoder import Encoder
 from taskdiscovery.discovery.exclude import excluded_columns
 from taskdiscovery.discovery.labelling import Float32, balance, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
@@ -35,9 +35,11 @@ from taskdiscovery.training import (
     resolve_device,
     resolve_precision,
     set_threads,
+    set_weights,
     squared_error,
     to_tensor,
     train,
+    weights,
 )
 from taskdiscovery.types import Dataset, FloatArray, IntArray, Tasks
 
@@ -76,13 +78,15 @@ def discover(
     config: DiscoverConfig,
     *,
     on_iteration: Callable[[dict[str, Any]], None] = lambda row: None,
+    journal: Journal | None = None,
 ) -> Discovery:
     """Find tasks on which the learner generalizes.
 
     Args:
         dataset: images; labels and attributes are used only where `exclude` or `within` ask.
         config: method, learner, how many tasks, how long.
-        on_iteration: told the numbers of every iteration.
+        on_iteration: told the numbers of every iteration that is not remembered.
+        journal: remembers what is finished, so that a job that was stopped can go on.
 
     Returns:
         Tasks in falling order of held-out correlation, their encoder, and the headline numbers.
@@ -94,7 +98,7 @@ def discover(
     """
     config = resolve(config, len(dataset))
     assert config.epochs is not None
-    began = time.perf_counter()
+    journal = journal or Journal()
     learner = Learner.of(
         config.learner,
         config.recipe(config.epochs),
@@ -103,7 +107,7 @@ def discover(
     )
     train_N = partition.draw(len(dataset), config.seed)
     rows = partition.sample(np.flatnonzero(train_N), config.train_images, config.seed, "discover")
-    search = _Search(dataset, config, learner, rows)
+    search = _Search(dataset, config, learner, rows, journal)
     if config.method == "spectral":
         encoder, quality = search.spectral(), dict[str, FloatArray]()
     else:
@@ -134,7 +138,7 @@ def discover(
         "similarity": _similarity(labels[~train_N], config.classes),
         "excluded": search.left_over(coordinates, np.flatnonzero(~train_N)),
         "iterations": search.iterations,
-        "seconds": round(time.perf_counter() - began, 2),
+        "seconds": round(journal.seconds, 2),
     }
     return Discovery(tasks=tasks, encoder=encoder, result=result)
 
@@ -188,9 +192,15 @@ class _Search:
     """The parts that all methods share: images on the device, constraints, the encoder's fit."""
 
     def __init__(
-        self, dataset: Dataset, config: DiscoverConfig, learner: Learner, rows: IntArray
+        self,
+        dataset: Dataset,
+        config: DiscoverConfig,
+        learner: Learner,
+        rows: IntArray,
+        journal: Journal,
     ) -> None:
         self.dataset, self.config, self.learner, self.rows = dataset, config, learner, rows
+        self.journal = journal
         self.coordinates_per_task = config.classes - 1
         self.D = config.tasks * self.coordinates_per_task
         least = max(16, config.folds * 8, 2 * self.D)
@@ -225,7 +235,7 @@ class _Search:
             coordinates_ND = (features_NF - features_NF.mean(axis=0)) @ directions_FD
             directions_FD = directions_FD @ subspace.bimodal_rotation(coordinates_ND)
         spectral.install(model, mean_F, directions_FD)
-        return self._encoder(model, learner, self.D)
+        return self._encoder(model, learner, self._outputs(model))
 
     def power(
         self, on_iteration: Callable[[dict[str, Any]], None]
@@ -237,7 +247,7 @@ class _Search:
         last: power.Iteration | None = None
         with meter("power iteration", config.iterations * passes) as bar:
             for last in power.iterate(
-                self._start(),
+                self._start,
                 self.learner,
                 self.images,
                 self.rows,
@@ -245,18 +255,15 @@ class _Search:
                 self.constraints,
                 config,
                 bar,
+                self.journal,
             ):
-                row = {
-                    "iteration": last.number,
-                    "correlation": round(float(last.correlation.mean()), 4),
-                    "least": round(float(last.correlation.min()), 4),
-                    "turned_degrees": round(last.angle, 2),
-                    "rank": last.rank,
-                }
-                self.iterations.append(row)
-                on_iteration(row)
-                bar.advance(0, f"held-out correlation {row['correlation']:.3f}")
+                if last.replayed:
+                    bar.advance(last.number * passes)
+                else:
+                    on_iteration(last.to_row())
+                bar.advance(0, f"held-out correlation {last.correlation.mean():.3f}")
         assert last is not None
+        self.iterations = list(last.history)
         correlation_T = last.correlation.reshape(-1, per_task).mean(axis=1)
         order = [int(d) for d in np.argsort(-correlation_T, kind="stable")]
         order = [d for d in order if correlation_T[d] > last.chance]
@@ -325,25 +332,33 @@ class _Search:
         seed = derive(config.seed, "encoder")
         model = learner.build(self.dataset.image_shape, count, self.pixels, derive(seed, "init"))
         targets_ND = power.soft_targets(coordinates_ND)
-        with meter("fitting the encoder", config.encoder_epochs * len(self.rows)) as bar:
-            train(
-                learner,
-                model,
-                self.images,
-                self.rows,
-                torch.from_numpy(targets_ND).float().to(config.device),
-                squared_error,
-                seed=seed,
-                meter=bar,
-            )
-        encoder = self._encoder(model, learner, count)
+
+        def fit(watch: Watch) -> Unit:
+            with meter("fitting the encoder", learner.recipe.epochs * len(self.rows)) as bar:
+                train(
+                    learner,
+                    model,
+                    self.images,
+                    self.rows,
+                    torch.from_numpy(targets_ND).float().to(config.device),
+                    squared_error,
+                    seed=seed,
+                    meter=bar,
+                    watch=watch,
+                )
+            return Unit(arrays=weights(model))
+
+        set_weights(model, self.journal.unit("encoder", fit).arrays)
+        model.eval()
+        outputs_ND = self._outputs(model)
+        encoder = self._encoder(model, learner, outputs_ND)
         _, offsets = balance(coordinates_ND.astype(np.float32), config.classes)
         wanted = classify(coordinates_ND.astype(np.float32), offsets, config.classes)
-        found = encoder.labels(self._outputs(model) - encoder.centre)
-        return encoder, (found == wanted).mean(axis=0)
+        return encoder, (encoder.labels(outputs_ND - encoder.centre) == wanted).mean(axis=0)
 
-    def _encoder(self, model: Model, learner: Learner, outputs: int) -> Encoder:
-        centre, offsets = balance(self._outputs(model), self.config.classes)
+    def _encoder(self, model: Model, learner: Learner, outputs_ND: Float32) -> Encoder:
+        centre, offsets = balance(outputs_ND, self.config.classes)
+        outputs = outputs_ND.shape[1]
         return Encoder(
             learner=learner.spec.text,
             image_shape=self.dataset.image_shape,

@@ -18,7 +18,7 @@ from taskdiscovery.discovery.labelling import class_scores
 from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.report import figures
 from taskdiscovery.report.pictures import COLUMNS, Sheet, class_margins, surest
-from taskdiscovery.rundir import RunDir, atomic
+from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, FloatArray, IntArray
 
 
@@ -52,10 +52,10 @@ def write_report(run: Path | str, source: str | None = None) -> Path:
             "these are not the images of the run", where=dataset.name, mend="give them with --data"
         )
     page = _render(_Page(opened, config, result, dataset).context())
-    target = Path(run) / "report.html"
-    with atomic(target) as stream:
-        stream.write(page.encode("utf-8", "backslashreplace"))
-    return target
+    with RunDir.open(Path(run), write=True) as writable:
+        writable.write("report.html", page.encode("utf-8", "backslashreplace"))
+        writable.commit()
+    return Path(run) / "report.html"
 
 
 def _render(context: dict[str, Any]) -> str:

@@ -1,0 +1,375 @@
+"""One run on disk: its lock, its documents, its tables, and what has been committed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import yaml
+
+from taskdiscovery.errors import ResourceError, RunDirError
+from taskdiscovery.rundir import manifest
+from taskdiscovery.rundir.checkpoints import Checkpoints
+from taskdiscovery.rundir.environment import environment
+from taskdiscovery.rundir.writing import (
+    TEMPORARY,
+    atomic,
+    finite,
+    remove_leftovers,
+    resource_error,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
+
+FORMAT = 1
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+_LOG = logging.getLogger("taskdiscovery")
+
+
+class RunDir:
+    """One run on disk. Use `create` or `open`, and close it by leaving its `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / CHECKPOINTS)
+        self._lock: IO[str] | None = None
+        self._written: list[str] = []
+        self._job: dict[str, Any] = {}
+        self._before: bytes | None = None
+
+    @classmethod
+    def create(cls, path: Path, command: str, config: Mapping[str, Any]) -> RunDir:
+        """Make a new run directory and take its lock.
+
+        Args:
+            path: must not exist, or be empty.
+            command: the subcommand, e.g. `discover`.
+            config: what goes into `config.yaml`.
+
+        Raises:
+            RunDirError: where the place is taken.
+            ResourceError: where it cannot be written.
+        """
+        check_new(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise resource_error(error, path) from error
+        run = cls(path)
+        run._take_lock()
+        remove_leftovers(path)
+        document = {"format": FORMAT, "command": command, **config}
+        write_bytes(
+            path / "config.yaml",
+            yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode("utf-8"),
+        )
+        write_json(path / "environment.json", environment())
+        run.begin(command, config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False) -> RunDir:
+        """Open an existing run, with its lock if it is to be added to.
+
+        Raises:
+            RunDirError: where there is no run, it is of a newer format, or another process owns it.
+        """
+        run = cls(path)
+        run.config()
+        if write:
+            run._take_lock()
+            remove_leftovers(path)
+            run.checkpoints.remove_leftovers()
+            if run.state() == "done":  # killed between the last commit and tidying up
+                run.checkpoints.remove_all()
+        return run
+
+    def __enter__(self) -> RunDir:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # --- what was asked for, and how it went ---
+
+    def config(self) -> dict[str, Any]:
+        """Return `config.yaml`.
+
+        Raises:
+            RunDirError: where it is missing, damaged or of a newer format.
+        """
+        file = self.path / "config.yaml"
+        try:
+            document = yaml.safe_load(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise RunDirError(
+                "this is not a run directory", where=str(self.path), mend="give the --out of a run"
+            ) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise RunDirError(
+                f"config.yaml cannot be read: {str(error).splitlines()[0]}",
+                where=str(file),
+                mend="restore the file",
+            ) from error
+        if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+            raise RunDirError(
+                "config.yaml names no format", where=str(file), mend="restore the file"
+            )
+        if document["format"] > FORMAT:
+            raise RunDirError(
+                f"written by a newer taskdiscovery (format {document['format']})",
+                where=str(file),
+                mend="upgrade: pip install -U taskdiscovery",
+            )
+        return document
+
+    def begin(self, command: str, config: Mapping[str, Any]) -> None:
+        """Say in `status.json` which job is being done now; `resume` finds it there."""
+        file = self.path / "status.json"
+        self._before = file.read_bytes() if file.exists() else None
+        self._job = {"command": command, "config": dict(config)}
+        self.status("running")
+
+    def withdraw(self) -> None:
+        """Leave `status.json` as it was before `begin`: the job never began."""
+        if self._before is not None:
+            write_bytes(self.path / "status.json", self._before)
+
+    def resumed(self) -> None:
+        """Say that the job goes on, and with which versions if they are others than before.
+
+        Another build may round differently: then a run that was stopped need not equal one that
+        was not, and `environment.json` says so.
+        """
+        self.status("running", "resumed")
+        then, now = self._document("environment.json"), environment()
+        names = ("python", "processor", "versions")
+        changed = {name: now[name] for name in names if now[name] != then.get(name)}
+        if changed:
+            _LOG.warning("resumed in another environment: results may differ in their last bits")
+            then.setdefault("resumed_with", []).append(changed)
+            write_json(self.path / "environment.json", then)
+
+    def job(self) -> dict[str, Any]:
+        """Return the `command` and `config` of the job that was begun last.
+
+        Raises:
+            RunDirError: where `status.json` is damaged.
+        """
+        document = self.config()
+        document.pop("format")
+        own = {"command": str(document.pop("command", "")), "config": document}
+        found = self._status().get("job")
+        if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+            return own  # killed before the first status was written
+        return own if found.get("command") == own["command"] else dict(found)
+
+    def state(self) -> str:
+        """Return `running`, `done`, `stopped` or `failed`, as the last process left it."""
+        return str(self._status().get("state", "stopped"))
+
+    def status(self, state: str, reason: str = "") -> None:
+        """Write `status.json`: the state, why, whose process, and the job."""
+        self._job = self._job or self.job()
+        document = {"state": state, "reason": reason, "process": os.getpid(), "job": self._job}
+        write_json(self.path / "status.json", document)
+
+    def _status(self) -> dict[str, Any]:
+        return self._document("status.json")
+
+    # --- results ---
+
+    def result(self) -> dict[str, Any]:
+        """Return `result.json`; empty where there is none yet.
+
+        Raises:
+            RunDirError: where it is damaged.
+        """
+        return self._document("result.json")
+
+    def add_result(self, values: Mapping[str, Any]) -> None:
+        """Set headline numbers in `result.json`, keeping the others."""
+        write_json(self.path / "result.json", {**self.result(), **values})
+        self._written.append("result.json")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file of results, by its path within the run directory."""
+        place = self.path / name
+        place.parent.mkdir(exist_ok=True)
+        write_bytes(place, content)
+        self._written.append(name)
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write one Parquet table of results."""
+        write_parquet(self.path / name, frame)
+        self._written.append(name)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's Parquet tables.
+
+        Raises:
+            RunDirError: where it is missing or damaged.
+        """
+        file = self.checked(name)
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError) as error:  # pyarrow's errors are of these two kinds
+            raise RunDirError(
+                f"{name} cannot be read: {str(error).splitlines()[0][:200]}",
+                where=str(self.path),
+                mend="restore the file, or discover again",
+            ) from error
+
+    def checked(self, name: str) -> Path:
+        """Return the path of a file that is as the manifest says.
+
+        Raises:
+            RunDirError: where it is missing, or differs from what was committed.
+        """
+        if not (self.path / name).exists():
+            raise RunDirError(
+                f"the run has no {name}",
+                where=str(self.path),
+                mend=f"if it is not finished: taskdiscovery resume {self.path}",
+            )
+        try:
+            found = manifest.problem(self.path, name, manifest.read(self.path))
+        except (OSError, ValueError) as error:
+            found = f"the manifest is damaged: {error}"
+        if found is not None:
+            raise RunDirError(
+                f"{name} is damaged ({found})",
+                where=str(self.path),
+                mend=f"see taskdiscovery verify {self.path}",
+            )
+        return self.path / name
+
+    def metric(self, **values: Any) -> None:
+        """Append a line to `metrics.jsonl`."""
+        line = json.dumps(finite(values), allow_nan=False)
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise resource_error(error, self.path / "metrics.jsonl") from error
+
+    def commit(self) -> None:
+        """Enter what was written in `manifest.json`: from here on it counts."""
+        manifest.write(self.path, self._written)
+        self._written = []
+
+    def finish(self, command: str) -> None:
+        """Commit the results, say that the job is done, and drop its checkpoints."""
+        self.commit()
+        self.status("done", command)
+        self.checkpoints.remove_all()
+
+    def discard(self) -> None:
+        """Remove a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # `runs/`, where it is empty now
+            if self.path.parent.name == "runs":
+                self.path.parent.rmdir()
+
+    # ---
+
+    def _document(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        if not file.exists():
+            return {}
+        try:
+            document = json.loads(file.read_text("utf-8"))
+            if not isinstance(document, dict):
+                raise ValueError("it is no mapping")
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunDirError(
+                f"{name} cannot be read: {error}", where=str(file), mend="restore the file"
+            ) from error
+        return document
+
+    def _take_lock(self) -> None:
+        try:
+            stream = (self.path / LOCK).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise resource_error(error, self.path) from error
+        try:
+            # The system's lock: it is gone with its owner, whatever the clock says.
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            owner = stream.read(100).strip() or "unknown"
+            stream.close()
+            raise RunDirError(
+                f"another process is using this run directory ({owner})",
+                where=str(self.path),
+                mend="wait for it, stop it, or give another --out",
+            ) from None
+        stream.seek(0)
+        stream.truncate()
+        stream.write(f"process {os.getpid()} on {platform.node()}")
+        stream.flush()
+        self._lock = stream
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place for a new run that is taken or cannot be written.
+
+    What a process left that died before it wrote a config (a lock, temporary files) is no obstacle.
+
+    Raises:
+        RunDirError: where it is a file, or a directory that is not empty.
+        ResourceError: where it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunDirError(
+                "this is a file", where=str(path), mend="give a new directory as --out"
+            )
+        if path.is_dir() and any(not _is_trace(p.name) for p in path.iterdir()):
+            unfinished = (path / "config.yaml").exists()
+            mend = "give a new one as --out"
+            raise RunDirError(
+                "the output directory is not empty",
+                where=str(path),
+                mend=f"{mend}, or go on with: taskdiscovery resume {path}" if unfinished else mend,
+            )
+    except OSError as error:
+        raise resource_error(error, path) from error
+    existing = next(p for p in [path, *path.absolute().parents] if p.exists())
+    if not os.access(existing, os.W_OK | os.X_OK) or not _takes_a_file(existing):
+        raise ResourceError(
+            "the output directory cannot be written", where=str(path), mend="give another --out"
+        )
+
+
+def _is_trace(name: str) -> bool:
+    return name == LOCK or (name.startswith(".") and name.endswith(TEMPORARY))
+
+
+def _takes_a_file(folder: Path) -> bool:
+    """Try it: permission bits do not tell of full disks, quotas and read-only mounts."""
+    probe = folder / f".taskdiscovery-{os.getpid()}{TEMPORARY}"
+    try:
+        probe.write_bytes(b"probe")
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True
+
+
+__all__ = ["CHECKPOINTS", "RunDir", "atomic", "check_new"]
