@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "taskdiscovery"
 
 LAYERS = [
-    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts"},
+    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners"},
     {
         "rundir",
         "randomness",
@@ -40,6 +40,8 @@ ALLOWED = {
     ("types", "errors"),
     ("specs", "errors"),
     ("config", "errors"),
+    ("learners", "errors"),
+    ("learners", "specs"),
     ("data", "shapes"),
     ("shapes", "data"),
     ("__main__", "cli"),
@@ -79,6 +81,14 @@ def test_imports_point_one_way(file):
         ["discover", "parquet:/no/such/file"],
         ["discover", "digits", "--tasks", "0"],
         ["split", "digits", "--target", "label", "--from", "/"],
+        ["score", "digits", "--target", "label", "--learner", "convnett"],
+        ["score", "digits", "--target", "label", "--learner", "convnet?widht=2"],
+        ["score", "csv:/etc/hostname", "--target", "label"],
+        ["score", "npz:/etc/hostname", "--target", "label"],
+        ["score", "parquet:/etc/hostname", "--target", "label"],
+        ["info", "folder:/no/such/folder"],
+        ["resume", "/no/such/run"],
+        ["verify", "/no/such/run"],
     ],
 )
 def test_mistakes_are_found_before_torch_is_imported(arguments):
@@ -86,7 +96,7 @@ def test_mistakes_are_found_before_torch_is_imported(arguments):
         "import sys; from taskdiscovery.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit: pass\n"
-        "sys.exit(3 if 'torch' in sys.modules else 0)"
+        "sys.exit(' '.join({'torch', 'pandas', 'sklearn', 'scipy'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

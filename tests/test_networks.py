@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from taskdiscovery import networks
+from taskdiscovery import augment, learners, networks
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.learners import check_learner
 from taskdiscovery.specs import parse
 
 SPECS = [
@@ -93,8 +94,13 @@ def test_the_sizes_of_the_paper():
 )
 def test_mistakes_name_the_mend(spec, word):
     with pytest.raises(ConfigError) as caught:
-        networks.check_spec(parse(spec))
+        check_learner(spec)
     assert word in str(caught.value)
+
+
+def test_the_words_known_without_torch_are_those_that_exist():
+    assert set(learners.NETWORK_OPTIONS) == set(networks.NETWORKS)
+    assert set(learners.AUGMENTATIONS) == set(augment.FUNCTIONS)
 
 
 FACTORY = """

@@ -15,7 +15,7 @@ from torch import Tensor
 def augment(images: Tensor, names: Sequence[str], random: torch.Generator) -> Tensor:
     """Apply augmentations in order; `random` is a generator on the CPU."""
     for name in names:
-        images = AUGMENTATIONS[name](images, random)
+        images = FUNCTIONS[name](images, random)
     return images
 
 
@@ -47,7 +47,7 @@ def _grey(images: Tensor, random: torch.Generator) -> Tensor:
     return torch.where(chosen.view(-1, 1, 1, 1), grey, images)
 
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+FUNCTIONS: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "flip": _flip,
     "crop": _crop,
     "grey": _grey,

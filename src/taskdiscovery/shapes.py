@@ -8,13 +8,17 @@ Axes: N images, S = side in pixels.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.specs import Spec
 from taskdiscovery.types import Dataset, ImageArray
+
+if TYPE_CHECKING:
+    pass
 
 #: the factors, and the names of their levels.
 FACTORS: dict[str, tuple[str, ...]] = {
@@ -53,6 +57,9 @@ def draw(
     Returns:
         (n, size, size, 3) images whose labels are the shapes and whose attributes the factors.
     """
+
+    import pandas as pd
+
     from taskdiscovery.data.arrays import from_arrays
 
     images, levels = [], []

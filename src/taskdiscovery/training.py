@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,14 +21,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from taskdiscovery import interrupts, networks, randomness
-from taskdiscovery.augment import AUGMENTATIONS, augment
+from taskdiscovery.augment import augment
 from taskdiscovery.config import Recipe
-from taskdiscovery.errors import ConfigError, NumericalError, RunDirError
+from taskdiscovery.errors import ConfigError, NumericalError, ResourceError, RunDirError
 from taskdiscovery.journal import Unit, Watch
+from taskdiscovery.learners import check_learner
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter, Silent
 from taskdiscovery.seeds import derive
-from taskdiscovery.specs import Spec, parse
+from taskdiscovery.specs import Spec
 from taskdiscovery.types import ImageArray, IntArray
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -56,16 +58,7 @@ class Learner:
         Raises:
             ConfigError: for an unknown network, option or augmentation.
         """
-        spec = parse(text)
-        networks.check_spec(spec.without("augment"))
-        chosen = tuple(filter(None, spec.options.get("augment", "").split(",")))
-        for name in chosen:
-            if name not in AUGMENTATIONS:
-                raise ConfigError(
-                    f"unknown augmentation {name!r}",
-                    where=text,
-                    mend=f"choose from {', '.join(AUGMENTATIONS)}",
-                )
+        spec, chosen = check_learner(text)
         recipe = replace(recipe, augment=chosen or recipe.augment)
         return cls(spec=spec, recipe=recipe, device=device, precision=precision)
 
@@ -170,10 +163,11 @@ def train(
 
     Raises:
         NumericalError: where the loss is not finite at the end of an epoch, or a weight is not.
+        ResourceError: where memory runs out.
         KeyboardInterrupt: between two updates, where a signal asks for it.
     """
     recipe, meter, watch = learner.recipe, meter or Silent(), watch or Watch()
-    with randomness.private(seed), interrupts.deferred():
+    with randomness.private(seed), interrupts.deferred(), _memory(recipe.batch):
         state = _Training(learner, model, len(rows), seed)
         state.take_up(watch)
         meter.advance(state.passed)
@@ -195,18 +189,10 @@ def train(
                 meter.advance(len(chosen))
                 watch.boundary(state.to_unit)
             if not math.isfinite(float(state.total)):
-                raise NumericalError(
-                    f"training diverged in epoch {state.epoch + 1}",
-                    where=learner.spec.text,
-                    mend="lower the learning rate (--learning-rate), or use --precision float32",
-                )
+                raise state.diverged()
             state.next_epoch()
-        if not all(bool(torch.isfinite(p).all()) for p in model.parameters()):
-            raise NumericalError(
-                "training ended in weights that are not finite",
-                where=learner.spec.text,
-                mend="lower the learning rate (--learning-rate), or use --precision float32",
-            )
+        if not state.finite():
+            raise state.diverged()
         if recipe.recalibrate:
             calibrate(model, images, rows)
     return model.eval()
@@ -236,8 +222,26 @@ class _Training:
         self.permutation = torch.randperm(self.n, generator=self.order)
         self.total = torch.zeros_like(self.total)
 
+    def finite(self) -> bool:
+        """Say whether all weights are finite."""
+        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+
+    def diverged(self) -> NumericalError:
+        """Return the error for a training that left the finite numbers."""
+        return NumericalError(
+            f"training diverged in epoch {min(self.epoch + 1, self.learner.recipe.epochs)}",
+            where=self.learner.spec.text,
+            mend="lower the learning rate (--learning-rate), or use --precision float32",
+        )
+
     def to_unit(self) -> Unit:
-        """Return the state."""
+        """Return the state.
+
+        Raises:
+            NumericalError: where a weight is not finite: such a state is never saved.
+        """
+        if not self.finite():
+            raise self.diverged()
         arrays = {f"model.{k}": _to_numpy(v) for k, v in self.model.state_dict().items()}
         optimizer = self.optimizer.state_dict()
         for index, slots in optimizer["state"].items():
@@ -301,6 +305,23 @@ class _Training:
         randomness.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
         )
+
+
+@contextmanager
+def _memory(batch: int) -> Iterator[None]:
+    """Turn the ways in which torch runs out of memory into an error with a remedy."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        words = str(error).lower()
+        allocation = "memory" in words and ("allocat" in words or "out of" in words)
+        if isinstance(error, RuntimeError) and not allocation:
+            raise
+        raise ResourceError(
+            "memory ran out while training",
+            where=f"--batch {batch}",
+            mend=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
+        ) from error
 
 
 def weights(model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:

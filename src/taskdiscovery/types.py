@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -174,6 +177,9 @@ def target_from_values(name: str, values: Sequence[object]) -> Target:
     Raises:
         DataError: where a column has more than 1,000 different values.
     """
+
+    import pandas as pd
+
     codes, uniques = pd.factorize(np.fromiter(values, dtype=object, count=len(values)), sort=False)
     order = sorted(range(len(uniques)), key=lambda i: _sort_key(uniques[i]))
     if len(uniques) > 1000:
@@ -224,6 +230,9 @@ class Tasks:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: `image_id`, `partition` where known, one column per task."""
+
+        import pandas as pd
+
         frame = pd.DataFrame({"image_id": self.ids})
         if self.train is not None:
             frame["partition"] = np.where(self.train, "train", "test")
@@ -354,6 +363,9 @@ class Split:
 
     def to_frame(self) -> pd.DataFrame:
         """Return `img_filename, y, split, place` for the images that have a role."""
+
+        import pandas as pd
+
         kept = self.role >= 0
         return pd.DataFrame(
             {

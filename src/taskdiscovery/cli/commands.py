@@ -11,6 +11,7 @@ from taskdiscovery import rundir
 from taskdiscovery.cli import parser, show
 from taskdiscovery.config import JobConfig, SplitConfig, from_mapping, to_mapping
 from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.learners import check_learner
 from taskdiscovery.specs import parse
 
 
@@ -209,7 +210,7 @@ def _job(command: str, given: dict[str, Any]) -> tuple[str, JobConfig | None]:
         show.line(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     reading.check_spec(data)
-    parse(config.learner)
+    check_learner(config.learner)
     return data, config
 
 

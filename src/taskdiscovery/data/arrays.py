@@ -6,14 +6,16 @@ import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from taskdiscovery.data.source import hash_text
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, ImageArray, target_from_values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGES = ("images", "x", "X", "data", "x_train", "arr_0")
 LABELS = ("labels", "y", "label", "y_train", "arr_1")
@@ -45,6 +47,9 @@ def from_arrays(
         DataError: for other types or shapes, values that are not finite or out of range, counts
             that differ, images that are all constant.
     """
+
+    import pandas as pd
+
     array = _to_uint8(np.asarray(images), name)
     if size is not None and array.shape[1:3] != (size, size):
         array = _resize(array, size)
@@ -166,6 +171,9 @@ def npz(path: Path, name: str, size: int | None = None) -> Dataset:
     Raises:
         DataError: for pickled content (never executed), or as `from_arrays`.
     """
+
+    import pandas as pd
+
     check_npz(path, name)
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from taskdiscovery.data.table import read_csv
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import Dataset, Target, target_from_values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IDS = ("image_id", "id", "file", "img_filename", "path")
 _NO_TASKS = (*IDS, "partition", "split", "Unnamed: 0")
@@ -89,6 +92,8 @@ def _match(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), mend="check the path")
     ending = path.suffix.lower()

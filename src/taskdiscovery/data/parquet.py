@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from taskdiscovery.data.arrays import from_arrays
 from taskdiscovery.data.source import Source, hash_file, hash_text
 from taskdiscovery.data.table import label_codes
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LABELS = ("label", "labels", "fine_label", "class")
 IDS = ("image_id", "id")
@@ -38,6 +40,8 @@ def read(path: Path, name: str) -> Source | Dataset:
     Raises:
         DataError: for damaged files, no image column, shards that differ, an empty table.
     """
+
+    import pandas as pd
     import pyarrow as pa
 
     shards = _shards(path)

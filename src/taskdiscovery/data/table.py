@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from taskdiscovery.data.source import Source, distinct, hash_text, printable
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import IntArray, target_from_values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILES = ("file", "path", "filename", "image", "img_filename", "file_name")
 LABELS = ("label", "y", "class")
@@ -23,7 +27,14 @@ def check(path: Path, name: str) -> None:
     Raises:
         DataError: saying what is wrong.
     """
-    _file_column(read_csv(path, rows=5), path)
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path), mend="check the path")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            header = next(csv.reader(stream), [])
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+    _file_column(header, path)
 
 
 def read(path: Path, name: str) -> Source:
@@ -34,7 +45,7 @@ def read(path: Path, name: str) -> Source:
             that is missing.
     """
     frame = read_csv(path)
-    column = _file_column(frame, path)
+    column = _file_column([str(c) for c in frame.columns], path)
     if frame.empty:
         raise DataError("the table has no rows", where=str(path), mend="give data with images")
     files = [str(value) for value in frame[column]]
@@ -73,22 +84,21 @@ def read(path: Path, name: str) -> Source:
     )
 
 
-def read_csv(path: Path, rows: int | None = None) -> pd.DataFrame:
+def read_csv(path: Path) -> pd.DataFrame:
     """Read a CSV file.
 
     Raises:
         DataError: where it is missing or cannot be parsed.
     """
+
+    import pandas as pd
+
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), mend="check the path")
     try:
-        return pd.read_csv(path, nrows=rows, encoding="utf-8")
+        return pd.read_csv(path, encoding="utf-8")
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(
-            f"the table cannot be read: {error}",
-            where=str(path),
-            mend="give a CSV file in UTF-8 with a header line",
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def label_codes(
@@ -104,6 +114,9 @@ def label_codes(
     Raises:
         DataError: for missing labels, or an index without a name.
     """
+
+    import pandas as pd
+
     if values.isna().any():
         raise DataError(
             f"{int(values.isna().sum())} images have no label",
@@ -123,12 +136,20 @@ def label_codes(
     return target.labels, target.classes
 
 
-def _file_column(frame: pd.DataFrame, path: Path) -> str:
+def _file_column(columns: list[str], path: Path) -> str:
     for name in FILES:
-        if name in frame.columns:
+        if name in columns:
             return name
     raise DataError(
         "the table has no column of files",
-        where=f"{path}: {', '.join(map(str, frame.columns))}",
+        where=f"{path}: {', '.join(columns)[:200]}",
         mend=f"name the column one of {', '.join(FILES)}",
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"the table cannot be read: {(str(error).splitlines() or ['?'])[0][:200]}",
+        where=str(path),
+        mend="give a CSV file in UTF-8 with a header line",
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.learners import check_network, network_options
 from taskdiscovery.networks import adapters
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.linear import Linear
@@ -21,7 +21,7 @@ from taskdiscovery.networks.resnet import resnet18, resnet50
 from taskdiscovery.networks.vit import ViT
 from taskdiscovery.specs import Spec
 
-__all__ = ["NETWORKS", "Model", "build", "check_spec", "feature_size", "features", "last_linear"]
+__all__ = ["NETWORKS", "Model", "build", "feature_size", "features", "last_linear"]
 
 #: the networks of the package; each is called as `factory(image_shape, outputs, **options)`.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -31,15 +31,6 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "vit": ViT,
-}
-
-_OPTIONS: dict[str, frozenset[str]] = {
-    "linear": frozenset(),
-    "mlp": frozenset({"width"}),
-    "convnet": frozenset({"width"}),
-    "resnet18": frozenset({"width"}),
-    "resnet50": frozenset({"width"}),
-    "vit": frozenset({"width", "patch", "depth"}),
 }
 
 
@@ -100,24 +91,6 @@ def build(
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def check_spec(spec: Spec) -> None:
-    """Refuse an unknown network or option before anything is built.
-
-    Raises:
-        ConfigError: naming the nearest known word.
-    """
-    if spec.kind in ("timm", "torchvision") or ":" in spec.name:
-        return
-    if spec.name not in NETWORKS:
-        raise ConfigError(
-            f"unknown network {spec.name!r}",
-            where="--learner",
-            mend=nearest(spec.name, NETWORKS) + ", or package.module:factory, timm:NAME",
-        )
-    spec.only(_OPTIONS[spec.name])
-    _typed_options(spec)
-
-
 def features(model: Model, images: Tensor) -> Tensor:
     """Return what enters the last linear layer, (N, features); the output where there is none."""
     last = last_linear(model)
@@ -145,21 +118,11 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
 
 
 def _network(spec: Spec, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
-    check_spec(spec)
+    check_network(spec)
     if spec.kind == "timm":
         return adapters.from_timm(spec.path, image_shape, outputs)
     if spec.kind == "torchvision":
         return adapters.from_torchvision(spec.path, image_shape, outputs)
     if spec.name not in NETWORKS:
         return adapters.from_factory(spec.name, image_shape, outputs, dict(spec.options))
-    return NETWORKS[spec.name](image_shape, outputs, **_typed_options(spec))
-
-
-def _typed_options(spec: Spec) -> dict[str, float | int]:
-    options: dict[str, float | int] = {}
-    for key in spec.options:
-        if key == "width":
-            options[key] = spec.number(key, 1.0, low=1e-3, high=100.0)
-        else:
-            options[key] = spec.integer(key, 1, low=1, high=1024)
-    return options
+    return NETWORKS[spec.name](image_shape, outputs, **network_options(spec))

@@ -64,7 +64,7 @@ class Checkpoints:
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir()
             write_bytes(building / STATE, json_bytes(state))
-            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
             write_bytes(building / ARRAYS, to_bytes(contiguous))
             manifest.write(building, [STATE, ARRAYS])
             building.rename(self.folder / f"{number:06d}")

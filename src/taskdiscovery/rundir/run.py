@@ -11,9 +11,8 @@ import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from taskdiscovery.errors import ResourceError, RunDirError
@@ -30,6 +29,9 @@ from taskdiscovery.rundir.writing import (
     write_json,
     write_parquet,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
 CHECKPOINTS = "checkpoints"
@@ -223,6 +225,9 @@ class RunDir:
         Raises:
             RunDirError: where it is missing or damaged.
         """
+
+        import pandas as pd
+
         file = self.checked(name)
         try:
             return pd.read_parquet(file)

@@ -14,11 +14,12 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
-
-import pandas as pd
+from typing import IO, TYPE_CHECKING, Any
 
 from taskdiscovery.errors import ResourceError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TEMPORARY = ".tmp"
 
