@@ -178,8 +178,8 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"the config cannot be read: {reason}", where=str(file), mend="give a YAML file"
         ) from error

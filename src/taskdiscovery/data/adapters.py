@@ -34,7 +34,7 @@ def from_function(spec: Spec, size: int | None) -> Dataset:
             where="DATA",
             mend="give package.module:function, importable from here (see PYTHONPATH)",
         ) from error
-    value: Any = function(**spec.options)
+    value: Any = _call(function, spec.text, **spec.options)
     if isinstance(value, Dataset):
         return value
     if isinstance(value, tuple) and len(value) == 2:
@@ -57,8 +57,13 @@ def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
     """
     spec.only({"split", "config"})
     datasets = import_extra("datasets", "hf", "DATA hf:…")
-    table = datasets.load_dataset(
-        spec.path, spec.options.get("config"), split=spec.options.get("split", "train")
+    options = spec.options
+    table = _call(
+        datasets.load_dataset,
+        spec.text,
+        spec.path,
+        options.get("config"),
+        split=options.get("split", "train"),
     )
     kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
     image = next((name for name, kind in kinds.items() if kind == "Image"), None)
@@ -103,7 +108,25 @@ def from_torchvision(spec: Spec, size: int | None) -> Dataset:
             mend="use its class name, e.g. CIFAR10",
         )
     train = spec.options.get("train", "true").lower() in ("1", "true", "yes")
-    return from_torch(maker(spec.options.get("root", "."), train=train), name=spec.text, size=size)
+    made = _call(maker, spec.text, spec.options.get("root", "."), train=train)
+    return from_torch(made, name=spec.text, size=size)
+
+
+def _call(function: Any, where: str, /, *arguments: Any, **options: Any) -> Any:
+    """Call what is not ours; its errors are about the data.
+
+    Raises:
+        DataError: with the words of the error.
+    """
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        words = (str(error).splitlines() or [""])[0][:300]
+        raise DataError(
+            f"it failed with {type(error).__name__}: {words}",
+            where=where,
+            mend="call it in Python, and see the whole traceback there or with --debug",
+        ) from error
 
 
 def import_extra(package: str, extra: str, where: str) -> ModuleType:
