@@ -1,0 +1,186 @@
+"""Whole jobs, stopped anywhere and resumed: every file equals that of a job never stopped."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import taskdiscovery as td
+from taskdiscovery import interrupts, shapes
+from taskdiscovery.cli import main
+from taskdiscovery.errors import RunDirError
+from taskdiscovery.journal import Watch
+
+NET = ["--learner", "convnet?width=0.1&augment=flip", "--threads", "1", "--batch", "128"]
+DATA = "shapes?n=400&size=12"
+JOBS = {
+    "discover": ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "3"],
+    "score": ["score", DATA, *NET, "--preset", "smoke", "--runs", "3"],
+    "split": ["split", DATA, *NET, "--target", "label:disc,cross", "--preset", "smoke"],
+}
+JOBS["discover"] += ["--encoder-epochs", "4"]
+#: what may differ: times, the process, when it was resumed.
+VOLATILE = {"status.json", "metrics.jsonl", "environment.json", ".lock", "manifest.json"}
+
+
+def digests(run):
+    """SHA-256 of every file that is compared, and the result without its times."""
+    found = {
+        str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in run.rglob("*")
+        if p.is_file() and p.name not in VOLATILE | {"result.json"}
+    }
+    result = json.loads((run / "result.json").read_text())
+    result.pop("seconds", None)
+    return found | {"result.json": result}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Runs after each of the three jobs, never stopped."""
+    place, states = tmp_path_factory.mktemp("never") / "run", {}
+    for name, arguments in JOBS.items():
+        where = ["--out", str(place)] if name == "discover" else ["--from", str(place)]
+        assert main([*arguments, *where, "--quiet"]) == 0
+        states[name] = shutil.copytree(place, place.with_name(name))
+    return states
+
+
+def stop_every(monkeypatch, steps, stops):
+    """Let every process reach so many steps, then a signal comes; count how often."""
+    real, left = Watch.boundary, [steps]
+
+    def boundary(self, state):
+        left[0] -= 1
+        if left[0] <= 0:
+            left[0] = steps
+            stops.append(self._key)
+            interrupts._pending = KeyboardInterrupt
+        real(self, state)
+
+    monkeypatch.setattr(Watch, "boundary", boundary)
+
+
+@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("steps", [1, 4, 7])
+def test_stopped_and_resumed_equals_never_stopped(name, steps, finished, tmp_path, monkeypatch):
+    place, stops = tmp_path / "run", []
+    before = {"score": "discover", "split": "score"}.get(name)
+    where = ["--out", str(place)]
+    if before:
+        shutil.copytree(finished[before], place)
+        where = ["--from", str(place)]
+    stop_every(monkeypatch, steps, stops)
+    code = main([*JOBS[name], *where, "--quiet"])
+    while code == 130:
+        status = json.loads((place / "status.json").read_text())
+        assert (status["state"], status["job"]["command"]) == ("stopped", name)
+        if steps == 1 and len(stops) > 6:  # enough of it
+            monkeypatch.undo()
+        code = main(["resume", str(place), "--quiet"])
+    assert code == 0
+    assert len(stops) >= 2
+    assert digests(place) == digests(finished[name])
+    assert not (place / "checkpoints").exists()
+    assert main(["verify", str(place)]) == 0
+    events = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    keys = [(e.get("iteration"), e.get("task")) for e in events]
+    assert len(set(keys)) == len(keys), "something was logged twice"
+
+
+def stopped(place, monkeypatch, steps=5):
+    with monkeypatch.context() as patch:
+        stop_every(patch, steps, [])
+        assert main([*JOBS["discover"], "--out", str(place), "--quiet"]) == 130
+
+
+def test_a_stopped_job_says_how_to_go_on(tmp_path, monkeypatch, capfd):
+    stopped(tmp_path / "run", monkeypatch)
+    err = capfd.readouterr().err
+    assert f"taskdiscovery resume {tmp_path / 'run'}" in err
+    assert len(err.strip().splitlines()) <= 3
+    assert main([*JOBS["discover"], "--out", str(tmp_path / "run")]) == 4
+    assert "taskdiscovery resume" in capfd.readouterr().err
+
+
+def test_fault_56_options_changed_meanwhile_are_refused_unless_free(tmp_path, monkeypatch, capfd):
+    run = tmp_path / "run"
+    stopped(run, monkeypatch)
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("seed: 0", "seed: 1"))
+    assert main(["resume", str(run)]) == 4
+    assert "seed: 0 to 1" in capfd.readouterr().err
+    (run / "config.yaml").write_text(
+        config.replace("checkpoint_every: 60.0", "checkpoint_every: 0")
+    )
+    assert main(["resume", str(run), "--quiet"]) == 0
+
+
+def test_fault_47_data_changed_meanwhile_is_refused(tmp_path, monkeypatch, capfd):
+    run = tmp_path / "run"
+    stopped(run, monkeypatch)
+    assert main(["resume", str(run), "--data", "shapes?n=400&size=12&seed=1"]) == 4
+    assert "data has changed" in capfd.readouterr().err
+    assert main(["resume", str(run), "--data", DATA, "--quiet"]) == 0
+
+
+def test_fault_16_damaged_checkpoints(tmp_path, monkeypatch, capfd, finished):
+    run = tmp_path / "run"
+    stopped(run, monkeypatch, steps=9)
+    places = sorted((run / "checkpoints").iterdir())
+    assert len(places) == 2
+    content = bytearray((places[1] / "arrays.safetensors").read_bytes())
+    content[-1] ^= 1
+    (places[1] / "arrays.safetensors").write_bytes(bytes(content))
+    assert main(["verify", str(run)]) == 4
+    assert f"resume uses {places[0].name}" in capfd.readouterr().out.replace("\n", " ")
+    again = shutil.copytree(run, tmp_path / "again")
+    assert main(["resume", str(run)]) == 0
+    assert f"{places[1].name} is damaged" in capfd.readouterr().err
+    assert digests(run) == digests(finished["discover"])
+    (again / "checkpoints" / places[0].name / "state.json").write_text("{}")
+    assert main(["resume", str(again)]) == 4
+    assert "all 2 checkpoints are damaged" in capfd.readouterr().err
+
+
+def test_another_job_does_not_push_an_unfinished_one_aside(finished, tmp_path, monkeypatch, capfd):
+    run = shutil.copytree(finished["discover"], tmp_path / "run")
+    with monkeypatch.context() as patch:
+        stop_every(patch, 9, [])
+        assert main([*JOBS["score"], "--from", str(run), "--quiet"]) == 130
+    capfd.readouterr()
+    assert main([*JOBS["split"], "--from", str(run)]) == 4
+    assert "an unfinished score" in capfd.readouterr().err
+    assert main(["resume", str(run), "--quiet"]) == 0
+    assert main([*JOBS["split"], "--from", str(run), "--quiet"]) == 0
+
+
+def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path, monkeypatch):
+    dataset = shapes.draw(300, size=12, name="mine")
+    target = dataset.target("attr:background_hue")
+    options = {"preset": "smoke", "learner": "linear", "threads": 1, "batch": 64}
+    expected = td.score(dataset, target, out=tmp_path / "a", **options)
+    with monkeypatch.context() as patch:
+        stop_every(patch, 5, [])
+        with pytest.raises(KeyboardInterrupt):
+            td.score(dataset, target, out=tmp_path / "b", **options)
+    interrupts.check()
+    found = td.resume(tmp_path / "b", dataset, labelings=target)
+    assert [s.agreement for s in found] == [s.agreement for s in expected]
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    assert td.resume(tmp_path / "b") is None
+    with pytest.raises(RunDirError, match="not a run directory"):
+        td.resume(tmp_path)
+
+
+def test_what_failed_before_it_began_leaves_the_run_as_it_was(finished, tmp_path):
+    run = shutil.copytree(finished["discover"], tmp_path / "run")
+    table = pd.DataFrame({"t": np.zeros(400, dtype=int)})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    before = (run / "status.json").read_bytes()
+    bad = ["--from", str(run), "--class-balanced", "--target", f"{tmp_path / 't.csv'}:t"]
+    assert main([*JOBS["split"][:8], "--preset", "smoke", *bad, "--quiet"]) == 3
+    assert (run / "status.json").read_bytes() == before
