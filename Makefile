@@ -2,13 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow fuzz lint clean
 
 demo: .venv/installed
 	$(BIN)/taskdiscovery demo
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest
+
+# Real processes: kills, signals, full disks, system calls, planted faults.
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+# Coverage-guided, for so many seconds; what it finds becomes a test case.
+fuzz: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,fuzz]"
+	$(BIN)/python -m benchmarks.fuzz --seconds 60
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -264,6 +264,14 @@ class SplitConfig(TrainingConfig):
     runs: int = option(3, "trainings per figure, each from a fresh seed", low=1, high=1000)
 
 
+#: the config class of each job.
+CONFIGS: dict[str, type[JobConfig]] = {
+    "discover": DiscoverConfig,
+    "score": ScoreConfig,
+    "split": SplitConfig,
+}
+
+
 def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
     """Make a config from `config.yaml` or a dictionary.
 

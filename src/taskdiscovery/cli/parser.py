@@ -8,21 +8,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from taskdiscovery.config import (
-    DiscoverConfig,
+    CONFIGS,
     JobConfig,
-    ScoreConfig,
-    SplitConfig,
     base_type,
     from_mapping,
     key_of,
 )
 from taskdiscovery.errors import ConfigError, nearest
 
-CONFIGS: dict[str, type[JobConfig]] = {
-    "discover": DiscoverConfig,
-    "score": ScoreConfig,
-    "split": SplitConfig,
-}
 DATA_HELP = (
     "digits, shapes?n=5000, folder:PATH, parquet:PATH, npz:PATH, csv:PATH, hf:NAME, "
     "torchvision:NAME, package.module:function"

@@ -14,9 +14,11 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,6 +103,7 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
     try:
         with (
+            _quiet_pillow(),
             meter(f"reading {source.name}", 2 * len(source.ids)) as bar,
             ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
@@ -147,6 +150,14 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
         _sync(place.parent, files=False)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Ignore what Pillow says of odd metadata: what cannot be read is reported by its file."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def _map(pool: ThreadPoolExecutor, work: Any, source: Source, bar: Meter) -> list[Any]:
