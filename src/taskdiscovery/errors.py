@@ -84,3 +84,8 @@ def _one_line(text: str, limit: int = 400) -> str:
     """Escape newlines and control characters, so that hostile names cannot forge lines."""
     clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's words, for use within a message; else its kind."""
+    return ((str(error).strip().splitlines() or [""])[0] or type(error).__name__)[:200]

@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from taskdiscovery import interrupts
-from taskdiscovery.errors import RunDirError
+from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.rundir import Checkpoints
 
 _BORDER = "\x1f"  # between the key of a unit and the name of its array
@@ -82,9 +82,11 @@ class Journal:
                 key, values = state["under_way"]
                 self._under_way = (key, Unit(values=values, arrays=by_key.get("", {})))
             self._spent = float(state["seconds"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except RunDirError:
+            raise
+        except Exception as error:  # what hostile files raise has no end
             raise RunDirError(
-                f"the checkpoint cannot be understood: {error!r}",
+                f"the checkpoint cannot be understood: {first_line(error)}",
                 where="checkpoints",
                 mend="begin again with another --out",
             ) from error

@@ -14,7 +14,7 @@ from taskdiscovery.config import (
     from_mapping,
     key_of,
 )
-from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.errors import ConfigError, first_line, nearest
 
 DATA_HELP = (
     "digits, shapes?n=5000, folder:PATH, parquet:PATH, npz:PATH, csv:PATH, hf:NAME, "
@@ -171,10 +171,11 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 
     try:
         document = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # what hostile files raise has no end
         raise ConfigError(
-            f"the config cannot be read: {reason}", where=str(file), mend="give a YAML file"
+            f"the config cannot be read: {first_line(error)}",
+            where=str(file),
+            mend="give a YAML file",
         ) from error
     if not isinstance(document, dict):
         raise ConfigError(

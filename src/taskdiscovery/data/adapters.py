@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from taskdiscovery.data.arrays import from_arrays, from_torch
-from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.specs import Spec
 from taskdiscovery.types import Dataset
 
@@ -121,9 +121,8 @@ def _call(function: Any, where: str, /, *arguments: Any, **options: Any) -> Any:
     try:
         return function(*arguments, **options)
     except Exception as error:
-        words = (str(error).splitlines() or [""])[0][:300]
         raise DataError(
-            f"it failed with {type(error).__name__}: {words}",
+            f"it failed with {type(error).__name__}: {first_line(error)}",
             where=where,
             mend="call it in Python, and see the whole traceback there or with --debug",
         ) from error

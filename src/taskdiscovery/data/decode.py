@@ -28,7 +28,7 @@ from PIL import Image, ImageOps
 
 from taskdiscovery.data.arrays import fingerprint, hash_images, look_for_problems
 from taskdiscovery.data.source import Source, hash_text
-from taskdiscovery.errors import DataError
+from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.types import BoolArray, Dataset, ImageArray
 
@@ -195,8 +195,8 @@ def _fill(
         for row, index, item in items:
             try:
                 images[row] = _pixels(item, shape, size)
-            except _UNREADABLE as error:
-                late[index] = str(error) or type(error).__name__
+            except Exception as error:  # what hostile files raise has no end
+                late[index] = first_line(error)
 
     def rows() -> Iterator[tuple[int, int, bytes | Path | None]]:
         row = 0
@@ -224,29 +224,12 @@ def _blocks(items: Iterator[T]) -> Iterator[tuple[T, ...]]:
 def _stream(source: Source) -> Iterator[bytes | Path | None]:
     try:
         yield from source.stream()
-    except (OSError, ValueError) as error:  # a damaged row group shows only when it is read
+    except Exception as error:  # a damaged row group shows only when it is read
         raise DataError(
-            f"reading stopped: {str(error).splitlines()[0][:200]}",
+            f"reading stopped: {first_line(error)}",
             where=source.name,
             mend="check that the file is complete",
         ) from error
-
-
-#: what Pillow raises on damaged or hostile files.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    IndexError,
-    TypeError,
-    KeyError,
-    NotImplementedError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def _open(item: bytes | Path | None) -> Image.Image:
@@ -266,8 +249,8 @@ def _header(item: bytes | Path | None) -> tuple[int, int, int] | str:
             if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # turned by a quarter
                 width, height = height, width
             return height, width, 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
-    except _UNREADABLE as error:
-        return (str(error) or type(error).__name__).splitlines()[0]
+    except Exception as error:  # what hostile files raise has no end
+        return first_line(error)
 
 
 def _pixels(item: bytes | Path | None, shape: tuple[int, ...], size: int | None) -> ImageArray:

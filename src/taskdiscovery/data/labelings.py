@@ -73,6 +73,8 @@ def _match(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:
                 mend="give one row per image, or a column image_id",
             )
         return frame
+    if frame.empty:
+        raise DataError("the table has no rows", where=str(path), mend="give a row per image")
     ids = frame[id_column].astype(str)
     if ids.duplicated().any():
         raise DataError(
@@ -105,7 +107,7 @@ def _read(path: Path) -> pd.DataFrame:
                 return pd.DataFrame({key: file[key] for key in file.files})
         if ending in (".parquet", ".pq"):
             return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what hostile files raise has no end
         raise DataError(
             f"the labelings cannot be read: {str(error).splitlines()[0][:200]}",
             where=str(path),

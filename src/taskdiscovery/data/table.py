@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskdiscovery.data.source import Source, distinct, hash_text, printable
-from taskdiscovery.errors import DataError
+from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.types import IntArray, target_from_values
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def check(path: Path, name: str) -> None:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = next(csv.reader(stream), [])
-    except (OSError, ValueError, csv.Error) as error:
+    except Exception as error:  # what hostile files raise has no end
         raise _unreadable(path, error) from error
     _file_column(header, path)
 
@@ -97,7 +97,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise DataError("there is no such file", where=str(path), mend="check the path")
     try:
         return pd.read_csv(path, encoding="utf-8")
-    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+    except Exception as error:  # what hostile files raise has no end
         raise _unreadable(path, error) from error
 
 
@@ -149,7 +149,7 @@ def _file_column(columns: list[str], path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"the table cannot be read: {(str(error).splitlines() or ['?'])[0][:200]}",
+        f"the table cannot be read: {first_line(error)}",
         where=str(path),
         mend="give a CSV file in UTF-8 with a header line",
     )

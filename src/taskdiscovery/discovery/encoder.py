@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from taskdiscovery import networks
 from taskdiscovery.discovery.labelling import Float32, class_scores, classify, task_columns
-from taskdiscovery.errors import DataError, NumericalError, RunDirError
+from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
 from taskdiscovery.networks import Model
 from taskdiscovery.rundir import atomic
-from taskdiscovery.specs import parse
+from taskdiscovery.specs import Spec, parse
 from taskdiscovery.training import predict, to_tensor
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 
@@ -181,23 +181,23 @@ class Encoder:
             columns = tensors.pop("encoder.columns")
             centre, offsets = tensors.pop("encoder.centre"), tensors.pop("encoder.offsets")
             outputs = int(header["outputs"])
+            image_shape = (shape[0], shape[1], shape[2])
+            if spec.name in networks.NETWORKS:
+                _refuse_other_shapes(spec, image_shape, outputs, tensors)
             channels = torch.ones(shape[2])
-            model = networks.build(
-                spec,
-                (shape[0], shape[1], shape[2]),
-                len(centre),
-                seed=0,
-                mean=channels,
-                std=channels,
-            )
+            model = networks.build(spec, image_shape, outputs, seed=0, mean=channels, std=channels)
             model.load_state_dict(tensors)
         except FileNotFoundError:
             raise RunDirError(
                 "there is no encoder", where=str(path), mend="give the directory of a finished run"
             ) from None
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        except RunDirError:
+            raise
+        except Exception as error:  # what hostile files raise has no end
             raise RunDirError(
-                f"the encoder cannot be read: {error}", where=str(path), mend="discover again"
+                f"the encoder cannot be read: {first_line(error)}",
+                where=str(path),
+                mend="discover again",
             ) from error
         return cls(
             learner=learner,
@@ -210,3 +210,19 @@ class Encoder:
             centre=centre.numpy(),
             offsets=offsets.numpy(),
         )
+
+
+def _refuse_other_shapes(
+    spec: Spec, image_shape: tuple[int, int, int], outputs: int, tensors: dict[str, torch.Tensor]
+) -> None:
+    """Compare with a network without storage: a header may name one that fills the memory.
+
+    Raises:
+        ValueError: where the file's tensors are not those of the network.
+    """
+    with torch.device("meta"):
+        channels = torch.ones(image_shape[2])
+        model = networks.build(spec, image_shape, outputs, seed=0, mean=channels, std=channels)
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    if expected != {name: tuple(t.shape) for name, t in tensors.items()}:
+        raise ValueError(f"its tensors are not those of {spec.text}")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.errors import RunDirError
+from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.rundir import manifest
 from taskdiscovery.rundir.writing import json_bytes, resource_error, sync_directory, write_bytes
 
@@ -89,8 +89,8 @@ class Checkpoints:
             if found is None:
                 try:
                     return self._read(number)
-                except (OSError, ValueError, KeyError, TypeError) as error:
-                    found = str(error)
+                except Exception as error:  # what hostile files raise has no end
+                    found = first_line(error)
             _LOG.warning("checkpoint %06d is damaged (%s), the one before is tried", number, found)
         if not numbers:
             return None
@@ -105,8 +105,8 @@ class Checkpoints:
         place = self.folder / f"{number:06d}"
         try:
             entries = manifest.read(place)
-        except (OSError, ValueError) as error:
-            return f"{manifest.NAME}: {error}"
+        except Exception as error:  # what hostile files raise has no end
+            return f"{manifest.NAME}: {first_line(error)}"
         if not {STATE, ARRAYS} <= set(entries):
             return f"{manifest.NAME}: missing or incomplete"
         for name in entries:

@@ -44,7 +44,7 @@ def write(folder: Path, files: Iterable[str]) -> None:
     """Enter files, by relative path, in the manifest, keeping the entries of the others."""
     try:
         entries = read(folder)
-    except ValueError:  # a damaged one is replaced by what can be known now
+    except Exception:  # a damaged one is replaced by what can be known now
         entries = {}
     entries |= {name: entry(folder / name) for name in files}
     kept = {name: entries[name] for name in sorted(entries) if (folder / name).exists()}

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import yaml
 
-from taskdiscovery.errors import ResourceError, RunDirError
+from taskdiscovery.errors import ResourceError, RunDirError, first_line
 from taskdiscovery.rundir import manifest
 from taskdiscovery.rundir.checkpoints import Checkpoints
 from taskdiscovery.rundir.environment import environment
@@ -120,9 +120,9 @@ class RunDir:
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), mend="give the --out of a run"
             ) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        except Exception as error:  # what hostile files raise has no end
             raise RunDirError(
-                f"config.yaml cannot be read: {str(error).splitlines()[0]}",
+                f"config.yaml cannot be read: {first_line(error)}",
                 where=str(file),
                 mend="restore the file",
             ) from error
@@ -231,9 +231,9 @@ class RunDir:
         file = self.checked(name)
         try:
             return pd.read_parquet(file)
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these two kinds
+        except Exception as error:  # what hostile files raise has no end
             raise RunDirError(
-                f"{name} cannot be read: {str(error).splitlines()[0][:200]}",
+                f"{name} cannot be read: {first_line(error)}",
                 where=str(self.path),
                 mend="restore the file, or discover again",
             ) from error
@@ -252,7 +252,7 @@ class RunDir:
             )
         try:
             found = manifest.problem(self.path, name, manifest.read(self.path))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # what hostile files raise has no end
             found = f"the manifest is damaged: {error}"
         if found is not None:
             raise RunDirError(
@@ -299,9 +299,11 @@ class RunDir:
             document = json.loads(file.read_text("utf-8"))
             if not isinstance(document, dict):
                 raise ValueError("it is no mapping")
-        except (OSError, ValueError, RecursionError) as error:
+        except Exception as error:  # what hostile files raise has no end
             raise RunDirError(
-                f"{name} cannot be read: {error}", where=str(file), mend="restore the file"
+                f"{name} cannot be read: {first_line(error)}",
+                where=str(file),
+                mend="restore the file",
             ) from error
         return document
 

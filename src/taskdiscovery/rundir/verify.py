@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskdiscovery.errors import first_line
 from taskdiscovery.rundir import manifest
 from taskdiscovery.rundir.checkpoints import Checkpoints
 from taskdiscovery.rundir.run import CHECKPOINTS, RunDir
@@ -49,10 +50,12 @@ def verify(path: Path) -> list[Finding]:
         entries = manifest.read(path)
         if not entries and not unfinished:
             findings.append(Finding(file=manifest.NAME, problem="missing", remedy="discover again"))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what hostile files raise has no end
         entries = {}
         findings.append(
-            Finding(file=manifest.NAME, problem=f"damaged: {error}", remedy="discover again")
+            Finding(
+                file=manifest.NAME, problem=f"damaged: {first_line(error)}", remedy="discover again"
+            )
         )
     for name in entries:
         found = manifest.problem(path, name, entries)
