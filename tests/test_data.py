@@ -214,6 +214,19 @@ def test_an_unwritable_cache_is_no_obstacle(tmp_path, caplog):
     assert "cache cannot be written" in caplog.text
 
 
+def test_builds_that_died_are_removed_and_those_at_work_are_not(tmp_path):
+    import fcntl
+
+    cache, root = tmp_path / "cache", write_folder(tmp_path / "d")
+    for name in ("dead", "alive"):
+        (cache / f".building-{name}").mkdir(parents=True)
+        (cache / f".building-{name}" / ".lock").touch()
+    with (cache / ".building-alive" / ".lock").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        data.load(f"folder:{root}", cache=cache)
+        assert [p.name for p in cache.glob(".building-*")] == [".building-alive"]
+
+
 def test_writing_to_images_does_not_reach_the_cache(tmp_path):
     root = write_folder(tmp_path / "d")
     data.load(f"folder:{root}").images[0] = 0

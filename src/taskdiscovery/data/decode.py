@@ -7,13 +7,14 @@ nothing wrong behind.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
 import logging
 import os
 import shutil
 import tempfile
-import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 PIXELS_AT_MOST = 64_000_000
 FORMAT_VERSION = 1
 _BLOCK = 256
+_LOCK = ".lock"
 T = TypeVar("T")
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -101,7 +103,9 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
     place.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(place.parent)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+    lock = (building / _LOCK).open("w")
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         with (
             _quiet_pillow(),
             meter(f"reading {source.name}", 2 * len(source.ids)) as bar,
@@ -141,6 +145,7 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
         np.save(building / "kept.npy", kept)
         meta = {"pixels": hash_images(images), "problems": problems}
         (building / "meta.json").write_text(json.dumps(meta), "utf-8")
+        (building / _LOCK).unlink()
         _sync(building)
         try:
             building.rename(place)
@@ -150,6 +155,7 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
         _sync(place.parent, files=False)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        lock.close()
 
 
 @contextmanager
@@ -276,7 +282,7 @@ def _refuse(source: Source, bad: dict[int, str], skip_bad: bool) -> None:
         return
     listed = [f"{source.ids[i]} ({reason})" for i, reason in list(bad.items())[:20]]
     raise DataError(
-        f"{len(bad)} of {len(source.ids)} images cannot be read: {'; '.join(listed)[:300]}",
+        f"{len(bad)} of {len(source.ids)} images cannot be read: {'; '.join(listed)[:2000]}",
         where=source.name,
         mend="repair or remove them, or leave them out with --skip-bad",
         files=listed,
@@ -306,9 +312,10 @@ def _drop(
 
 
 def _remove_leftovers(cache: Path) -> None:
-    """Remove builds that died more than a day ago; younger ones may still be at work."""
+    """Remove builds whose process has died: its lock is free, whatever the clock says."""
     for leftover in cache.glob(".building-*"):
-        if time.time() - leftover.stat().st_mtime > 86_400:
+        with contextlib.suppress(OSError), (leftover / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(leftover, ignore_errors=True)
 
 
