@@ -113,7 +113,8 @@ class _Page:
 
     def _data_name(self) -> str:
         kind, _, path = str(self.dataset.name).partition(":")
-        return Path(path).name or kind if path else kind
+        parts = [part for part in Path(path).parts if part not in ("/", "..", ".")]
+        return "/".join(parts[-2:]) or kind
 
     def _lead(self) -> str:
         n, method = len(self.names), self.result["method"]
@@ -255,7 +256,8 @@ class _Page:
         facts.append(("rate", f"{row['rate']:.2f}"))
         if row.get("crossfit_correlation") is not None:
             facts.append(("held-out correlation", f"{row['crossfit_correlation']:.2f}"))
-        headline = facts[0][1] if score is None else f"agreement {score['agreement']:.3f}"
+        name_of, value = facts[-1]
+        headline = f"{name_of} {value}" if score is None else f"agreement {score['agreement']:.3f}"
         return {
             "name": name,
             "headline": headline,
