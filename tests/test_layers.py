@@ -41,6 +41,7 @@ ALLOWED = {
     ("types", "errors"),
     ("specs", "errors"),
     ("config", "errors"),
+    ("config", "learners"),
     ("learners", "errors"),
     ("learners", "specs"),
     ("data", "shapes"),

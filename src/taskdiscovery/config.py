@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.learners import check_learner
 
 C = TypeVar("C", bound="JobConfig")
 
@@ -261,7 +262,47 @@ class SplitConfig(TrainingConfig):
     class_balanced: bool | None = option(
         None, "cut the task at its median within each class (default for more than two classes)"
     )
+    search: bool = option(
+        False, "try all tasks, orientations and groupings of the classes, and judge the worst again"
+    )
+    controls: str = option(
+        "random,untrained,hard,kmeans", "controls of the same size and class counts"
+    )
+    transfer: str = option(
+        "", "other learners to train on the same split, e.g. 'mlp;vit?width=0.5'"
+    )
     runs: int = option(3, "trainings per figure, each from a fresh seed", low=1, high=1000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for word in self.control_names:
+            if word not in CONTROL_NAMES:
+                raise ConfigError(
+                    f"unknown control {word!r}",
+                    where="--controls",
+                    mend=nearest(word, CONTROL_NAMES),
+                )
+        if "random" not in self.control_names:
+            raise ConfigError(
+                "the control `random` is left out",
+                where="--controls",
+                mend="keep it: a split says nothing without it",
+            )
+        for learner in self.transfer_learners:
+            check_learner(learner)
+
+    @property
+    def control_names(self) -> list[str]:
+        """The controls asked for."""
+        return [word.strip() for word in self.controls.split(",") if word.strip()]
+
+    @property
+    def transfer_learners(self) -> list[str]:
+        """The learner SPECs that the split is tried on besides its own."""
+        return [text.strip() for text in self.transfer.split(";") if text.strip()]
+
+
+CONTROL_NAMES = ("random", "untrained", "hard", "kmeans")
 
 
 #: the config class of each job.

@@ -76,6 +76,10 @@ def write_split(run: RunDir, found: Split) -> None:
     names = {"train": TRAIN, "within": WITHIN, "test": TEST}
     indices = {name: found.indices(role).tolist() for name, role in names.items()}
     run.write("split/indices.json", json.dumps(indices, indent=1).encode() + b"\n")
+    # As CelebA's readers expect it: image_id, partition (0 train, 1 validation, 2 test).
+    partition = found.to_frame()[["img_filename", "split"]]
+    partition.columns = pd.Index(["image_id", "partition"])
+    run.write("split/list_eval_partition.csv", partition.to_csv(index=False).encode("utf-8"))
     # scikit-learn's PredefinedSplit: -1 is never tested on, 0 is the one test fold.
     fold = np.where(found.role == TEST, 0, -1).astype(np.int64)
     buffer = io.BytesIO()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taskdiscovery.config import TrainingConfig
 from taskdiscovery.journal import Watch
+from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter
 from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, to_tensor, train
 from taskdiscovery.types import Dataset, IntArray
@@ -64,6 +65,44 @@ class Stage:
             learner=learner,
         )
 
+    def fit(
+        self,
+        labels: IntArray,
+        classes: int,
+        rows: IntArray,
+        *,
+        init_seed: int,
+        order_seed: int,
+        meter: Meter,
+        watch: Watch | None = None,
+    ) -> Model:
+        """Train one run.
+
+        Args:
+            labels: (N,) class of every image; only those of `rows` are looked at.
+            classes: number of classes.
+            rows: images to train on.
+            init_seed, order_seed: what the run is drawn from.
+            meter: told of every image passed through.
+            watch: saves the training on the way.
+
+        Raises:
+            NumericalError: where training diverges.
+        """
+        model = self.learner.build(self.shape, classes, self.pixels, init_seed)
+        targets = torch.from_numpy(labels[rows]).to(self.images.device)
+        return train(
+            self.learner,
+            model,
+            self.images,
+            rows,
+            targets,
+            cross_entropy,
+            seed=order_seed,
+            meter=meter,
+            watch=watch,
+        )
+
     def run(
         self,
         labels: IntArray,
@@ -76,33 +115,17 @@ class Stage:
         meter: Meter,
         watch: Watch | None = None,
     ) -> IntArray:
-        """Train one run and predict.
-
-        Args:
-            labels: (N,) class of every image; only those of `fit` are looked at.
-            classes: number of classes.
-            fit: rows to train on.
-            measured: rows to predict.
-            init_seed, order_seed: what the run is drawn from.
-            meter: told of every image passed through.
-            watch: saves the training on the way.
-
-        Returns:
-            (len(measured),) predicted classes.
+        """Train one run on `fit` and return its (len(measured),) predicted classes.
 
         Raises:
             NumericalError: where training diverges.
         """
-        model = self.learner.build(self.shape, classes, self.pixels, init_seed)
-        targets = torch.from_numpy(labels[fit]).to(self.images.device)
-        train(
-            self.learner,
-            model,
-            self.images,
+        model = self.fit(
+            labels,
+            classes,
             fit,
-            targets,
-            cross_entropy,
-            seed=order_seed,
+            init_seed=init_seed,
+            order_seed=order_seed,
             meter=meter,
             watch=watch,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,8 +335,10 @@ class Split:
         y: (N,) target class; -1 where unknown (such images have no role).
         place: (N,) class of the discovered task.
         role: (N,) 0 train, 1 held out within the train side, 2 test, -1 none.
-        accuracy: mean accuracy and interval for `adversarial`, `random`, `within`, `untrained`.
+        classes: names of the target's classes.
+        accuracy: mean accuracy and interval for `adversarial`, `within` and each control.
         measured: how many images each figure was trained and measured on.
+        images: (N, H, W, channels) uint8, to show them in a notebook; or None.
     """
 
     target: str
@@ -345,8 +347,10 @@ class Split:
     y: IntArray
     place: IntArray
     role: NDArray[np.int8]
+    classes: tuple[str, ...] = ()
     accuracy: dict[str, Interval] = field(default_factory=dict)
     measured: dict[str, int] = field(default_factory=dict)
+    images: ImageArray | None = field(default=None, repr=False)
 
     def indices(self, role: int) -> IntArray:
         """Return the positions of the images of a role (TRAIN, WITHIN or TEST)."""
@@ -360,6 +364,40 @@ class Split:
             "within": int((self.role == WITHIN).sum()),
             "test": int((self.role == TEST).sum()),
         }
+
+    def subsets(self, dataset: Any = None) -> dict[str, Any]:
+        """Return torch `Subset`s `train`, `within` and `test` of a map-style data set.
+
+        Args:
+            dataset: has the images of the split in the same order; where None, (image, y) pairs
+                of uint8 arrays are taken from the split itself.
+
+        Raises:
+            DataError: where it has another number of images.
+        """
+        from torch.utils.data import Subset
+
+        if dataset is None:
+            if self.images is None:
+                raise DataError("the split holds no images", mend="give the data set")
+            dataset = [(image, int(y)) for image, y in zip(self.images, self.y, strict=True)]
+        if len(dataset) != len(self.ids):
+            raise DataError(
+                f"the data set has {len(dataset)} images, the split {len(self.ids)}",
+                mend="give the data set that was split, in the same order",
+            )
+        roles = {"train": TRAIN, "within": WITHIN, "test": TEST}
+        return {name: Subset(dataset, self.indices(r).tolist()) for name, r in roles.items()}
+
+    def predefined_split(self) -> Any:
+        """Return scikit-learn's `PredefinedSplit` whose one test fold is the test side."""
+        from sklearn.model_selection import PredefinedSplit
+
+        return PredefinedSplit(np.where(self.role == TEST, 0, -1))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the same as `to_frame`."""
+        return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
         """Return `img_filename, y, split, place` for the images that have a role."""

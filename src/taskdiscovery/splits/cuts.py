@@ -1,0 +1,134 @@
+"""Ways to cut: a task, an orientation, and for more than two classes a grouping in two.
+
+Train = images where (the group of) the target's class equals the task's, test = where it differs.
+
+Axes: N images, C classes of the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.seeds import generator
+from taskdiscovery.types import BoolArray, FloatArray, IntArray, Target
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Sides:
+    """One way to split.
+
+    Attributes:
+        train: (N,) True on the train side.
+        place: (N,) the class of the cutting task.
+        known: (N,) False where the target has no class; such images take no part.
+    """
+
+    train: BoolArray
+    place: IntArray
+    known: BoolArray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Cut:
+    """A task that can cut a data set.
+
+    Attributes:
+        name: of the task.
+        place: (N,) its class, 0 or 1.
+        coordinate: (N,) continuous, the task being its sign; None for a task from a table.
+    """
+
+    name: str
+    place: IntArray
+    coordinate: FloatArray | None = None
+
+    def groups(self, target: Target) -> IntArray:
+        """Put the C classes in two groups; more than two by how they lean on the task."""
+        if target.k == 2:
+            return np.array([0, 1])
+        lean = self.place if self.coordinate is None else self.coordinate
+        lean_C = np.array(
+            [
+                lean[target.labels == c].mean() if (target.labels == c).any() else 0.0
+                for c in range(target.k)
+            ]
+        )
+        upper = np.argsort(lean_C, kind="stable")[target.k // 2 :]
+        return np.isin(np.arange(target.k), upper).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Candidate:
+    """A cut with an orientation and a grouping of the target's classes.
+
+    Attributes:
+        cut: the task.
+        orientation: `same` trains where group and task are equal, `opposite` where they differ.
+        group: (C,) 0 or 1 for each class.
+        name: says which, for tables.
+    """
+
+    cut: Cut
+    orientation: str
+    group: IntArray
+
+    @property
+    def name(self) -> str:
+        """Task, orientation, and the classes of group 1 where there are more than two."""
+        more = ""
+        if len(self.group) > 2:
+            more = f" {{{','.join(str(c) for c in np.flatnonzero(self.group))}}}"
+        return f"{self.cut.name} {self.orientation}{more}"
+
+    def sides(self, target: Target, class_balanced: bool) -> Sides:
+        """Say for each image on which side of the split it falls.
+
+        Args:
+            target: the human labeling.
+            class_balanced: cut the coordinate at its median within each class, so that every
+                class gives half of its images to each side.
+
+        Raises:
+            ConfigError: where that is asked for and the task has no coordinate.
+        """
+        place = self.cut.place
+        if class_balanced:
+            if self.cut.coordinate is None:
+                raise ConfigError(
+                    f"{self.cut.name} has no coordinate to cut within classes",
+                    where="--class-balanced",
+                    mend="take the task from a run or from untrained:NETWORK, or leave it out",
+                )
+            place = np.zeros_like(place)
+            for c in range(target.k):
+                own = np.flatnonzero(target.labels == c)
+                if len(own):
+                    x = self.cut.coordinate[own]
+                    place[own] = x > np.median(x)
+        train = self.group[np.maximum(target.labels, 0)] == place
+        if self.orientation == "opposite":
+            train = ~train
+        return Sides(train=train, place=place, known=target.known)
+
+
+def orientations(chosen: str) -> tuple[str, ...]:
+    """Return the orientations that `--orientation` allows, the one to be tried first in front."""
+    return ("same", "opposite") if chosen == "auto" else (chosen,)
+
+
+def other_groupings(classes: int, count: int, seed: int) -> Iterator[IntArray]:
+    """Draw groupings of the classes in two halves, each once; none for two classes."""
+    seen: set[tuple[int, ...]] = set()
+    rng = generator(seed, "groupings")
+    for _ in range(20 * count if classes > 2 else 0):
+        group = np.isin(np.arange(classes), rng.permutation(classes)[: classes // 2])
+        key = tuple(group.astype(int).tolist())
+        if key not in seen and tuple(1 - g for g in key) not in seen:
+            seen.add(key)
+            yield group.astype(np.int64)
+        if len(seen) == count:
+            return

@@ -1,0 +1,214 @@
+"""How a learner fares on a split and its controls: equal images, fresh seeds, unseen images.
+
+Axes: N images, K runs, C classes, V variants of the split.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskdiscovery.agreement import mean_over_runs
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.progress import meter
+from taskdiscovery.seeds import derive, generator
+from taskdiscovery.splits.choose import Choice
+from taskdiscovery.splits.cuts import Sides
+from taskdiscovery.stage import Stage
+from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Target
+
+_LOG = logging.getLogger("taskdiscovery")
+
+HELD_OUT = 0.2  # share of the train side that is held out for `within`
+
+Roles = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rows:
+    """The images of one comparison.
+
+    Attributes:
+        fit: trained on; images that discovery may have seen.
+        within: held out within the train side, seen by nothing.
+        test: of the test side, seen by nothing.
+    """
+
+    fit: IntArray
+    within: IntArray
+    test: IntArray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Measured:
+    """What the runs of each variant gave.
+
+    Attributes:
+        accuracy: by variant, and `within` of the adversarial one.
+        agreed: the same on those images alone on which all runs predict alike, with their share.
+    """
+
+    accuracy: dict[str, Interval]
+    agreed: dict[str, dict[str, float]]
+
+
+def roles_of(sides: Sides, seen: BoolArray, seed: int) -> Roles:
+    """Give each image its role.
+
+    A fifth of the train side is held out for `within`: first the images that discovery has not
+    seen (on which it is measured), then others drawn from the seed.
+    """
+    role = np.full(len(seen), TEST, dtype=np.int8)
+    role[sides.train] = TRAIN
+    side = generator(seed, "within").permutation(np.flatnonzero(sides.train & sides.known))
+    side = side[np.argsort(seen[side], kind="stable")]
+    role[side[: round(HELD_OUT * len(side))]] = WITHIN
+    role[sides.train & ~seen & (role == TRAIN)] = WITHIN
+    role[~sides.known] = -1
+    return role
+
+
+def equal_rows(
+    roles: dict[str, Roles], target: Target, seen: BoolArray, config: SplitConfig
+) -> dict[str, Rows]:
+    """Choose the images of every comparison: equal numbers of each class in all variants.
+
+    Raises:
+        DataError: where a side is left without images of two classes.
+    """
+    pools: dict[str, list[list[IntArray]]] = {}
+    for name, role in roles.items():
+        rng = generator(config.seed, "rows", name)
+        pools[name] = [
+            [
+                rng.permutation(np.flatnonzero((role == r) & part & (target.labels == c)))
+                for c in range(target.k)
+            ]
+            for r, part in ((TRAIN, seen), (WITHIN, ~seen), (TEST, ~seen))
+        ]
+    counts_V3C = np.array([[[len(p) for p in ps] for ps in pool] for pool in pools.values()])
+    least_3C = counts_V3C.min(axis=0)
+    limits = (config.train_images, config.test_images, config.test_images)
+    for r, limit in enumerate(limits):
+        total = least_3C[r].sum()
+        if limit is not None and total > limit:
+            least_3C[r] = least_3C[r] * limit // total
+    if (least_3C[0] > 0).sum() < 2 or least_3C[1].sum() == 0 or least_3C[2].sum() == 0:
+        raise DataError(
+            "a side of the split is left without images of two classes",
+            where=f"--target {target.name}",
+            mend="use --class-balanced, another task, or more images",
+        )
+
+    def chosen(pool: list[IntArray], r: int) -> IntArray:
+        return np.sort(np.concatenate([p[:n] for p, n in zip(pool, least_3C[r], strict=True)]))
+
+    return {
+        name: Rows(fit=chosen(pool[0], 0), within=chosen(pool[1], 1), test=chosen(pool[2], 2))
+        for name, pool in pools.items()
+    }
+
+
+def check_fresh(choice: Choice, rows: dict[str, Rows], seen: BoolArray, seeds: set[int]) -> None:
+    """Make sure that nothing is reported on what discovery or the choice has used.
+
+    Raises:
+        RuntimeError: where an image or a seed leaks; a fault of this package.
+    """
+    for name, own in rows.items():
+        measured = np.concatenate([own.within, own.test])
+        if seen[measured].any() or np.isin(measured, choice.rows).any():
+            raise RuntimeError(
+                f"{name} would be measured on images that served to choose the split"
+            )
+        if np.isin(measured, own.fit).any():
+            raise RuntimeError(f"{name} would be measured on images that it is trained on")
+    if seeds & choice.seeds:
+        raise RuntimeError("a seed that served to choose the split would be used again")
+
+
+def run_seeds(config: SplitConfig, run: int) -> tuple[int, int]:
+    """Return the seeds of initialization and order of a reported run."""
+    return (
+        derive(config.seed, "report", run, "init"),
+        derive(config.seed, "report", run, "order"),
+    )
+
+
+def measure(
+    stage: Stage,
+    target: Target,
+    rows: dict[str, Rows],
+    config: SplitConfig,
+    journal: Journal,
+    label: str = "measure",
+) -> Measured:
+    """Train `config.runs` runs on every variant, from seeds that chose nothing.
+
+    Raises:
+        NumericalError: where all runs of a variant diverge.
+    """
+    predicted: dict[str, list[IntArray]] = {name: [] for name in rows}
+    epochs = stage.learner.recipe.epochs
+    total = sum(len(own.fit) for own in rows.values()) * config.runs * epochs
+    with meter(f"measuring the split with {stage.learner.spec.text}", total) as bar:
+        for name, own in rows.items():
+            measured = np.concatenate([own.within, own.test])
+            for run in range(config.runs):
+                init, order = run_seeds(config, run)
+
+                def work(
+                    watch: Watch,
+                    own: Rows = own,
+                    measured: IntArray = measured,
+                    init: int = init,
+                    order: int = order,
+                ) -> Unit:
+                    found = stage.run(
+                        target.labels,
+                        target.k,
+                        own.fit,
+                        measured,
+                        init_seed=init,
+                        order_seed=order,
+                        meter=bar,
+                        watch=watch,
+                    )
+                    return Unit(arrays={"predicted": found})
+
+                try:
+                    done = journal.unit(f"{label} {name}/run {run}", work)
+                except NumericalError as error:
+                    _LOG.warning("%s, run %d: %s, counted as failed", name, run, error.what)
+                    continue
+                predicted[name].append(done.arrays["predicted"])
+                right = done.arrays["predicted"] == target.labels[measured]
+                bar.advance(0, f"{name}: {right[len(own.within) :].mean():.3f}")
+    missing = [name for name, runs in predicted.items() if not runs]
+    if missing:
+        raise NumericalError(
+            f"all runs diverged on: {', '.join(missing)}",
+            where=f"--learner {stage.learner.spec.text}",
+            mend="lower --learning-rate, or use --precision float32",
+        )
+    accuracy, agreed = {}, {}
+    for name, own in rows.items():
+        found_KN = np.stack(predicted[name])
+        inside_KN, outside_KN = np.split(found_KN, [len(own.within)], axis=1)
+        accuracy[name] = mean_over_runs(outside_KN == target.labels[own.test])
+        agreed[name] = _where_runs_agree(outside_KN, target.labels[own.test])
+        if name == "adversarial":
+            accuracy["within"] = mean_over_runs(inside_KN == target.labels[own.within])
+            agreed["within"] = _where_runs_agree(inside_KN, target.labels[own.within])
+    return Measured(accuracy=accuracy, agreed=agreed)
+
+
+def _where_runs_agree(predicted_KN: IntArray, truth_N: IntArray) -> dict[str, float]:
+    alike_N = (predicted_KN == predicted_KN[0]).all(axis=0)
+    right = float((predicted_KN[0] == truth_N)[alike_N].mean()) if alike_N.any() else float("nan")
+    return {"accuracy": right, "share": float(alike_N.mean())}
