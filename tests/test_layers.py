@@ -27,7 +27,7 @@ LAYERS = [
     {"journal"},
     {"training"},
     {"stage", "discovery"},
-    {"scoring", "splits"},
+    {"scoring", "splits", "analysis"},
     {"results"},
     {"inputs"},
     {"jobs"},

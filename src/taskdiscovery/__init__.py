@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from taskdiscovery.analysis import Evidence
     from taskdiscovery.data import from_arrays, from_torch, load
     from taskdiscovery.discovery import Discovery, Encoder
     from taskdiscovery.errors import TaskDiscoveryError
-    from taskdiscovery.jobs import discover, label, load_tasks, resume, score, split
+    from taskdiscovery.jobs import analyze, discover, label, load_tasks, resume, score, split
     from taskdiscovery.report import write_report
     from taskdiscovery.types import Dataset, Interval, Score, Split, Target, Tasks
 
 _HOMES = {
+    "analyze": "jobs",
+    "Evidence": "analysis",
     "Dataset": "types",
     "Discovery": "discovery",
     "Encoder": "discovery",
@@ -51,12 +54,14 @@ __all__ = [
     "Dataset",
     "Discovery",
     "Encoder",
+    "Evidence",
     "Interval",
     "Score",
     "Split",
     "Target",
     "TaskDiscoveryError",
     "Tasks",
+    "analyze",
     "discover",
     "from_arrays",
     "from_torch",

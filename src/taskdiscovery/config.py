@@ -302,6 +302,19 @@ class SplitConfig(TrainingConfig):
         return [text.strip() for text in self.transfer.split(";") if text.strip()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeConfig(JobConfig):
+    """`analyze`: evidence for what each task of a run is about."""
+
+    images: int = option(
+        5000, "measure associations on at most so many images that discovery has not seen", low=20
+    )
+    probe_images: int = option(1000, "ask counterfactual probes of at most so many images", low=10)
+    text_model: str = option(
+        "", "CLIP model on disk whose words are set beside each task", metavar="PATH"
+    )
+
+
 CONTROL_NAMES = ("random", "untrained", "hard", "kmeans")
 
 
@@ -310,6 +323,7 @@ CONFIGS: dict[str, type[JobConfig]] = {
     "discover": DiscoverConfig,
     "score": ScoreConfig,
     "split": SplitConfig,
+    "analyze": AnalyzeConfig,
 }
 
 

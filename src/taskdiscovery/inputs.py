@@ -50,7 +50,7 @@ def label(run: Path | str, source: Data, *, device: str = "cpu", **options: Any)
     config = from_mapping(JobConfig, options, "label")
     opened = RunDir.open(Path(run))
     dataset = read_data(source, config)
-    encoder = _encoder(opened, config.learner)
+    encoder = encoder_of(opened, config.learner)
     coordinates = encoder.coordinates(dataset.images, device)
     return Tasks(
         labels=encoder.labels(coordinates),
@@ -205,7 +205,12 @@ def split_run_task(text: str) -> tuple[Path | None, str]:
     return None, ""
 
 
-def _encoder(run: RunDir, learner: str) -> Encoder:
+def encoder_of(run: RunDir, learner: str) -> Encoder:
+    """Open the encoder of a run.
+
+    Raises:
+        RunDirError: where it is missing or damaged, or needs code that the user did not name.
+    """
     from taskdiscovery.discovery import Encoder
 
     return Encoder.load(run.checked("encoder.safetensors"), trusted_factory=learner)

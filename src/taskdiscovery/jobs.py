@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery import inputs, results, rundir
 from taskdiscovery.config import (
+    AnalyzeConfig,
     DiscoverConfig,
     JobConfig,
     ScoreConfig,
@@ -29,15 +30,18 @@ from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, Score, Split, Target, Tasks
 
 if TYPE_CHECKING:
+    from taskdiscovery.analysis import Evidence
     from taskdiscovery.discovery import Discovery
     from taskdiscovery.splits import SplitResult
 
 __all__ = [
+    "analyze",
     "discover",
     "label",
     "load_tasks",
     "next_run",
     "resume",
+    "run_analyze",
     "run_discover",
     "run_score",
     "run_split",
@@ -137,6 +141,10 @@ def resume(
         if job["command"] == "score":
             scored = from_mapping(ScoreConfig, document, where)
             return run_score(source, scored, None, labelings=labelings, resumed=opened)
+        if job["command"] == "analyze":
+            raise RunDirError(
+                "analyze is not resumed", where=where, mend=f"taskdiscovery analyze {opened.path}"
+            )
         if job["command"] == "split":
             return run_split(
                 source, from_mapping(SplitConfig, document, where), None, resumed=opened
@@ -230,6 +238,40 @@ def run_split(
         if job.run is not None:
             results.write_split(job.run, found.split)
             job.run.add_result({"split": found.result} if place.added else found.result)
+    return found
+
+
+def analyze(run: Path | str, source: Data | None = None, **options: Any) -> Evidence:
+    """Measure what the tasks of a run are about, and add the evidence to the run.
+
+    Args:
+        run: a finished run directory of `discover`.
+        source: the data, where it is no longer where it was, or was no specification.
+        **options: as `AnalyzeConfig`.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    return run_analyze(run, source, from_mapping(AnalyzeConfig, options, "analyze"))
+
+
+def run_analyze(run: Path | str, source: Data | None, config: AnalyzeConfig) -> Evidence:
+    """Do `analyze` with a config."""
+    opened = RunDir.open(Path(run))
+    known = opened.config()
+    read = replace(config, size=known.get("size"), skip_bad=bool(known.get("skip_bad")))
+    dataset = read_data(source if source is not None else str(known.get("data")), read)
+    tasks = load_tasks(run, dataset, str(known.get("learner", "")))
+    encoder = inputs.encoder_of(opened, str(known.get("learner", "")))
+    from taskdiscovery import analysis
+    from taskdiscovery.training import set_threads
+
+    config = replace(read, threads=set_threads(config.threads))
+    place = _Place(command="analyze", new=None, added=Path(run), resumed=None)
+    with place.job(dataset, config) as job:
+        found = analysis.analyze(dataset, tasks, encoder, config, seed=config.seed)
+        assert job.run is not None
+        results.write_evidence(job.run, found)
     return found
 
 
@@ -341,7 +383,7 @@ class _Place:
         """What must be the same for a job to go on."""
         kept = {key: value for key, value in document.items() if key not in FREE}
         if self.added is not None:  # the run may have been moved
-            kept["from"] = split_run_task(str(kept["from"]))[1]
+            kept["from"] = split_run_task(str(kept.get("from", "")))[1]
         return kept
 
     def _ended_badly(self, run: RunDir, error: BaseException) -> None:

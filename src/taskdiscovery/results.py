@@ -14,6 +14,7 @@ from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import TEST, TRAIN, WITHIN, Dataset, Score, Split, Tasks
 
 if TYPE_CHECKING:
+    from taskdiscovery.analysis import Evidence
     from taskdiscovery.discovery import Discovery
 
 
@@ -85,6 +86,13 @@ def write_split(run: RunDir, found: Split) -> None:
     buffer = io.BytesIO()
     np.save(buffer, fold, allow_pickle=False)
     run.write("split/test_fold.npy", buffer.getvalue())
+
+
+def write_evidence(run: RunDir, found: Evidence) -> None:
+    """Write the tables of evidence, and its headline numbers."""
+    run.write_table("associations.parquet", found.associations)
+    run.write_table("probes.parquet", found.probes)
+    run.add_result({"analysis": found.result})
 
 
 def stored_tasks(run: RunDir, dataset: Dataset) -> Tasks:

@@ -9,7 +9,7 @@ from typing import Any
 from taskdiscovery import data as reading
 from taskdiscovery import rundir
 from taskdiscovery.cli import parser, show
-from taskdiscovery.config import JobConfig, SplitConfig, from_mapping, to_mapping
+from taskdiscovery.config import AnalyzeConfig, JobConfig, SplitConfig, from_mapping, to_mapping
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.learners import check_learner
 from taskdiscovery.specs import parse
@@ -138,6 +138,19 @@ def label(run: Path, data: str, out: Path | None, learner: str, **options: Any) 
     else:
         with rundir.atomic(out) as stream:
             stream.write(frame.to_csv(index=False).encode("utf-8"))
+
+
+def analyze(run: Path, data: str | None, format: str, **options: Any) -> None:
+    """Measure the tasks of a run, and print a verdict for each."""
+    rundir.RunDir.open(run)
+    if data is not None:
+        reading.check_spec(data)
+    config = from_mapping(AnalyzeConfig, options, "analyze")
+    from taskdiscovery import jobs
+
+    found = jobs.run_analyze(run, data, config)
+    rows = [{"task": name, "verdict": line} for name, line in found.verdicts.items()]
+    show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
 
 def report(run: Path, data: str | None) -> None:

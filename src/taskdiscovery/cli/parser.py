@@ -67,6 +67,7 @@ COMMANDS = (
     "discover",
     "label",
     "split",
+    "analyze",
     "report",
     "resume",
     "verify",
@@ -104,6 +105,8 @@ def build() -> Parser:
     _format(info)
 
     for name, config in CONFIGS.items():
+        if name == "analyze":
+            continue
         command = add(name, _HELP[name], epilog=f"Example: {_EXAMPLES[name]}")
         _data(command, optional=True)
         for item in fields(config):
@@ -121,6 +124,14 @@ def build() -> Parser:
     _reading(label)
     label.add_argument("--learner", default="", help="say that the run's own factory is trusted")
     label.add_argument("--out", type=Path, metavar="FILE", help="FILE.csv or FILE.parquet")
+
+    analyze = add("analyze", "evidence for what each task of a run is about")
+    analyze.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")
+    analyze.add_argument("--data", help="DATA, where it is not where the run found it")
+    for item in fields(CONFIGS["analyze"]):
+        if item.name in ("images", "probe_images", "text_model", "seed", "threads"):
+            _option(analyze, CONFIGS["analyze"], item)
+    _format(analyze)
 
     report = add("report", "one HTML file of a run: report.html")
     report.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")

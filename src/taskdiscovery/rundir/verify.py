@@ -16,6 +16,8 @@ _REMEDIES = {
     "coordinates.parquet": "discover again; tasks and encoder can be used without it",
     "encoder.safetensors": "discover again; the tasks of this data can be used without it",
     "images.parquet": "discover again, or use the run on its own data only",
+    "associations.parquet": "measure again: taskdiscovery analyze RUN",
+    "probes.parquet": "measure again: taskdiscovery analyze RUN",
     "report.html": "write it again: taskdiscovery report RUN",
     "scores.parquet": "score again: taskdiscovery score DATA --from RUN",
     "per_image.parquet": "score again: taskdiscovery score DATA --from RUN",

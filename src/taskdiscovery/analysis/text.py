@@ -1,0 +1,120 @@
+"""Words for a task from a vision-language model (CLIP) that lies on disk. An optional extra.
+
+For each task, the words whose similarity to the images differs most between the two classes. They
+are a hint for the eye, not evidence: the model has shortcuts of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from taskdiscovery.data.adapters import import_extra
+from taskdiscovery.errors import ConfigError, first_line
+from taskdiscovery.types import FloatArray, ImageArray, IntArray
+
+#: what is asked where the user names no words of their own.
+WORDS = (
+    *("dark", "bright", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"),
+    *("grey", "white", "black", "colourful", "dull", "sky", "water", "grass", "sand", "snow"),
+    *("forest", "road", "indoors", "outdoors", "sunset", "night", "animal", "vehicle", "person"),
+    *("building", "plant", "close-up", "far-away", "centred", "crowded", "empty", "blurry"),
+    *("sharp", "striped", "dotted", "smooth", "rough", "round", "angular", "horizontal"),
+    *("vertical", "symmetric", "fur", "metal", "wood", "text"),
+)
+TEMPLATE = "a photo of something {}"
+_MEAN, _STD = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)  # CLIP's pixel normalization
+
+
+class TextModel:
+    """A CLIP model with its tokenizer.
+
+    Args:
+        path: a directory as `save_pretrained` writes it; nothing is downloaded, and code in it is
+            not run.
+
+    Raises:
+        ConfigError: where transformers is missing or the directory cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        transformers = import_extra("transformers", "text", "--text-model")
+        if not path.is_dir():
+            raise ConfigError(
+                "there is no such model directory", where=str(path), mend="give a local path"
+            )
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            options = {"local_files_only": True, "trust_remote_code": False}
+            self.model: Any = transformers.CLIPModel.from_pretrained(
+                path, use_safetensors=True, local_files_only=True
+            ).eval()
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, **options)
+        except Exception as error:  # what a wrong directory raises has no end
+            raise ConfigError(
+                f"the model cannot be read: {first_line(error)}",
+                where=str(path),
+                mend="give a directory with config.json, model.safetensors and a tokenizer",
+            ) from error
+        self.side = int(self.model.config.vision_config.image_size)
+
+    @torch.no_grad()
+    def texts(self, words: tuple[str, ...]) -> torch.Tensor:
+        """Return (W, P) unit embeddings of words."""
+        tokens = self.tokenizer(
+            [TEMPLATE.format(word) for word in words], padding=True, return_tensors="pt"
+        )
+        kept = {k: tokens[k] for k in ("input_ids", "attention_mask")}
+        pooled = self.model.text_model(**kept).pooler_output
+        return F.normalize(self.model.text_projection(pooled), dim=1)
+
+    @torch.no_grad()
+    def images(self, images: ImageArray, batch: int = 64) -> torch.Tensor:
+        """Return (N, P) unit embeddings of (N, H, W, channels) uint8 images."""
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _STD))
+        found = []
+        for start in range(0, len(images), batch):
+            x = torch.from_numpy(np.asarray(images[start : start + batch])).permute(0, 3, 1, 2)
+            x = x.float().expand(-1, 3, -1, -1) / 255 if x.shape[1] == 1 else x.float() / 255
+            x = F.interpolate(x[:, :3], (self.side, self.side), mode="bicubic", antialias=True)
+            pooled = self.model.vision_model(pixel_values=(x - mean) / std).pooler_output
+            found.append(F.normalize(self.model.visual_projection(pooled), dim=1))
+        return torch.cat(found)
+
+
+def words_for(
+    labels_ND: IntArray, images_NP: torch.Tensor, texts_WP: torch.Tensor, words: tuple[str, ...]
+) -> list[dict[str, list[dict[str, float | str]]]]:
+    """Return, for each binary task, the five words that lean most to either class.
+
+    Args:
+        labels_ND: (N, D) classes 0 and 1.
+        images_NP: unit embeddings of the images.
+        texts_WP: unit embeddings of the words.
+        words: W words.
+
+    Returns:
+        For each task `class_0` and `class_1`: words with their lean, the difference of the mean
+        similarity in standard deviations over images.
+    """
+    similarity_NW: FloatArray = (images_NP @ texts_WP.T).double().numpy()
+    spread_W = np.maximum(similarity_NW.std(axis=0), 1e-12)
+    result = []
+    for labels_N in labels_ND.T:
+        upper_W = similarity_NW[labels_N == 1].mean(axis=0)
+        lean_W = (upper_W - similarity_NW[labels_N == 0].mean(axis=0)) / spread_W
+        order = np.argsort(lean_W, kind="stable")
+        result.append(
+            {
+                name: [{"word": words[i], "lean": float(sign * lean_W[i])} for i in chosen]
+                for name, sign, chosen in (
+                    ("class_0", -1, order[:5]),
+                    ("class_1", 1, order[::-1][:5]),
+                )
+            }
+        )
+    return result

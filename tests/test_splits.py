@@ -1,0 +1,240 @@
+"""Splits: what is chosen is never reported on; controls are what they say; exports are read."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import cross_val_score
+from sklearn.naive_bayes import GaussianNB
+
+import taskdiscovery as td
+from taskdiscovery import data, partition, shapes, splits
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.journal import Journal
+from taskdiscovery.progress import Silent
+from taskdiscovery.seeds import derive
+from taskdiscovery.splits import Candidate, Cut, controls, duplicates, measure, split
+from taskdiscovery.splits.cuts import other_groupings
+from taskdiscovery.stage import Stage
+
+CONFIG = SplitConfig(
+    preset="smoke", learner="mlp?width=0.1", threads=1, epochs=4, batch=64, runs=2, device="cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return shapes.draw(1000, size=12)
+
+
+def cut(dataset, factor, levels, noise=0.0):
+    inside = dataset.attributes[factor].isin(levels).to_numpy()
+    flip = np.random.default_rng(0).random(len(inside)) < noise
+    place = (inside ^ flip).astype(np.int64)
+    return Cut(name=factor, place=place, coordinate=place - 0.5 + np.linspace(0, 0.1, len(place)))
+
+
+@pytest.mark.parametrize("leak", ["image", "seed", "trained on"])
+def test_a_planted_leak_is_seen(dataset, leak, monkeypatch):
+    """Nothing is reported on images or seeds that served to choose, or on training images."""
+    cuts = [cut(dataset, "background_hue", ["orange", "green"]), cut(dataset, "size", ["small"])]
+    target = dataset.target("label:disc,cross")
+    real = splits.split.__globals__["equal_rows"]
+
+    def leaky(roles, target, seen, config):
+        rows = real(roles, target, seen, config)
+        own = rows["adversarial"]
+        if leak == "image":
+            rows["random"] = replace(own, test=np.append(own.test, np.flatnonzero(seen)[:1]))
+        elif leak == "trained on":
+            rows["random"] = replace(own, fit=np.append(own.fit, own.test[:1]))
+        return rows
+
+    monkeypatch.setitem(splits.split.__globals__, "equal_rows", leaky)
+    if leak == "seed":
+        monkeypatch.setitem(
+            splits.split.__globals__,
+            "run_seeds",
+            lambda config, run: (derive(config.seed, "choose", "first", "init"), run),
+        )
+    with pytest.raises(RuntimeError, match=r"chose? the split|trained on|that served to choose"):
+        split(dataset, target, cuts, CONFIG)
+
+
+def test_the_search_tries_tasks_orientations_and_groupings(dataset):
+    cuts = [cut(dataset, "background_hue", ["orange", "green"]), cut(dataset, "size", ["small"])]
+    config = replace(CONFIG, search=True, controls="random", epochs=2)
+    result = split(dataset, dataset.target("label"), cuts, config).result
+    tried = result["choice"]
+    assert {(r["task"], r["orientation"]) for r in tried} == {
+        (task, way) for task in ("background_hue", "size") for way in ("same", "opposite")
+    }
+    assert len({tuple(r["group"]) for r in tried}) >= 3
+    finalists = tried[-3:]
+    worst = min(finalists, key=lambda r: r["accuracy"])
+    assert (result["task"], result["orientation"]) == (worst["task"], worst["orientation"])
+    assert result["group"] == worst["group"]
+    assert split(dataset, dataset.target("label"), cuts, config).result == result
+
+
+def test_groupings_are_halves_and_none_comes_twice():
+    found = [tuple(g) for g in other_groupings(6, 8, 0)]
+    assert len(set(found)) == 8
+    assert all(sum(g) == 3 for g in found)
+    assert not [g for g in found if tuple(1 - x for x in g) in found]
+    assert list(other_groupings(2, 4, 0)) == []
+
+
+def test_all_controls_have_the_counts_of_the_split(dataset):
+    target = dataset.target("label")
+    seen = partition.draw(len(dataset), 0)
+    config = splits.resolve(CONFIG)
+    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    own = cut(dataset, "background_hue", ["orange", "green"])
+    chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
+    sides = chosen.sides(target, False)
+    arguments = (dataset, target, chosen, sides, stage, config, seen, False, Journal(), Silent())
+    for name in ("random", "hard", "kmeans"):
+        control = controls.make(name, *arguments)
+        for c in range(4):
+            for part in (seen, ~seen):
+                rows = part & (target.labels == c)
+                assert control.train[rows].sum() == sides.train[rows].sum()
+    loss = controls.held_out_loss(stage, target, config, seen, Journal(), Silent())
+    hard = controls.make("hard", *arguments)
+    for c in range(4):
+        rows = seen & (target.labels == c)
+        assert loss[rows & hard.train].max() <= loss[rows & ~hard.train].min()
+
+
+def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, monkeypatch):
+    target = dataset.target("label:disc,cross")
+    seen = partition.draw(len(dataset), 0)
+    config = splits.resolve(CONFIG)
+    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    fitted = []
+    real = Stage.fit
+
+    def spy(self, labels, classes, rows, **more):
+        fitted.append(rows)
+        return real(self, labels, classes, rows, **more)
+
+    monkeypatch.setattr(Stage, "fit", spy)
+    first = controls.held_out_loss(stage, target, config, seen, Journal(), Silent())
+    assert not np.intersect1d(fitted[0], fitted[1]).size
+    assert not (~seen)[np.concatenate(fitted)].any()
+    # Spoil the labels of the second half: the losses of its images come from the first half.
+    labels = target.labels.copy()
+    labels[fitted[1]] = 1 - labels[fitted[1]]
+    spoilt = replace(target, labels=labels)
+    again = controls.held_out_loss(stage, spoilt, config, seen, Journal(), Silent())
+    with np.errstate(over="ignore"):
+        margin = np.log(np.expm1(first[fitted[1]]))
+        other = np.log(np.expm1(again[fitted[1]]))
+    assert np.allclose(margin, -other, atol=1e-3)
+
+
+def test_the_kmeans_control_follows_what_an_untrained_network_sees():
+    rng = np.random.default_rng(0)
+    dark = rng.integers(0, 60, (400, 8, 8, 3))
+    bright = rng.integers(190, 256, (400, 8, 8, 3))
+    images = np.concatenate([dark, bright]).astype(np.uint8)
+    labels = rng.permutation(np.arange(800) % 2)
+    dataset = data.from_arrays(images, labels)
+    result = split(
+        dataset,
+        dataset.target("label"),
+        [Cut(name="chance", place=rng.permutation(np.arange(800) % 2))],
+        replace(CONFIG, orientation="same", controls="random,kmeans", epochs=6),
+    )
+    accuracy = result.split.accuracy
+    assert accuracy["kmeans"].mean < 0.2 < accuracy["random"].mean
+
+
+def test_transfer_trains_other_learners_on_the_same_images(dataset):
+    own = cut(dataset, "background_hue", ["orange", "green"])
+    config = replace(CONFIG, orientation="same", transfer="linear; convnet?width=0.1", runs=1)
+    config = replace(config, controls="random")
+    result = split(dataset, dataset.target("label:disc,cross"), [own], config).result
+    assert set(result["transfer"]) == {"linear", "convnet?width=0.1"}
+    for figures in result["transfer"].values():
+        assert set(figures) == {"adversarial", "random", "within"}
+    with pytest.raises(ConfigError, match="unknown network"):
+        replace(CONFIG, transfer="mlpp")
+    with pytest.raises(ConfigError, match="without it"):
+        replace(CONFIG, controls="hard")
+
+
+def test_where_runs_agree(dataset):
+    config = replace(CONFIG, orientation="same", controls="random")
+    own = cut(dataset, "background_hue", ["orange", "green"])
+    result = split(dataset, dataset.target("label:disc,cross"), [own], config).result
+    for name in ("adversarial", "random", "within"):
+        assert 0 < result["where_runs_agree"][name]["share"] <= 1
+        assert 0 <= result["where_runs_agree"][name]["accuracy"] <= 1
+    alike = measure._where_runs_agree(
+        np.array([[0, 1, 1, 0], [0, 1, 0, 0]]), np.array([0, 0, 0, 0])
+    )
+    assert alike == {"accuracy": pytest.approx(2 / 3), "share": 0.75}
+
+
+def test_near_duplicates_are_found_and_others_are_not():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
+    images[31] = images[2]
+    noise = rng.integers(-3, 4, images[3].shape)
+    images[32] = np.clip(images[3].astype(int) + noise, 0, 255)
+    images[33] = np.clip(images[4].astype(int) // 2, 0, 255)  # darker: the same picture, not a copy
+    found = duplicates.across(images, np.arange(30), np.arange(30, 60))
+    assert (found.exact, found.near, found.looked_at) == (1, 2, 30)
+    assert found.pairs.tolist() == [[31, 2], [32, 3]]
+    empty = duplicates.across(images, np.arange(0), np.arange(30))
+    assert (empty.near, len(empty.pairs)) == (0, 0)
+
+
+@pytest.fixture(scope="module")
+def made(dataset, tmp_path_factory):
+    place = tmp_path_factory.mktemp("split") / "run"
+    table = pd.DataFrame({"image_id": dataset.ids})
+    table["warm"] = dataset.attributes["background_hue"].isin(["orange", "green"]).astype(int)
+    table.to_csv(place.with_suffix(".csv"), index=False)
+    options = {
+        "preset": "smoke",
+        "learner": "linear",
+        "threads": 1,
+        "runs": 1,
+        "controls": "random",
+    }
+    source = f"{place.with_suffix('.csv')}:warm"
+    return td.split(dataset, "label:disc,cross", source, out=place, **options), place
+
+
+def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
+    found, _ = made
+    parts = found.subsets()
+    assert {name: len(part) for name, part in parts.items()} == found.sizes
+    image, label = parts["test"][0]
+    row = found.indices(2)[0]
+    assert (image == dataset.images[row]).all()
+    assert label == found.y[row]
+    own = [(i, "mine") for i in range(1000)]
+    assert found.subsets(own)["train"][0] == (int(found.indices(0)[0]), "mine")
+    with pytest.raises(DataError, match="3 images"):
+        found.subsets([1, 2, 3])
+    features = dataset.images.reshape(1000, -1)
+    scores = cross_val_score(GaussianNB(), features, found.y, cv=found.predefined_split())
+    assert scores.shape == (1,)
+    assert found.predefined_split().get_n_splits() == 1
+    assert found.to_pandas().equals(found.to_frame())
+
+
+def test_files_that_other_readers_expect(made):
+    found, place = made
+    celeb = pd.read_csv(place / "split" / "list_eval_partition.csv", dtype={"image_id": str})
+    assert celeb.columns.tolist() == ["image_id", "partition"]
+    assert celeb["partition"].tolist() == found.to_frame()["split"].tolist()
+    waterbirds = pd.read_csv(place / "split" / "metadata.csv")
+    assert waterbirds.columns.tolist() == ["img_filename", "y", "split", "place"]
+    assert (np.load(place / "split" / "test_fold.npy") == found.predefined_split().test_fold).all()
