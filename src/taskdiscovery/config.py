@@ -197,7 +197,7 @@ class DiscoverConfig(JobConfig):
         choices=("features", "pixels", "noise"),
     )
     rotate: bool = option(
-        False, "turn coordinates within their span so that each cuts the images in two clear groups"
+        True, "turn coordinates within their span so that each cuts the images in two clear groups"
     )
     exclude: str = option(
         "", "project out: label, attributes, attr:COLUMN, brightness, colour, contrast, saturation"

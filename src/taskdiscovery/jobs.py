@@ -216,9 +216,14 @@ def run_score(
 
 
 def run_split(
-    source: Data, config: SplitConfig, out: Path | str | None, *, resumed: RunDir | None = None
+    source: Data,
+    config: SplitConfig,
+    out: Path | str | None,
+    *,
+    resumed: RunDir | None = None,
+    keep: bool = True,
 ) -> SplitResult:
-    """Do `split` with a config."""
+    """Do `split` with a config; without `keep` a run that the tasks come from is only read."""
     if not config.target or not config.source:
         raise ConfigError(
             "split needs a target and a task",
@@ -226,7 +231,7 @@ def run_split(
             mend="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
     run_path, task = split_run_task(config.source)
-    place = _Place.of("split", out, run_path, resumed)
+    place = _Place.of("split", out, run_path if keep else None, resumed)
     dataset = read_data(source, config)
     target = inputs.target_of(dataset, config.target)
     from taskdiscovery import splits

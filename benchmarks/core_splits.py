@@ -1,0 +1,82 @@
+"""Adversarial splits of CIFAR-10: seven core human tasks and the ten-way one, with all controls.
+
+The core tasks are those of Atanov et al.: numbers 0, 11, 18, 27, 31, 38 and 40 of
+`itertools.combinations(range(10), 5)`.
+
+    python -m benchmarks.core_splits parquet:train.parquet --from RUN --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+import taskdiscovery as td
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.jobs import run_split
+
+CORE = (0, 11, 18, 27, 31, 38, 40)
+HUMAN = list(combinations(range(10), 5))
+
+
+def main() -> None:
+    """Split for each target, print each row as it is done, then the means."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--from", dest="source", required=True, metavar="RUN")
+    parser.add_argument("--learner", default="convnet")
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--train-images", type=int, default=10_000)
+    parser.add_argument("--transfer", default="")
+    parser.add_argument("--targets", default="", help="numbers of the core tasks, and `label`")
+    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the rows")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    dataset = td.load(options.data)
+    names = options.targets.split(",") if options.targets else [*map(str, CORE), "label"]
+    rows = []
+    for name in names:
+        target = "label"
+        if name != "label":
+            target = f"label:{','.join(map(str, HUMAN[int(name)]))}"
+        began = time.perf_counter()
+        config = SplitConfig(
+            target=target,
+            source=options.source,
+            learner=options.learner,
+            runs=options.runs,
+            train_images=options.train_images,
+            transfer=options.transfer,
+        )
+        # In memory only: the run keeps the split that its owner made.
+        result = run_split(dataset, config, None, keep=False).result
+        row = {key: result[key] for key in ("target", "task", "orientation", "accuracy")}
+        row |= {"near_duplicates": result["near_duplicates"]["count"]}
+        row |= {"transfer": result["transfer"], "where_runs_agree": result["where_runs_agree"]}
+        row |= {"seconds": round(time.perf_counter() - began, 1)}
+        rows.append(row)
+        figures = {name: round(i["mean"], 3) for name, i in row["accuracy"].items()}
+        print(target, row["task"], figures, f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
+    binary = [row for row in rows if row["target"] != "label"]
+    means = {
+        name: round(float(np.mean([row["accuracy"][name]["mean"] for row in binary])), 4)
+        for name in (binary[0]["accuracy"] if binary else ())
+    }
+    document = {"mean_of_core_tasks": means, "rows": rows, "runs": options.runs}
+    document |= {"learner": options.learner, "train_images": options.train_images}
+    if options.out is not None:
+        options.out.write_text(json.dumps(document, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(document, indent=1))
+    else:
+        print(means)
+
+
+if __name__ == "__main__":
+    main()
