@@ -11,18 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "taskdiscovery"
 
 LAYERS = [
-    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners"},
-    {
-        "rundir",
-        "randomness",
-        "partition",
-        "shapes",
-        "data",
-        "networks",
-        "augment",
-        "agreement",
-        "subspace",
-    }
+    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners"}
+    | {"notebook"},
+    {"rundir", "randomness", "partition", "shapes", "data", "networks", "augment"}
     | {"agreement", "subspace", "statistics"},
     {"journal"},
     {"training"},
@@ -39,6 +30,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 #: within a layer, who may import whom.
 ALLOWED = {
     ("types", "errors"),
+    ("types", "notebook"),
     ("specs", "errors"),
     ("config", "errors"),
     ("config", "learners"),

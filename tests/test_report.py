@@ -36,6 +36,7 @@ def report(tmp_path_factory, digits):
     run_score(dataset, ScoreConfig(source=str(run), preset="smoke", **OPTIONS), None)
     split = SplitConfig(target="label:0,1,2,3,4", source=str(run), preset="smoke", **OPTIONS)
     run_split(dataset, split, None)
+    td.analyze(run, dataset, threads=1)
     return td.write_report(run)
 
 
@@ -103,6 +104,9 @@ def test_sorting_and_filtering(browser, report):
     assert agreements() == sorted(agreements(), reverse=True)
     page.select_option("#sort", "doubt")
     assert agreements() == sorted(agreements())
+    verdict = page.locator("#task_001 .verdict").inner_text()
+    page.fill("#filter", verdict[:25])
+    assert "task_001" in shown()
     page.fill("#filter", "002")
     assert shown() == ["task_002"]
     assert page.locator("#count").inner_text() == "1 of 4 tasks"
@@ -125,3 +129,43 @@ def test_pictures_are_of_unseen_images_and_in_order(digits):
     wide = Sheet(images=coloured.images, ids=coloured.ids)
     wide.add("all", np.arange(12))
     assert wide.sprite().startswith("data:image/jpeg;base64,")
+
+
+def test_cards_can_be_hidden_and_shown_again(browser, report):
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    page.locator("#task_001 .hide").click()
+    assert page.locator(".card:visible").count() == 3
+    assert page.locator("#count").inner_text() == "3 of 4 tasks"
+    page.locator("#all").click()
+    assert page.locator(".card:visible").count() == 4
+    assert not page.locator("#all").is_visible()
+    page.locator("#task_000 summary").click()
+    assert page.locator("#task_000 .bars").first.is_visible()
+    page.close()
+
+
+def test_the_keyboard_reaches_everything(browser, report):
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"skip", "sort", "filter", "hide"} <= reached
+    unnamed = page.locator("button, select, input").evaluate_all(
+        "es => es.filter(e => !e.ariaLabel && !e.innerText && !e.labels.length).length"
+    )
+    assert unnamed == 0
+    page.close()
+
+
+def test_thirty_two_tasks_stay_under_eight_megabytes(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (900, 32, 32, 3), dtype=np.uint8)  # noise: the worst to compress
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(900) % 2)
+    run = tmp_path / "run"
+    options = {"method": "spectral", "tasks": 32, "threads": 1}
+    td.discover(f"npz:{tmp_path / 'd.npz'}", out=run, **options)
+    td.analyze(run, threads=1, probe_images=100)
+    assert td.write_report(run).stat().st_size < 8_000_000

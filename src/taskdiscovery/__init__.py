@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from taskdiscovery.errors import TaskDiscoveryError
     from taskdiscovery.jobs import analyze, discover, label, load_tasks, resume, score, split
     from taskdiscovery.report import write_report
-    from taskdiscovery.types import Dataset, Interval, Score, Split, Target, Tasks
+    from taskdiscovery.types import Dataset, Interval, Score, Scores, Split, Target, Tasks
 
 _HOMES = {
     "analyze": "jobs",
@@ -34,6 +34,7 @@ _HOMES = {
     "Encoder": "discovery",
     "Interval": "types",
     "Score": "types",
+    "Scores": "types",
     "Split": "types",
     "Target": "types",
     "TaskDiscoveryError": "errors",
@@ -57,6 +58,7 @@ __all__ = [
     "Evidence",
     "Interval",
     "Score",
+    "Scores",
     "Split",
     "Target",
     "TaskDiscoveryError",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taskdiscovery import data, jobs
-from taskdiscovery.config import DiscoverConfig, ScoreConfig, SplitConfig
+from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, SplitConfig
 from taskdiscovery.report import write_report
 
 #: so many images pass in each training: enough for a learner to settle on small data.
@@ -26,20 +26,22 @@ def run(source: str, place: Path, *, tell: Callable[[str], None]) -> Path:
     """
     dataset = data.load(source)
     epochs = max(3, round(PASSES / len(dataset)))
-    tell(f"1/4 discovering tasks on {len(dataset)} images ({source})")
+    tell(f"1/5 discovering tasks on {len(dataset)} images ({source})")
     jobs.run_discover(
         dataset,
         DiscoverConfig(tasks=6, epochs=epochs, encoder_epochs=2 * epochs, batch=128),
         place,
     )
-    tell("2/4 scoring them beside a human labeling and random labels")
+    tell("2/5 scoring them beside a human labeling and random labels")
     jobs.run_score(dataset, ScoreConfig(source=str(place), epochs=epochs, batch=128, runs=3), None)
     half = ",".join(str(c) for c in range(len(dataset.classes) // 2))
-    tell(f"3/4 splitting the data so that the classes {half} cannot be learnt")
+    tell(f"3/5 splitting the data so that the classes {half} cannot be learnt")
     jobs.run_split(
         dataset,
         SplitConfig(target=f"label:{half}", source=str(place), epochs=epochs, batch=128),
         None,
     )
-    tell("4/4 writing the report")
+    tell("4/5 measuring what the tasks are about")
+    jobs.run_analyze(place, dataset, AnalyzeConfig())
+    tell("5/5 writing the report")
     return write_report(place, source)

@@ -58,6 +58,7 @@ def label(run: Path | str, source: Data, *, device: str = "cpu", **options: Any)
         ids=dataset.ids,
         k=(encoder.classes,) * len(encoder.names),
         coordinates=coordinates,
+        images=dataset.images,
     )
 
 
@@ -87,6 +88,7 @@ def load_tasks(run: Path | str, dataset: Dataset, learner: str = "") -> Tasks:
         k=tasks.k,
         coordinates=tasks.coordinates,
         train=train,
+        images=dataset.images,
     )
 
 

@@ -27,7 +27,7 @@ from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscov
 from taskdiscovery.inputs import Data, label, load_tasks, read_data, split_run_task
 from taskdiscovery.journal import Journal
 from taskdiscovery.rundir import RunDir
-from taskdiscovery.types import Dataset, Score, Split, Target, Tasks
+from taskdiscovery.types import Dataset, Score, Scores, Split, Target, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.analysis import Evidence
@@ -73,7 +73,7 @@ def score(
     *,
     out: Path | str | None = None,
     **options: Any,
-) -> list[Score]:
+) -> Scores:
     """Score labelings; a row named `random` stands beside them.
 
     Args:
@@ -111,7 +111,7 @@ def split(
 
 def resume(
     run: Path | str, source: Data | None = None, *, labelings: Target | Tasks | None = None
-) -> Discovery | list[Score] | SplitResult | None:
+) -> Discovery | Scores | SplitResult | None:
     """Go on with the job of a run that was stopped; nothing that is finished is done again.
 
     Args:
@@ -189,7 +189,7 @@ def run_score(
     labelings: Target | Tasks | None = None,
     on_score: Callable[[Score], None] = lambda score: None,
     resumed: RunDir | None = None,
-) -> list[Score]:
+) -> Scores:
     """Do `score` with a config; `on_score` is told every score as it is finished."""
     place = _Place.of("score", out, split_run_task(config.source)[0], resumed)
     dataset = read_data(source, config)
@@ -201,7 +201,7 @@ def run_score(
     if chosen.references and (human := scoring.human_reference(dataset)) is not None:
         targets.append(human)
     targets.append(scoring.random_like(chosen.targets[0], config.seed))
-    scores: list[Score] = []
+    scores = Scores()
     with place.job(dataset, config) as job:
         before = scoring.finished(targets, job.journal)
         found = scoring.score(dataset, targets, config, train=chosen.train, journal=job.journal)

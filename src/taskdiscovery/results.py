@@ -111,6 +111,7 @@ def stored_tasks(run: RunDir, dataset: Dataset) -> Tasks:
         k=(classes,) * len(names),
         coordinates=coordinates.drop(columns="image_id").to_numpy(np.float32),
         train=(table["partition"] == "train").to_numpy(),
+        images=dataset.images,
     )
 
 

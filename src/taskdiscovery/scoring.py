@@ -85,10 +85,12 @@ def score(
             else:
                 per_image = known.arrays["per_image"]
                 test = held[target.known[held]]
-                result = Score(**known.values, per_image=per_image, test=test)
+                result = Score(
+                    **known.values, per_image=per_image, test=test, images=dataset.images
+                )
                 bar.advance(config.runs * stage.learner.recipe.epochs * len(fit))
             bar.advance(0, f"{target.name}: {result.agreement:.3f}")
-            yield result
+            yield replace(result, images=dataset.images)
 
 
 def finished(targets: Sequence[Target], journal: Journal) -> set[int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskdiscovery import notebook
 from taskdiscovery.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ class Tasks:
             that came from a file.
         train: (N,) True where discovery may have seen the image, or None where nothing was
             discovered.
+        images: (N, H, W, channels) uint8, to show them in a notebook; or None.
     """
 
     labels: IntArray
@@ -224,9 +226,26 @@ class Tasks:
     k: tuple[int, ...]
     coordinates: NDArray[np.float32] | None = None
     train: BoolArray | None = None
+    images: ImageArray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def _repr_html_(self) -> str:
+        unseen = np.arange(len(self.ids)) if self.train is None else np.flatnonzero(~self.train)
+        rows: list[dict[str, Any]] = []
+        for d, name in enumerate(self.names):
+            shares = np.bincount(self.labels[:, d], minlength=self.k[d]) / len(self.labels)
+            row: dict[str, Any] = {"task": name, "classes": self.k[d], "rate": float(shares[-1])}
+            if self.images is not None:
+                for c in range(min(2, self.k[d])):
+                    own = unseen[self.labels[unseen, d] == c]
+                    if self.coordinates is not None and self.k[d] == 2:
+                        own = own[np.argsort(-np.abs(self.coordinates[own, d]), kind="stable")]
+                    chosen = own[: notebook.SHOWN]
+                    row[f"class {c}"] = notebook.Pictures(self.images[chosen], self.ids[chosen])
+            rows.append(row)
+        return notebook.table(f"{len(self)} tasks of {len(self.ids):,} images", rows)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: `image_id`, `partition` where known, one column per task."""
@@ -299,6 +318,16 @@ class Score:
     test: IntArray = field(repr=False)
     failed: int = 0
     seconds: float = 0.0
+    images: ImageArray | None = field(default=None, repr=False)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row, as in `scores.parquet`."""
+        import pandas as pd
+
+        return pd.DataFrame([self.to_row()])
+
+    def _repr_html_(self) -> str:
+        return Scores([self])._repr_html_()
 
     def to_row(self) -> dict[str, object]:
         """Return the row of `scores.parquet`: everything but the per-image values and the time."""
@@ -318,6 +347,38 @@ class Score:
             "accuracy": self.accuracy,
             "failed": self.failed,
         }
+
+
+class Scores(list[Score]):
+    """A list of scores that a notebook shows as a table."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return one row per score, as in `scores.parquet`."""
+        import pandas as pd
+
+        return pd.DataFrame([score.to_row() for score in self])
+
+    def _repr_html_(self) -> str:
+        rows: list[dict[str, Any]] = []
+        for score in self:
+            row: dict[str, Any] = {
+                "task": score.task,
+                "agreement": score.agreement,
+                "interval": f"{score.low:.3f} to {score.high:.3f}",
+                "kappa": score.kappa,
+                "rate": score.rate,
+                "accuracy": score.accuracy,
+            }
+            if score.images is not None:
+                order = np.argsort(score.per_image, kind="stable")
+                doubtful = score.test[order[score.per_image[order] < 1.0]][: notebook.SHOWN]
+                row["runs disagree"] = notebook.Pictures(score.images[doubtful])
+            rows.append(row)
+        caption = "agreement of independent runs on images that none has seen"
+        if self:
+            first = self[0]
+            caption += f"; {first.learner}, preset {first.preset}, {first.runs} runs"
+        return notebook.table(caption, rows)
 
 
 #: roles of an image in a split, with the numbers that Waterbirds-style readers expect.
@@ -394,6 +455,25 @@ class Split:
         from sklearn.model_selection import PredefinedSplit
 
         return PredefinedSplit(np.where(self.role == TEST, 0, -1))
+
+    def _repr_html_(self) -> str:
+        rows: list[dict[str, Any]] = [
+            {"figure": name, "accuracy": i.mean, "interval": f"{i.low:.3f} to {i.high:.3f}"}
+            for name, i in self.accuracy.items()
+        ]
+        caption = f"{self.target}, split along {self.task}: {self.sizes}"
+        text = notebook.table(caption, rows)
+        if self.images is None:
+            return text
+        sides: list[dict[str, Any]] = []
+        for c in sorted(set(self.y[self.role >= 0].tolist()))[:10]:
+            name = self.classes[c] if c < len(self.classes) else f"class {c}"
+            row: dict[str, Any] = {"class": name}
+            for side, roles in (("trained on", (TRAIN, WITHIN)), ("tested on", (TEST,))):
+                own = np.flatnonzero((self.y == c) & np.isin(self.role, roles))
+                row[side] = notebook.Pictures(self.images[own[: notebook.SHOWN]])
+            sides.append(row)
+        return text + notebook.table("both sides", sides)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the same as `to_frame`."""

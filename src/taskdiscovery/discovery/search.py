@@ -126,6 +126,7 @@ def discover(
         k=(config.classes,) * len(encoder.names),
         coordinates=coordinates,
         train=train_N,
+        images=dataset.images,
     )
     result = {
         "method": config.method,

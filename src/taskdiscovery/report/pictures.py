@@ -48,10 +48,24 @@ class Sheet:
     images: ImageArray
     ids: NDArray[np.str_]
     rows: list[Row] = field(default_factory=list)
-    _chosen: list[IntArray] = field(default_factory=list)
+    _chosen: list[ImageArray] = field(default_factory=list)
 
-    def add(self, heading: str, chosen: IntArray, notes: list[str] | None = None) -> None:
-        """Add a row of at most `COLUMNS` images; an empty row is left out."""
+    def add(
+        self,
+        heading: str,
+        chosen: IntArray,
+        notes: list[str] | None = None,
+        *,
+        images: ImageArray | None = None,
+    ) -> None:
+        """Add a row of at most `COLUMNS` images; an empty row is left out.
+
+        Args:
+            heading: said above it.
+            chosen: which images.
+            notes: said of each, beside its id.
+            images: (n, H, W, channels) what to show in their place, e.g. after a probe.
+        """
         chosen = chosen[:COLUMNS]
         if len(chosen) == 0:
             return
@@ -62,7 +76,7 @@ class Sheet:
             for x, (i, note) in enumerate(zip(chosen, texts, strict=False))
         ]
         self.rows.append(Row(heading=heading, cells=cells))
-        self._chosen.append(chosen)
+        self._chosen.append(self.images[chosen] if images is None else images[: len(chosen)])
 
     @property
     def height(self) -> int:
@@ -74,8 +88,8 @@ class Sheet:
         H, W, channels = self.images.shape[1:]
         sheet = np.zeros((max(1, self.height) * H, COLUMNS * W, channels), dtype=np.uint8)
         for y, chosen in enumerate(self._chosen):
-            for x, i in enumerate(chosen):
-                sheet[y * H : (y + 1) * H, x * W : (x + 1) * W] = self.images[i]
+            for x, image in enumerate(chosen):
+                sheet[y * H : (y + 1) * H, x * W : (x + 1) * W] = image
         picture = Image.fromarray(sheet[..., 0] if channels != 3 else sheet)
         if max(H, W) > _SIDE_AT_MOST:
             scale = _SIDE_AT_MOST / max(H, W)

@@ -12,15 +12,32 @@
     doubt: (a, b) => number(a, "agreement") - number(b, "agreement"),
     name: (a, b) => a.dataset.name.localeCompare(b.dataset.name),
   };
+  const hidden = new Set();
+  const again = document.getElementById("all");
   const show = () => {
     const wanted = filter.value.trim().toLowerCase();
     all.sort(orders[sort.value]).forEach((card) => {
-      card.hidden = !card.dataset.name.toLowerCase().includes(wanted);
+      const text = `${card.dataset.name} ${card.dataset.verdict}`.toLowerCase();
+      card.hidden = hidden.has(card) || !text.includes(wanted);
       cards.append(card);
     });
     const visible = all.filter((card) => !card.hidden).length;
     count.textContent = visible === all.length ? `${visible} tasks` : `${visible} of ${all.length} tasks`;
   };
+  all.forEach((card) => {
+    card.querySelector(".hide").addEventListener("click", () => {
+      hidden.add(card);
+      again.hidden = false;
+      show();
+      again.focus();
+    });
+  });
+  again.addEventListener("click", () => {
+    hidden.clear();
+    again.hidden = true;
+    show();
+    sort.focus();
+  });
   sort.addEventListener("change", show);
   filter.addEventListener("input", show);
 })();

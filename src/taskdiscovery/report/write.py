@@ -16,8 +16,9 @@ from taskdiscovery import data
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.discovery.labelling import class_scores
 from taskdiscovery.errors import DataError, RunDirError
-from taskdiscovery.report import figures
-from taskdiscovery.report.pictures import COLUMNS, Sheet, class_margins, surest
+from taskdiscovery.report import figures, splitview
+from taskdiscovery.report.evidence import EvidenceView
+from taskdiscovery.report.pictures import Sheet, class_margins, surest
 from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, FloatArray, IntArray
 
@@ -88,6 +89,7 @@ class _Page:
         self.unseen: IntArray = np.flatnonzero((self.table["partition"] == "test").to_numpy())
         self.classes = int(result["classes"])
         self.scores = self._scores()
+        self.evidence = EvidenceView(run, result, dataset, self.unseen)
         self.sprites: dict[str, str] = {}
 
     def context(self) -> dict[str, Any]:
@@ -105,6 +107,9 @@ class _Page:
             "agreement": self._agreement(),
             "split": split,
             "tasks": tasks,
+            "label": self.evidence.label(),
+            "coverage": self.evidence.coverage(),
+            "architectures": self._architectures(),
             "similarity": self._similarity(),
             "commands": self._commands(),
             "provenance": self._provenance(environment),
@@ -245,6 +250,7 @@ class _Page:
             sheet.add(
                 "runs disagree", surest(disagreement, self.unseen[disagreement[self.unseen] > 0])
             )
+        self.evidence.add_examples(sheet, d, name)
         self.sprites[name] = sheet.sprite()
         score = self._score_of(name)
         row = self.result["tasks"][d]
@@ -266,6 +272,8 @@ class _Page:
             "high": None if score is None else float(score["high"]),
             "bar": None if score is None else self._bar(score),
             "facts": facts,
+            "verdict": self.evidence.verdict(name),
+            "evidence": self.evidence.of(name),
             "rows": sheet.rows,
             "height": sheet.height,
         }
@@ -300,65 +308,9 @@ class _Page:
         found = self.result.get("split")
         if found is None:
             return None
-        meta = pd.read_csv(self.run.path / "split" / "metadata.csv", dtype={"img_filename": str})
-        meta = meta.set_index("img_filename").reindex(self.dataset.ids.tolist())
-        accuracy = found["accuracy"]
-        kinds = {"adversarial": "bad", "random": "random", "within": "good", "untrained": "human"}
-        rows = [{"name": name, **accuracy[name], "kind": kinds.get(name, "")} for name in accuracy]
-        sheet = Sheet(images=self.dataset.images, ids=self.dataset.ids)
-        sides = []
-        for kind, roles, heading in (
-            ("train", (0, 1), "Trained on"),
-            ("test", (2,), "Tested on"),
-        ):
-            before = len(sheet.rows)
-            on_side = meta["split"].isin(roles).to_numpy()
-            for y in sorted(meta["y"].dropna().unique())[:10]:
-                own = np.flatnonzero(on_side & (meta["y"] == y).to_numpy())
-                name = self._class_name(found["target"], int(y))
-                shown = own[np.linspace(0, len(own) - 1, min(COLUMNS, len(own))).astype(int)]
-                sheet.add(f"{name} · {len(own):,} images", shown)
-            count = f"{int(on_side.sum()):,} images"
-            sides.append(
-                {"kind": kind, "heading": heading, "count": count, "rows": sheet.rows[before:]}
-            )
-        self.sprites["split"] = sheet.sprite()
-        test = accuracy["adversarial"]
-        text = (
-            f"The images are cut along {found['task']}: the network learns {found['target']} on "
-            f"one side and is tested on the other. It is right on {test['mean']:.0%} of them "
-            f"({test['low']:.0%} to {test['high']:.0%}). A random split of the same size and class "
-            f"counts gives {accuracy['random']['mean']:.0%}, and images held out within the "
-            f"train side {accuracy['within']['mean']:.0%}: it did learn, but the wrong thing."
-            if test["mean"] < accuracy["random"]["low"]
-            else f"The images are cut along {found['task']}; accuracy on the test side is "
-            f"{test['mean']:.0%}, which is not clearly below a random split's "
-            f"{accuracy['random']['mean']:.0%}."
-        )
-        measured = found["measured"]
-        note = (
-            f"Every figure: {found['runs']} runs of {found['learner']}, preset {found['preset']}, "
-            f"trained on {measured['train']:,} images and measured on {measured['test']:,} that "
-            f"neither discovery nor the choice of the split has seen ({measured['within']:,} for "
-            f"within). Exact copies across the sides: {found['duplicates_across']}."
-        )
-        return {
-            "name": "split",
-            "text": text,
-            "note": note,
-            "figure": figures.intervals(
-                rows, low=0.0, label="Accuracy on the split and on its controls"
-            ),
-            "sides": sides,
-            "rows": sheet.rows,
-            "height": sheet.height,
-        }
-
-    def _class_name(self, spec: str, y: int) -> str:
-        try:
-            return self.dataset.target(spec).classes[y]
-        except Exception:  # a target from a file has no names here
-            return f"class {y}"
+        made = splitview.view(self.run, found, self.dataset)
+        self.sprites["split"] = made.pop("sprite")
+        return made
 
     def _similarity(self) -> dict[str, Any] | None:
         if len(self.names) < 2:
@@ -372,6 +324,25 @@ class _Page:
         )
         label = "Similarity of each pair of tasks"
         return {"text": text, "figure": figures.heatmap(matrix_DD, self.names, label)}
+
+    def _architectures(self) -> dict[str, Any] | None:
+        """Tasks found for one learner, scored with others: mean agreement of each."""
+        if not (self.run.path / "scores.parquet").exists():
+            return None
+        table = self.run.table("scores.parquet")
+        learners = list(dict.fromkeys(table["learner"]))
+        if len(learners) < 2:
+            return None
+        human = [t for t in table["task"].unique() if t not in (*self.names, "random")]
+        rows = []
+        for learner in learners:
+            own = table[table["learner"] == learner]
+            row = [str(learner)]
+            for group in (self.names, human, ["random"]):
+                values = own.loc[own["task"].isin(group), "agreement"]
+                row.append(f"{values.mean():.3f} ({len(values)})" if len(values) else "")
+            rows.append(row)
+        return {"found_for": self.config["learner"], "rows": rows}
 
     def _commands(self) -> list[str]:
         learner, spec = self.config["learner"], str(self.config["data"])
@@ -391,7 +362,11 @@ class _Page:
             found = self.result["split"]
             more = ["--target", found["target"], "--from", place, "--learner", learner]
             more += ["--preset", found["preset"], "--runs", str(found["runs"])]
+            if found.get("transfer"):
+                more += ["--transfer", ";".join(found["transfer"])]
             lines.append(shlex.join(["taskdiscovery", "split", spec, *more]))
+        if "analysis" in self.result:
+            lines.append(shlex.join(["taskdiscovery", "analyze", place]))
         lines.append(shlex.join(["taskdiscovery", "report", place]))
         return lines
 
