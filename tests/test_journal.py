@@ -334,7 +334,7 @@ def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(training, "step", fails)
+    monkeypatch.setattr(training.loop, "step", fails)
     learner = Learner.of("linear", Recipe(batch=512), device="cpu", precision="float32")
     model = learner.build((2, 2, 1), 2, Pixels((0.0,), (1.0,)), seed=0)
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)

@@ -371,7 +371,7 @@ PLANTED = {
         f"tests/test_jobs.py::{LOCKS}",
     ),
     "forgets a random state": (
-        "training.py",
+        "training/state.py",
         '        self.order.set_state(torch.from_numpy(arrays["order"].copy()))\n',
         "",
         "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",

@@ -17,7 +17,7 @@ from taskdiscovery.progress import Silent
 from taskdiscovery.seeds import derive
 from taskdiscovery.splits import Candidate, Cut, controls, duplicates, measure, split
 from taskdiscovery.splits.cuts import other_groupings
-from taskdiscovery.stage import Stage
+from taskdiscovery.stage import Stage, resolve
 
 CONFIG = SplitConfig(
     preset="smoke", learner="mlp?width=0.1", threads=1, epochs=4, batch=64, runs=2, device="cpu"
@@ -90,7 +90,7 @@ def test_groupings_are_halves_and_none_comes_twice():
 def test_all_controls_have_the_counts_of_the_split(dataset):
     target = dataset.target("label")
     seen = partition.draw(len(dataset), 0)
-    config = splits.resolve(CONFIG)
+    config = resolve(CONFIG)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
     own = cut(dataset, "background_hue", ["orange", "green"])
     chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
@@ -112,7 +112,7 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
 def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, monkeypatch):
     target = dataset.target("label:disc,cross")
     seen = partition.draw(len(dataset), 0)
-    config = splits.resolve(CONFIG)
+    config = resolve(CONFIG)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
     fitted = []
     real = Stage.fit

@@ -195,8 +195,9 @@ def run_score(
     dataset = read_data(source, config)
     chosen = inputs.labelings_of(dataset, config, labelings)
     from taskdiscovery import scoring
+    from taskdiscovery.stage import resolve
 
-    config = scoring.resolve(config)
+    config = resolve(config)
     targets = list(chosen.targets)
     if chosen.references and (human := scoring.human_reference(dataset)) is not None:
         targets.append(human)
@@ -235,8 +236,9 @@ def run_split(
     dataset = read_data(source, config)
     target = inputs.target_of(dataset, config.target)
     from taskdiscovery import splits
+    from taskdiscovery.stage import resolve
 
-    config = splits.resolve(config)
+    config = resolve(config)
     cuts, train = inputs.cuts_of(dataset, config, run_path, task)
     with place.job(dataset, config) as job:
         found = splits.split(dataset, target, cuts, config, train=train, journal=job.journal)

@@ -20,24 +20,12 @@ from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
-from taskdiscovery.stage import Stage
-from taskdiscovery.training import resolve_device, resolve_precision, set_threads
+from taskdiscovery.stage import Stage, resolve
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Score, Target, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
 
 RANDOM = "random"
-
-
-def resolve(config: ScoreConfig) -> ScoreConfig:
-    """Fill in the preset, and take the decisions that depend on the machine, once."""
-    device = resolve_device(config.device)
-    return replace(
-        config.resolved(),
-        device=device,
-        precision=resolve_precision(config.precision, device),
-        threads=set_threads(config.threads),
-    )
 
 
 def score(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,10 +13,34 @@ from taskdiscovery.config import TrainingConfig
 from taskdiscovery.journal import Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter
-from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, to_tensor, train
+from taskdiscovery.training import (
+    Learner,
+    Pixels,
+    cross_entropy,
+    predict,
+    resolve_device,
+    resolve_precision,
+    set_threads,
+    to_tensor,
+    train,
+)
 from taskdiscovery.types import Dataset, IntArray
 
 _LOG = logging.getLogger("taskdiscovery")
+
+
+T = TypeVar("T", bound=TrainingConfig)
+
+
+def resolve(config: T) -> T:
+    """Fill in the preset, and take the decisions that depend on the machine, once."""
+    device = resolve_device(config.device)
+    return replace(
+        config.resolved(),
+        device=device,
+        precision=resolve_precision(config.precision, device),
+        threads=set_threads(config.threads),
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

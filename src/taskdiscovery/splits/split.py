@@ -31,8 +31,7 @@ from taskdiscovery.splits.measure import (
     roles_of,
     run_seeds,
 )
-from taskdiscovery.stage import Stage
-from taskdiscovery.training import resolve_device, resolve_precision, set_threads
+from taskdiscovery.stage import Stage, resolve
 from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, Dataset, Split, Target
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -49,17 +48,6 @@ class SplitResult:
 
     split: Split
     result: dict[str, Any]
-
-
-def resolve(config: SplitConfig) -> SplitConfig:
-    """Fill in the preset, and take the decisions that depend on the machine, once."""
-    device = resolve_device(config.device)
-    return replace(
-        config.resolved(),
-        device=device,
-        precision=resolve_precision(config.precision, device),
-        threads=set_threads(config.threads),
-    )
 
 
 def split(

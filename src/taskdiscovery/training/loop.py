@@ -1,0 +1,200 @@
+"""The one update step, its loop, and prediction.
+
+Scoring, discovery and splits all train through here: what is optimized is what is measured.
+
+Axes: N images, K outputs. Images are uint8 tensors (N, H, W, channels), on the CPU memory-mapped
+or in memory, on a GPU resident.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from taskdiscovery import interrupts, randomness
+from taskdiscovery.augment import augment
+from taskdiscovery.errors import ResourceError
+from taskdiscovery.journal import Watch
+from taskdiscovery.networks import Model
+from taskdiscovery.progress import Meter, Silent
+from taskdiscovery.training.learner import Learner
+from taskdiscovery.training.state import TrainingState
+from taskdiscovery.types import IntArray
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def step(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    precision: str,
+) -> Tensor:
+    """Do one update.
+
+    Args:
+        model: maps uint8 images to outputs; it is in training mode.
+        images: (batch, H, W, channels) uint8.
+        targets: class indices (batch,) or coordinates (batch, K).
+        loss: of float32 outputs and targets, a scalar.
+        optimizer: over the model's parameters.
+        precision: `float32` or `bf16`.
+
+    Returns:
+        The loss before the update, detached and not yet read back from the device.
+    """
+    with autocast(images.device.type, precision):
+        outputs = model(images)
+    value = loss(outputs.float(), targets)
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return value.detach()
+
+
+def train(
+    learner: Learner,
+    model: Model,
+    images: Tensor,
+    rows: IntArray,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    seed: int,
+    meter: Meter | None = None,
+    watch: Watch | None = None,
+) -> Model:
+    """Train a model and leave it in evaluation mode.
+
+    Args:
+        learner: its recipe is followed.
+        model: as the learner built it; trained in place.
+        images: (N, H, W, channels) uint8, on the learner's device.
+        rows: (n,) which images to train on.
+        targets: (n, …) what they should give, on the learner's device.
+        loss: of outputs and targets.
+        seed: decides the order of batches, the augmentation, and the model's own random draws.
+        meter: told of every image passed through.
+        watch: saves the training between two updates, and gives back where it was saved.
+
+    Returns:
+        The same model.
+
+    Raises:
+        NumericalError: where the loss is not finite at the end of an epoch, or a weight is not.
+        ResourceError: where memory runs out.
+        KeyboardInterrupt: between two updates, where a signal asks for it.
+    """
+    recipe, meter, watch = learner.recipe, meter or Silent(), watch or Watch()
+    with randomness.private(seed), interrupts.deferred(), _memory(recipe.batch):
+        state = TrainingState(learner, model, len(rows), seed)
+        state.take_up(watch)
+        meter.advance(state.passed)
+        row_index = torch.from_numpy(rows).to(images.device)
+        model.train()
+        while state.epoch < recipe.epochs:
+            # Batches of nearly equal size: a last batch of one image would break batch norm.
+            batches = state.permutation.to(images.device).tensor_split(state.batches)
+            for chosen in batches[state.batch :]:
+                batch = images.index_select(0, row_index[chosen])
+                if recipe.augment:
+                    batch = augment(batch, recipe.augment, state.order)
+                state.total += step(
+                    model, batch, targets[chosen], loss, state.optimizer, learner.precision
+                )
+                if state.schedule is not None:
+                    state.schedule.step()
+                state.batch += 1
+                meter.advance(len(chosen))
+                watch.boundary(state.to_unit)
+            if not math.isfinite(float(state.total)):
+                raise state.diverged()
+            state.next_epoch()
+        if not state.finite():
+            raise state.diverged()
+        if recipe.recalibrate:
+            calibrate(model, images, rows)
+    return model.eval()
+
+
+@contextmanager
+def _memory(batch: int) -> Iterator[None]:
+    """Turn the ways in which torch runs out of memory into an error with a remedy."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        words = str(error).lower()
+        allocation = "memory" in words and ("allocat" in words or "out of" in words)
+        if isinstance(error, RuntimeError) and not allocation:
+            raise
+        raise ResourceError(
+            "memory ran out while training",
+            where=f"--batch {batch}",
+            mend=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
+        ) from error
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
+    """Set the statistics of all batch norms to plain averages over ten batches of these rows."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches that follow
+    model.train()
+    batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
+    for batch in batches:
+        chosen = torch.from_numpy(batch[: 2 * PREDICTION_BATCH]).to(images.device)
+        model(images.index_select(0, chosen))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, images: Tensor, rows: IntArray, precision: str, *, batch: int = 0
+) -> Tensor:
+    """Return (n, K) float32 outputs on the CPU for the chosen rows, in evaluation mode.
+
+    Every batch has the same number of images, the last one filled up with copies of its first,
+    so that kernels that depend on the size of a batch are the same for all.
+    """
+    model.eval()
+    outputs, size = [], batch or PREDICTION_BATCH
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        filled = np.concatenate([chosen, np.repeat(chosen[:1], size - len(chosen))])
+        block = images.index_select(0, torch.from_numpy(filled).to(images.device))
+        with autocast(images.device.type, precision):
+            result = model(block)
+        outputs.append(result.float()[: len(chosen)].cpu())
+    return torch.cat(outputs)
+
+
+PREDICTION_BATCH = 256
+
+
+def autocast(device: str, precision: str) -> torch.autocast:
+    """The context in which a model multiplies in the given precision."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of (batch, C) logits and (batch,) class indices."""
+    return F.cross_entropy(outputs, targets)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error of (batch, K) coordinates."""
+    return F.mse_loss(outputs, targets)

@@ -1,0 +1,183 @@
+"""All that a training consists of between two updates, to be saved and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taskdiscovery import randomness
+from taskdiscovery.config import Recipe
+from taskdiscovery.errors import NumericalError, RunDirError
+from taskdiscovery.journal import Unit, Watch
+from taskdiscovery.networks import Model
+from taskdiscovery.seeds import derive
+from taskdiscovery.training.learner import Learner
+
+
+class TrainingState:
+    """All that a training consists of between two updates, to be saved and taken up again."""
+
+    def __init__(self, learner: Learner, model: Model, n: int, seed: int) -> None:
+        self.learner, self.model, self.n = learner, model, n
+        self.batches = max(1, n // learner.recipe.batch)
+        steps = learner.recipe.epochs * self.batches
+        self.optimizer, self.schedule = make_optimizer(model, learner.recipe, steps)
+        self.order = torch.Generator().manual_seed(derive(seed, "order"))
+        self.epoch, self.batch = 0, 0
+        self.permutation = torch.randperm(n, generator=self.order)
+        self.total = torch.zeros((), device=learner.device)
+
+    @property
+    def passed(self) -> int:
+        """Images that have passed, to within a batch."""
+        return (self.epoch * self.batches + self.batch) * self.n // self.batches
+
+    def next_epoch(self) -> None:
+        """Draw the order of the next epoch."""
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.permutation = torch.randperm(self.n, generator=self.order)
+        self.total = torch.zeros_like(self.total)
+
+    def finite(self) -> bool:
+        """Say whether all weights are finite."""
+        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+
+    def diverged(self) -> NumericalError:
+        """Return the error for a training that left the finite numbers."""
+        return NumericalError(
+            f"training diverged in epoch {min(self.epoch + 1, self.learner.recipe.epochs)}",
+            where=self.learner.spec.text,
+            mend="lower the learning rate (--learning-rate), or use --precision float32",
+        )
+
+    def to_unit(self) -> Unit:
+        """Return the state.
+
+        Raises:
+            NumericalError: where a weight is not finite: such a state is never saved.
+        """
+        if not self.finite():
+            raise self.diverged()
+        arrays = {f"model.{k}": to_numpy(v) for k, v in self.model.state_dict().items()}
+        optimizer = self.optimizer.state_dict()
+        for index, slots in optimizer["state"].items():
+            arrays |= {f"optimizer.{index}.{k}": to_numpy(v) for k, v in slots.items()}
+        arrays |= {f"random.{k}": v for k, v in randomness.capture().items()}
+        arrays["order"] = self.order.get_state().numpy().copy()
+        arrays["permutation"] = self.permutation.numpy().copy()
+        arrays["total"] = to_numpy(self.total)
+        schedule = None
+        if self.schedule is not None:
+            known = self.schedule.state_dict()
+            schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
+        groups = [{k: g[k] for k in g if k != "params"} for g in optimizer["param_groups"]]
+        values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
+        return Unit(values=values, arrays=arrays)
+
+    def take_up(self, watch: Watch) -> None:
+        """Go back to where the training was saved, if it was.
+
+        Raises:
+            RunDirError: where what was saved does not fit.
+        """
+        saved = watch.restored()
+        if saved is None:
+            return
+        try:
+            self._restore(saved)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunDirError(
+                f"the saved training does not fit: {str(error).splitlines()[0]}",
+                where="checkpoints",
+                mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
+            ) from error
+
+    def _restore(self, saved: Unit) -> None:
+        values, arrays = saved.values, saved.arrays
+        own = self.model.state_dict()
+        self.model.load_state_dict({k: _like(arrays[f"model.{k}"], own[k]) for k in own})
+        fresh = self.optimizer.state_dict()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, array in arrays.items():
+            if name.startswith("optimizer."):
+                _, index, slot = name.split(".", 2)
+                value = torch.from_numpy(array.copy())
+                if value.dim() and value.shape == parameters[int(index)].shape:
+                    # Fused optimizers walk the memory: it must be laid out as the parameter is.
+                    value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
+                slots.setdefault(int(index), {})[slot] = value
+        groups = [
+            {**{k: _tuples(v) for k, v in saved_group.items()}, "params": group["params"]}
+            for saved_group, group in zip(values["groups"], fresh["param_groups"], strict=True)
+        ]
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        if self.schedule is not None:
+            self.schedule.load_state_dict(dict(values["schedule"]))
+        self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
+        self.permutation = torch.from_numpy(arrays["permutation"].copy())
+        self.total = _like(arrays["total"], self.total)
+        self.order.set_state(torch.from_numpy(arrays["order"].copy()))
+        randomness.restore(
+            {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
+        )
+
+
+def weights(model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
+    """Return all parameters and buffers as arrays."""
+    return {k: to_numpy(v) for k, v in model.state_dict().items()}
+
+
+def set_weights(model: nn.Module, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Set them to what `weights` returned."""
+    own = model.state_dict()
+    model.load_state_dict({k: _like(arrays[k], own[k]) for k in own})
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Return a copy as an array; bfloat16 as the int16 of its bits."""
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:  # NumPy has no such type
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy().copy()
+
+
+def _like(array: np.ndarray[Any, Any], tensor: Tensor) -> Tensor:
+    found = torch.from_numpy(array.copy())
+    if tensor.dtype == torch.bfloat16:
+        found = found.view(torch.bfloat16)
+    return found.to(tensor.device)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def make_optimizer(
+    model: nn.Module, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    """Make the optimizer of a recipe, and its schedule over so many steps, if it has one."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    fused = all(p.is_floating_point() for p in parameters)
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            parameters, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
+        )
+    elif recipe.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    else:
+        optimizer = torch.optim.Adam(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    if recipe.schedule == "onecycle" and steps > 1:
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps
+        )
+    return optimizer, None
