@@ -15,7 +15,7 @@ from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.journal import Journal
 from taskdiscovery.progress import Silent
 from taskdiscovery.seeds import derive
-from taskdiscovery.splits import Candidate, Cut, controls, duplicates, measure, split
+from taskdiscovery.splits import Candidate, Cut, Sides, controls, duplicates, measure, split
 from taskdiscovery.splits.cuts import other_groupings
 from taskdiscovery.stage import Stage, resolve
 
@@ -95,7 +95,7 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
     own = cut(dataset, "background_hue", ["orange", "green"])
     chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
     sides = chosen.sides(target, False)
-    arguments = (dataset, target, chosen, sides, stage, config, seen, False, Journal(), Silent())
+    arguments = (dataset, target, sides, stage, config, seen, False, Journal(), Silent())
     for name in ("random", "hard", "kmeans"):
         control = controls.make(name, *arguments)
         for c in range(4):
@@ -136,21 +136,25 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
     assert np.allclose(margin, -other, atol=1e-3)
 
 
-def test_the_kmeans_control_follows_what_an_untrained_network_sees():
+def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes():
     rng = np.random.default_rng(0)
     dark = rng.integers(0, 60, (400, 8, 8, 3))
     bright = rng.integers(190, 256, (400, 8, 8, 3))
     images = np.concatenate([dark, bright]).astype(np.uint8)
+    order = rng.permutation(800)
     labels = rng.permutation(np.arange(800) % 2)
-    dataset = data.from_arrays(images, labels)
-    result = split(
-        dataset,
-        dataset.target("label"),
-        [Cut(name="chance", place=rng.permutation(np.arange(800) % 2))],
-        replace(CONFIG, orientation="same", controls="random,kmeans", epochs=6),
+    dataset = data.from_arrays(images[order], labels)
+    target = dataset.target("label")
+    seen = partition.draw(800, 0)
+    config = resolve(CONFIG)
+    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    half = Sides(train=rng.random(800) < 0.5, place=np.zeros(800, dtype=int), known=labels >= 0)
+    made = controls.make(
+        "kmeans", dataset, target, half, stage, config, seen, False, Journal(), Silent()
     )
-    accuracy = result.split.accuracy
-    assert accuracy["kmeans"].mean < 0.2 < accuracy["random"].mean
+    is_bright = order >= 400
+    assert abs(is_bright[made.train].mean() - is_bright[~made.train].mean()) > 0.9
+    assert labels[made.train].mean() == labels[half.train].mean()
 
 
 def test_transfer_trains_other_learners_on_the_same_images(dataset):

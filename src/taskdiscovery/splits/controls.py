@@ -3,7 +3,8 @@
 - `random`: the train side is drawn by chance;
 - `untrained`: cut along one random output of an untrained network;
 - `hard`: the images that a network gets most wrong, when it has not trained on them, are tested on;
-- `kmeans`: cut along the two clusters of an untrained network's features.
+- `kmeans`: one of two clusters of an untrained network's features is trained on, the other tested:
+  images look different on the two sides, but nothing about them goes with the class.
 
 Axes: N images, C classes, F features.
 """
@@ -33,7 +34,6 @@ def make(
     name: str,
     dataset: Dataset,
     target: Target,
-    chosen: Candidate,
     adversarial: Sides,
     stage: Stage,
     config: SplitConfig,
@@ -48,7 +48,6 @@ def make(
         name: one of `CONTROLS`.
         dataset: the images.
         target: the human labeling.
-        chosen: how the adversarial split was cut.
         adversarial: its sides, whose size and class counts are taken over.
         stage: device, normalization, learner.
         config: of the job.
@@ -66,9 +65,7 @@ def make(
     if name == "hard":
         loss_N = held_out_loss(stage, target, config, seen, journal, bar)
         return _by_order(loss_N, adversarial, target, seen)
-    coordinate_N = _clusters(dataset, config, stage, seen)
-    sign_N = 1.0 - 2.0 * chosen.group[np.maximum(target.labels, 0)]
-    return _by_order(sign_N * coordinate_N, adversarial, target, seen)
+    return _by_order(_clusters(dataset, config, stage, seen), adversarial, target, seen)
 
 
 def untrained_cut(

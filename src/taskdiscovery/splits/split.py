@@ -96,7 +96,6 @@ def split(
                 name,
                 dataset,
                 target,
-                chosen,
                 adversarial,
                 stage,
                 config,
