@@ -60,7 +60,9 @@ class Checkpoints:
         number = (self.numbers() or [0])[-1] + 1
         building = self.folder / f"{BUILDING}{number:06d}"
         try:
-            self.folder.mkdir(exist_ok=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir()
+                sync_directory(self.folder.parent)
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir()
             write_bytes(building / STATE, json_bytes(state))

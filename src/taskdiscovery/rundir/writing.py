@@ -39,11 +39,12 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(stream.fileno())
         temporary.replace(path)
         sync_directory(path.parent)
-    except OSError as error:
-        raise resource_error(error, path) from error
-    finally:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise resource_error(error, path) from error
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
