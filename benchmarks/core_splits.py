@@ -14,6 +14,7 @@ import sys
 import time
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,16 @@ from taskdiscovery.jobs import run_split
 
 CORE = (0, 11, 18, 27, 31, 38, 40)
 HUMAN = list(combinations(range(10), 5))
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The rows, and the mean accuracy under each name over the binary targets."""
+    binary = [row["accuracy"] for row in rows if row["target"] != "label"]
+    names = binary[0] if binary else ()
+    means = {
+        name: round(float(np.mean([row[name]["mean"] for row in binary])), 4) for name in names
+    }
+    return {"mean_of_core_tasks": means, "rows": rows}
 
 
 def main() -> None:
@@ -40,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     dataset = td.load(options.data)
     names = options.targets.split(",") if options.targets else [*map(str, CORE), "label"]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in names:
         target = "label"
         if name != "label":
@@ -63,19 +74,14 @@ def main() -> None:
         rows.append(row)
         figures = {name: round(i["mean"], 3) for name, i in row["accuracy"].items()}
         print(target, row["task"], figures, f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
-    binary = [row for row in rows if row["target"] != "label"]
-    means = {
-        name: round(float(np.mean([row["accuracy"][name]["mean"] for row in binary])), 4)
-        for name in (binary[0]["accuracy"] if binary else ())
-    }
-    document = {"mean_of_core_tasks": means, "rows": rows, "runs": options.runs}
-    document |= {"learner": options.learner, "train_images": options.train_images}
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
+        document = summary(rows) | {"runs": options.runs, "learner": options.learner}
+        document |= {"train_images": options.train_images}
+        if options.out is not None:  # after each row: a target takes minutes
+            options.out.write_text(json.dumps(document, indent=1) + "\n")
     if options.json:
         print(json.dumps(document, indent=1))
     else:
-        print(means)
+        print(document["mean_of_core_tasks"])
 
 
 if __name__ == "__main__":
