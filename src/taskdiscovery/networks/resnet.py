@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -38,12 +37,13 @@ class ResNet(nn.Module):
                 stride = 2 if stage > 0 and i == 0 else 1
                 layers.append(_Block(channels, inner, stride, expansion))
                 channels = inner * expansion
+        self.relu = nn.ReLU()
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        return self.head(self.body(F.relu(self.stem(x))).mean(dim=(2, 3)))
+        return self.head(self.body(self.relu(self.stem(x))).mean(dim=(2, 3)))
 
 
 def resnet18(image_shape: tuple[int, int, int], outputs: int, *, width: float = 1.0) -> ResNet:
@@ -69,12 +69,13 @@ class _Block(nn.Module):
             layers += [_normalized_conv(fan_in, fan_out, kernel, step), nn.ReLU()]
             fan_in = fan_out
         self.residual = nn.Sequential(*layers[:-1])
+        self.relu = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or channels != fan_in:
             self.shortcut = _normalized_conv(channels, fan_in, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.residual(x) + self.shortcut(x))
+        return self.relu(self.residual(x) + self.shortcut(x))
 
 
 def _normalized_conv(fan_in: int, fan_out: int, kernel: int, stride: int) -> nn.Sequential:

@@ -1,0 +1,24 @@
+"""Meta-gradients: an outer loss differentiated through the steps of an inner loop."""
+
+from taskdiscovery.metagrad.engine import MODES, WAYS, MetaGradient, metagrad
+from taskdiscovery.metagrad.estimate import Estimate, estimate
+from taskdiscovery.metagrad.rules import SGD, Adam, Rule, State, Tree
+from taskdiscovery.metagrad.steps import FunctionStep, GradientStep, Parallel, Step
+
+__all__ = [
+    "MODES",
+    "SGD",
+    "WAYS",
+    "Adam",
+    "Estimate",
+    "FunctionStep",
+    "GradientStep",
+    "MetaGradient",
+    "Parallel",
+    "Rule",
+    "State",
+    "Step",
+    "Tree",
+    "estimate",
+    "metagrad",
+]

@@ -1,0 +1,111 @@
+"""What a meta-gradient will cost, from one step of it: measured before a long job begins."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map
+
+from taskdiscovery.metagrad.engine import WAYS
+from taskdiscovery.metagrad.rules import State, Tree
+from taskdiscovery.metagrad.steps import Step
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of one meta-gradient, for each way of storing it.
+
+    Attributes:
+        seconds: by way.
+        memory: bytes beside the inputs, by way.
+        available: bytes that are free now.
+    """
+
+    seconds: dict[str, float]
+    memory: dict[str, int]
+    available: int
+
+    def cheapest(self, share: float = 0.6) -> str:
+        """Return the first of `graphs`, `store`, `recompute` that fits in a share of memory.
+
+        The order is that of the work they do, not of the times measured here, which are too short
+        to be trusted.
+        """
+        for way in WAYS:
+            if self.memory[way] <= share * self.available:
+                return way
+        return WAYS[-1]
+
+
+def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
+    """Measure one step forwards and backwards.
+
+    Args:
+        step, params, inputs: as for `metagrad`; only the first entry of the inputs is used.
+
+    Returns:
+        Seconds and bytes of the whole gradient: T steps, without the outer loss.
+    """
+    T = len(inputs) - 1
+    state = State(*tree_map(torch.detach, step.init(params)))
+    kept = sum(x.numel() * x.element_size() for x in tree_flatten(state)[0])
+    known = {x.untyped_storage().data_ptr() for x in _tensors((state, list(inputs)))}
+    storages: dict[int, int] = {}
+
+    def note(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in known:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    began = time.perf_counter()
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        after, tape = step.forward(0, state, inputs[0], graph=True)
+    forward = time.perf_counter() - began
+    costate = tree_map(torch.zeros_like, after)
+    began = time.perf_counter()
+    tape.pullback(costate, curvature=True)
+    back = time.perf_counter() - began
+    graph = sum(storages.values())
+    del tape
+    began = time.perf_counter()
+    after, tape = step.forward(0, state, inputs[0], graph=False)
+    plain = time.perf_counter() - began
+    began = time.perf_counter()
+    tape.pullback(costate, curvature=True)
+    product = time.perf_counter() - began
+    stride = max(1, round(T**0.5))
+    return Estimate(
+        seconds={
+            "graphs": T * (forward + back),
+            "store": T * (plain + product),
+            "recompute": T * (2 * plain + product),
+        },
+        memory={
+            "graphs": T * (graph + kept),
+            "store": T * kept + graph,
+            "recompute": (stride + -(-T // stride)) * kept + graph,
+        },
+        available=available_memory(_tensors(state)[0].device.type),
+    )
+
+
+def available_memory(device: str) -> int:
+    """Return the bytes that are free on a device now."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            fields = dict(line.split(":", 1) for line in file)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux: count on half of the memory
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _tensors(tree: Tree) -> list[Tensor]:
+    return [x for x in tree_flatten(tree)[0] if isinstance(x, Tensor)]

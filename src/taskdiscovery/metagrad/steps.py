@@ -1,0 +1,369 @@
+"""Inner steps that can be gone back through, in three ways.
+
+A *tape* is what a step leaves behind for the way back. `Graph` keeps the graph of the step's
+gradient; `Recomputed` keeps the state alone, and goes back by one forward-over-reverse product.
+
+Axes: none; states and inputs are trees of tensors. Input tensors that require a gradient are
+differentiated; all others are constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
+
+from taskdiscovery.metagrad.rules import Rule, State, Tree
+
+#: of parameters and the inputs of one step, a scalar.
+Loss = Callable[[Tree, Tree], Tensor]
+
+
+class Tape(Protocol):
+    """What one step left behind."""
+
+    def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
+        """Carry the costate of the state after the step to the state before.
+
+        Args:
+            costate: derivative of the outer loss by the state after the step.
+            curvature: whether the step's dependence on its parameters through the gradient counts
+                (the Hessian); without, one forward product is enough.
+
+        Returns:
+            The costate of the state before, and the derivative by the inputs: a tree as they are,
+            with None where an input is constant.
+        """
+        ...
+
+
+class Step(Protocol):
+    """A step of the inner loop."""
+
+    def init(self, params: Tree) -> State:
+        """Return the state before the first step."""
+        ...
+
+    def forward(self, t: int, state: State, inputs: Tree, *, graph: bool) -> tuple[State, Tape]:
+        """Do step `t` (from 0); with `graph` the tape keeps the graph."""
+        ...
+
+    def differentiable(self, t: int, state: State, inputs: Tree) -> State:
+        """Do step `t` as one piece of an autograd graph, inner gradient included."""
+        ...
+
+
+class Inputs:
+    """The inputs of a step, the differentiated ones apart from the constants."""
+
+    def __init__(self, inputs: Tree) -> None:
+        self.leaves, self.spec = tree_flatten(inputs)
+        self.which = [
+            i for i, x in enumerate(self.leaves) if isinstance(x, Tensor) and x.requires_grad
+        ]
+
+    def detached(self) -> list[Tensor]:
+        """Return the differentiated ones, cut off from what they came from."""
+        return [self.leaves[i].detach() for i in self.which]
+
+    def constants(self) -> list[Any]:
+        """Return the leaves with None in the differentiated places."""
+        return [None if i in self.which else leaf for i, leaf in enumerate(self.leaves)]
+
+    def gradients(self, found: Sequence[Tensor | None]) -> Tree:
+        """Return derivatives in the shape of the inputs, None for the constants."""
+        given: list[Tensor | None] = [None] * len(self.leaves)
+        for i, gradient in zip(self.which, found, strict=True):
+            given[i] = gradient
+        return tree_unflatten(given, self.spec)
+
+
+def merge(which: list[int], varied: Sequence[Tensor], constants: list[Any], spec: TreeSpec) -> Tree:
+    """Put differentiated and constant inputs together again."""
+    leaves = list(constants)
+    for i, x in zip(which, varied, strict=True):
+        leaves[i] = x
+    return tree_unflatten(leaves, spec)
+
+
+class GradientStep:
+    """A step that follows the gradient of a loss by some rule.
+
+    Args:
+        loss: of the parameters and the step's inputs. It must give the same value whenever it is
+            called with the same arguments: no running statistics, no unseeded draws.
+        rule: turns gradients into updates.
+        product: how the second derivative is taken: `forward` (over reverse), or `reverse` for
+            networks with an operation that has no forward derivative.
+        compiled: whether gradient and product are compiled; worth it where shapes recur often.
+    """
+
+    def __init__(
+        self, loss: Loss, rule: Rule, *, product: str = "forward", compiled: bool = False
+    ) -> None:
+        self.loss, self.rule, self.forward_product = loss, rule, product == "forward"
+        self._gradient: Callable[..., Tree] = self._plain_gradient
+        self._product: Callable[..., tuple[Tree, list[Tensor]]] = self._plain_product
+        if compiled:
+            self._gradient = torch.compile(self._plain_gradient, dynamic=False)
+            self._product = torch.compile(self._plain_product, dynamic=False)
+        self._compiled = compiled
+
+    def init(self, params: Tree) -> State:
+        """Return the state before the first step."""
+        return State(params, self.rule.init(params))
+
+    def forward(self, t: int, state: State, inputs: Tree, *, graph: bool) -> tuple[State, Tape]:
+        """Do step `t` (from 0); with `graph` the tape keeps the graph of the gradient."""
+        parts = Inputs(inputs)
+        tape: Tape
+        if graph:
+            kept = Graph(self, t, state, parts)
+            grads, tape = kept.values(), kept
+        else:
+            grads = self._gradient(state.params, parts.leaves, parts.spec)
+            # Linear rules go back without it; for the others it is stored beside the state.
+            stored = grads if self.rule.nonlinear else None
+            tape = Recomputed(self, t, state, stored, parts)
+        with torch.no_grad():
+            return self.rule.update(t, state, grads), tape
+
+    def differentiable(self, t: int, state: State, inputs: Tree) -> State:
+        """Do step `t` as one piece of an autograd graph, inner gradient included."""
+        leaves, spec = tree_flatten(state.params)
+        value = self.loss(state.params, inputs)
+        grads = torch.autograd.grad(
+            value, leaves, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return self.rule.update(t, state, tree_unflatten(list(grads), spec))
+
+    def _plain_gradient(self, params: Tree, inputs: list[Any], spec: TreeSpec) -> Tree:
+        constants = [x.detach() if isinstance(x, Tensor) else x for x in inputs]
+        if self._compiled:  # the form that compiles
+            return torch.func.grad(lambda p: self.loss(p, tree_unflatten(constants, spec)))(params)
+        leaves, shape = tree_flatten(params)
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        with torch.enable_grad():
+            value = self.loss(tree_unflatten(leaves, shape), tree_unflatten(constants, spec))
+        grads = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+        return tree_unflatten(list(grads), shape)
+
+    def _plain_product(
+        self,
+        params: Tree,
+        direction: Tree,
+        varied: list[Tensor],
+        constants: list[Any],
+        which: list[int],
+        spec: TreeSpec,
+        curvature: bool,
+    ) -> tuple[Tree, list[Tensor]]:
+        """Derivatives of ⟨gradient, direction⟩ by the parameters and the varied inputs."""
+
+        def loss(own: Tree, given: list[Tensor]) -> Tensor:
+            return self.loss(own, merge(which, given, constants, spec))
+
+        if curvature:
+            by_both = torch.func.grad(loss, argnums=(0, 1) if varied else (0,))
+
+            def gradients(own: Tree) -> Any:
+                return by_both(own, varied)
+
+            tangents: Any = torch.func.jvp(gradients, (params,), (direction,))[1]
+            return (tangents[0], tangents[1]) if varied else (tangents[0], [])
+
+        def by_inputs(own: Tree) -> Any:
+            return torch.func.grad(loss, argnums=1)(own, varied)
+
+        # The loss reaches its inputs without the network: one forward product, no second
+        # derivative of the network.
+        mixed: Any = torch.func.jvp(by_inputs, (params,), (direction,))[1]
+        return None, mixed
+
+
+class Recomputed:
+    """A tape that holds the state alone."""
+
+    def __init__(
+        self, step: GradientStep, t: int, state: State, grads: Tree | None, inputs: Inputs
+    ) -> None:
+        self.step, self.t, self.state, self.grads, self.inputs = step, t, state, grads, inputs
+
+    def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
+        """Carry a costate back by one forward-over-reverse product."""
+        step = self.step
+        before, of_grads = step.rule.pullback(self.t, self.state, self.grads, costate)
+        if not curvature and not self.inputs.which:
+            return before, self.inputs.gradients([])
+        if not step.forward_product:
+            graph = Graph(step, self.t, self.state, self.inputs)
+            return graph.through(before, of_grads, curvature=curvature)
+        bent, mixed = step._product(
+            self.state.params,
+            of_grads,
+            self.inputs.detached(),
+            self.inputs.constants(),
+            self.inputs.which,
+            self.inputs.spec,
+            curvature,
+        )
+        if curvature:
+            before = before._replace(params=tree_map(torch.add, before.params, bent))
+        return before, self.inputs.gradients(mixed)
+
+
+class Graph:
+    """A tape that holds the graph of the step's gradient, to be differentiated once more."""
+
+    def __init__(self, step: GradientStep, t: int, state: State, inputs: Inputs) -> None:
+        self.step, self.t, self.state, self.inputs = step, t, state, inputs
+        leaves, self.shape = tree_flatten(state.params)
+        self.leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        self.varied = [x.requires_grad_() for x in inputs.detached()]
+        given = merge(inputs.which, self.varied, inputs.constants(), inputs.spec)
+        with torch.enable_grad():
+            value = step.loss(tree_unflatten(self.leaves, self.shape), given)
+        self.grads = torch.autograd.grad(
+            value, self.leaves, create_graph=True, allow_unused=True, materialize_grads=True
+        )
+
+    def values(self) -> Tree:
+        """Return the gradient itself."""
+        return tree_unflatten([g.detach() for g in self.grads], self.shape)
+
+    def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
+        """Carry a costate back through the kept graph, which is given up."""
+        before, of_grads = self.step.rule.pullback(self.t, self.state, self.values(), costate)
+        return self.through(before, of_grads, curvature=curvature)
+
+    def through(self, before: State, of_grads: Tree, *, curvature: bool) -> tuple[State, Tree]:
+        """Add what comes through the gradient, whose costate is `of_grads`."""
+        asked = [*(self.leaves if curvature else []), *self.varied]
+        pairs = [
+            (g, c)
+            for g, c in zip(self.grads, tree_flatten(of_grads)[0], strict=True)
+            if g.requires_grad
+        ]
+        found: Sequence[Tensor] = [torch.zeros_like(x) for x in asked]
+        if asked and pairs:
+            outputs, costates = zip(*pairs, strict=True)
+            found = torch.autograd.grad(
+                outputs, asked, costates, allow_unused=True, materialize_grads=True
+            )
+        if curvature:
+            bent = tree_unflatten(list(found[: len(self.leaves)]), self.shape)
+            before = before._replace(params=tree_map(torch.add, before.params, bent))
+            found = found[len(self.leaves) :]
+        return before, self.inputs.gradients(found)
+
+
+class FunctionStep:
+    """Any step at all: a function of its number, the parameters and the inputs.
+
+    Args:
+        function: returns new parameters, with operations that autograd can differentiate (an
+            inner gradient must be taken with `create_graph=True`).
+    """
+
+    def __init__(self, function: Callable[[int, Tree, Tree], Tree]) -> None:
+        self.function = function
+
+    def init(self, params: Tree) -> State:
+        """Return the state before the first step."""
+        return State(params)
+
+    def forward(self, t: int, state: State, inputs: Tree, *, graph: bool) -> tuple[State, Tape]:
+        """Do step `t`; with `graph` the tape keeps the graph, else it is made again."""
+        tape = _Function(self, t, state, Inputs(inputs))
+        outputs = tape.run()
+        if graph:
+            tape.kept = outputs
+        return State(tree_map(torch.detach, outputs)), tape
+
+    def differentiable(self, t: int, state: State, inputs: Tree) -> State:
+        """Do step `t` as one piece of an autograd graph."""
+        return State(self.function(t, state.params, inputs))
+
+
+class _Function:
+    def __init__(self, step: FunctionStep, t: int, state: State, inputs: Inputs) -> None:
+        self.step, self.t, self.inputs = step, t, inputs
+        leaves, self.shape = tree_flatten(state.params)
+        self.leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        self.varied = [x.requires_grad_() for x in inputs.detached()]
+        self.kept: Tree | None = None
+
+    def run(self) -> Tree:
+        given = merge(self.inputs.which, self.varied, self.inputs.constants(), self.inputs.spec)
+        with torch.enable_grad():
+            return self.step.function(self.t, tree_unflatten(self.leaves, self.shape), given)
+
+    def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
+        outputs, _ = tree_flatten(self.run() if self.kept is None else self.kept)
+        asked = [*(self.leaves if curvature else []), *self.varied]
+        found = torch.autograd.grad(
+            outputs,
+            asked,
+            tree_flatten(costate.params)[0],
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        before = costate
+        if curvature:
+            before = State(tree_unflatten(list(found[: len(self.leaves)]), self.shape))
+            found = found[len(self.leaves) :]
+        return before, self.inputs.gradients(found)
+
+
+class Parallel:
+    """Several steps side by side, each with parameters and inputs of its own.
+
+    They meet in the outer loss alone, so on the way back one is done after the other, and only one
+    holds its activations. Parameters and inputs are tuples, one entry a step.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = tuple(steps)
+
+    def init(self, params: Tree) -> State:
+        """Return the states before the first step."""
+        return _joined([s.init(p) for s, p in zip(self.steps, params, strict=True)])
+
+    def forward(self, t: int, state: State, inputs: Tree, *, graph: bool) -> tuple[State, Tape]:
+        """Do step `t` of each."""
+        done = [
+            step.forward(t, own, given, graph=graph)
+            for step, own, given in zip(self.steps, _apart(state), inputs, strict=True)
+        ]
+        return _joined([state for state, _ in done]), _Tapes([tape for _, tape in done])
+
+    def differentiable(self, t: int, state: State, inputs: Tree) -> State:
+        """Do step `t` of each as one piece of an autograd graph."""
+        return _joined(
+            [
+                step.differentiable(t, own, given)
+                for step, own, given in zip(self.steps, _apart(state), inputs, strict=True)
+            ]
+        )
+
+
+class _Tapes:
+    def __init__(self, tapes: list[Tape]) -> None:
+        self.tapes = tapes
+
+    def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
+        pulled = []
+        for number, own in enumerate(_apart(costate)):
+            pulled.append(self.tapes[number].pullback(own, curvature=curvature))
+        return _joined([state for state, _ in pulled]), tuple(given for _, given in pulled)
+
+
+def _joined(states: Sequence[State]) -> State:
+    return State(tuple(s.params for s in states), tuple(s.slots for s in states))
+
+
+def _apart(state: State) -> list[State]:
+    return [State(p, s) for p, s in zip(state.params, state.slots, strict=True)]

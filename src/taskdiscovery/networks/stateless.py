@@ -1,0 +1,51 @@
+"""A network as a function of its parameters alone, as unrolled steps need it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from taskdiscovery.networks import Model
+
+
+class Stateless:
+    """Calls a model in training mode with parameters that are handed in.
+
+    Batch norms use the statistics of the batch and keep none: a step that is done twice, or
+    differentiated, must not leave traces. Attention takes the backend that can be differentiated
+    twice.
+
+    Args:
+        model: taken over, and changed.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model.train()
+        for module in model.modules():
+            if getattr(module, "track_running_stats", False):
+                setattr(module, "track_running_stats", False)  # noqa: B010
+                for name in ("running_mean", "running_var", "num_batches_tracked"):
+                    setattr(module, name, None)
+        self.buffers = dict(model.named_buffers())
+
+    def params(self) -> dict[str, Tensor]:
+        """Return the parameters the model was built with."""
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def __call__(self, params: dict[str, Tensor], images: Tensor) -> Tensor:
+        """Map uint8 images (N, H, W, channels) to (N, outputs)."""
+        with sdpa_kernel(SDPBackend.MATH):
+            return functional_call(self.model, (params, self.buffers), (images,))
+
+
+def smooth(model: nn.Module) -> None:
+    """Replace every ReLU by its smooth relative, in place.
+
+    ReLU makes inner steps discontinuous; central differences need a network without corners.
+    """
+    for name, child in model.named_children():
+        if isinstance(child, nn.ReLU):
+            setattr(model, name, nn.Softplus(beta=3.0))
+        else:
+            smooth(child)
