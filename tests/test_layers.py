@@ -14,7 +14,7 @@ LAYERS = [
     {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners"}
     | {"notebook"},
     {"rundir", "randomness", "partition", "shapes", "data", "networks", "augment"}
-    | {"agreement", "subspace", "statistics"},
+    | {"agreement", "subspace", "statistics", "metagrad"},
     {"journal"},
     {"training"},
     {"stage", "discovery"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery import data, results
-from taskdiscovery.config import JobConfig, ScoreConfig, SplitConfig, from_mapping
+from taskdiscovery.config import DiscoverConfig, JobConfig, ScoreConfig, SplitConfig, from_mapping
 from taskdiscovery.data.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.rundir import RunDir
@@ -205,6 +205,24 @@ def split_run_task(text: str) -> tuple[Path | None, str]:
     if colon and run and Path(run).is_dir():
         return Path(run), task
     return None, ""
+
+
+def warm_encoder(config: DiscoverConfig, dataset: Dataset) -> Encoder:
+    """Open the encoder that `discover --warm-start RUN` begins with.
+
+    Raises:
+        RunDirError: where the run or its encoder cannot be used.
+        ConfigError: where it is for other images or another number of classes.
+    """
+    encoder = encoder_of(RunDir.open(Path(config.warm_start)), config.encoder or config.learner)
+    if encoder.image_shape != dataset.image_shape or encoder.classes != config.classes:
+        raise ConfigError(
+            f"the run's tasks have {encoder.classes} classes, on images of {encoder.image_shape}; "
+            f"here {config.classes} and {dataset.image_shape} are asked for",
+            where="--warm-start",
+            mend="give a run on images of this size, with as many --classes",
+        )
+    return encoder
 
 
 def encoder_of(run: RunDir, learner: str) -> Encoder:

@@ -168,14 +168,18 @@ def run_discover(
     from taskdiscovery.discovery import discover as search
     from taskdiscovery.discovery import resolve
 
-    config = resolve(config, len(dataset))
+    warm = inputs.warm_encoder(config, dataset) if config.warm_start else None
+    config = resolve(config, dataset)
     with place.job(dataset, config) as job:
+        known = job.last_step()
 
         def report(row: dict[str, Any]) -> None:
-            job.metric(**row)
+            # Steps between the last checkpoint and a kill are done again, with the same numbers.
+            if int(row.get("step", known + 1)) > known:
+                job.metric(**row)
             on_iteration(row)
 
-        found = search(dataset, config, on_iteration=report, journal=job.journal)
+        found = search(dataset, config, on_iteration=report, journal=job.journal, warm=warm)
         if job.run is not None:
             results.write_discovery(job.run, found, dataset)
     return found
@@ -306,6 +310,11 @@ class _Job:
         """Append a line to `metrics.jsonl`, if there is one."""
         if self.run is not None:
             self.run.metric(**values)
+
+    def last_step(self) -> int:
+        """Return the last outer step that `metrics.jsonl` tells of; 0 where there is none."""
+        rows = [] if self.run is None else self.run.metrics()
+        return max((int(row.get("step", 0)) for row in rows), default=0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -109,8 +109,12 @@ def build() -> Parser:
             continue
         command = add(name, _HELP[name], epilog=f"Example: {_EXAMPLES[name]}")
         _data(command, optional=True)
+        groups: dict[str, Any] = {"": command}
         for item in fields(config):
-            _option(command, config, item)
+            title = item.metadata["group"]
+            if title not in groups:
+                groups[title] = command.add_argument_group(f"{title} options")
+            _option(groups[title], config, item)
         command.add_argument("--out", type=Path, metavar="DIR", help=_OUT_HELP[name])
         command.add_argument("--config", type=Path, metavar="FILE", help="YAML of these options")
         command.add_argument(
@@ -195,7 +199,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     return document
 
 
-def _option(parser: argparse.ArgumentParser, config: type[JobConfig], item: Any) -> None:
+def _option(parser: argparse._ActionsContainer, config: type[JobConfig], item: Any) -> None:
     limits = item.metadata
     expected, _ = base_type(config, item)
     flag = "--" + key_of(item).replace("_", "-")

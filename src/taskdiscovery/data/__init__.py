@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from taskdiscovery.data.arrays import from_arrays, from_torch
-from taskdiscovery.data.labelings import read_labelings, split_file_column
+from taskdiscovery.data.labelings import read_features, read_labelings, split_file_column
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.specs import Spec, parse
 from taskdiscovery.types import Dataset
@@ -16,6 +16,7 @@ __all__ = [
     "from_arrays",
     "from_torch",
     "load",
+    "read_features",
     "read_labelings",
     "split_file_column",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from taskdiscovery.data.table import read_csv
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import Dataset, Target, target_from_values
+from taskdiscovery.types import Dataset, FloatArray, Target, target_from_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +61,37 @@ def read_labelings(path: Path, dataset: Dataset, columns: list[str] | None = Non
         raise DataError("the file has no labelings", where=str(path), mend="give a column per task")
     frame = _match(frame, dataset, path)
     return [target_from_values(column, frame[column].tolist()) for column in columns]
+
+
+def read_features(path: Path, dataset: Dataset) -> FloatArray:
+    """Read given features or factors of a data set.
+
+    Args:
+        path: CSV, Parquet or npz, matched to the images as labelings are; columns of text give one
+            feature for each of their values.
+        dataset: whose images they describe.
+
+    Returns:
+        (N, F) numbers.
+
+    Raises:
+        DataError: for an unreadable file, missing or infinite values, ids that do not match.
+    """
+    import pandas as pd
+
+    frame = _match(_read(path), dataset, path)
+    frame = frame[[c for c in frame.columns if c not in _NO_TASKS]]
+    columns = pd.get_dummies(frame, dtype=float).to_numpy(dtype=np.float64)
+    if columns.shape[1] == 0 or not np.isfinite(columns).all():
+        bad = int((~np.isfinite(columns)).any(axis=1).sum())
+        raise DataError(
+            f"{bad} of {len(columns)} images have missing or infinite features"
+            if bad
+            else "the table has no features",
+            where=str(path),
+            mend="give every image a number in every column",
+        )
+    return columns
 
 
 def _match(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:

@@ -101,7 +101,7 @@ def install(model: Model, mean_F: FloatArray, directions_FD: FloatArray) -> None
     if head is None or head.weight.shape != directions_FD.T.shape:
         raise ConfigError(
             "this network does not end in a linear layer",
-            where="--method spectral",
+            where="--method spectral or meta",
             mend="use --method power --start pixels, or end the network in torch.nn.Linear",
         )
     with torch.no_grad():

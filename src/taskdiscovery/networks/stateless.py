@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -18,16 +19,19 @@ class Stateless:
 
     Args:
         model: taken over, and changed.
+        precision: `float32` leaves everything as it is; `bf16` casts parameters and pixels where
+            they enter, gradients come back in the parameters' own type. (Autocast knows nothing of
+            forward derivatives.)
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model.train()
+    def __init__(self, model: Model, precision: str = "float32") -> None:
+        self.model, self.precision = model.train(), precision
         for module in model.modules():
             if getattr(module, "track_running_stats", False):
                 setattr(module, "track_running_stats", False)  # noqa: B010
                 for name in ("running_mean", "running_var", "num_batches_tracked"):
                     setattr(module, name, None)
-        self.buffers = dict(model.named_buffers())
+        self.buffers = dict(model.network.named_buffers())
 
     def params(self) -> dict[str, Tensor]:
         """Return the parameters the model was built with."""
@@ -35,8 +39,13 @@ class Stateless:
 
     def __call__(self, params: dict[str, Tensor], images: Tensor) -> Tensor:
         """Map uint8 images (N, H, W, channels) to (N, outputs)."""
+        own = {name.removeprefix("network."): p for name, p in params.items()}
+        pixels = self.model.normalize(images)
+        if self.precision == "bf16":
+            pixels = pixels.to(torch.bfloat16)
+            own = {name: p.to(torch.bfloat16) for name, p in own.items()}
         with sdpa_kernel(SDPBackend.MATH):
-            return functional_call(self.model, (params, self.buffers), (images,))
+            return functional_call(self.model.network, (own, self.buffers), (pixels,))
 
 
 def smooth(model: nn.Module) -> None:

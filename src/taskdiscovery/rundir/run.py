@@ -271,6 +271,15 @@ class RunDir:
         except OSError as error:
             raise resource_error(error, self.path / "metrics.jsonl") from error
 
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of `metrics.jsonl`; one that was cut off is left out."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line in (self.path / "metrics.jsonl").read_text("utf-8").splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(dict(json.loads(line)))
+        return found
+
     def commit(self) -> None:
         """Enter what was written in `manifest.json`: from here on it counts."""
         manifest.write(self.path, self._written)

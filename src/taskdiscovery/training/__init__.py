@@ -12,7 +12,12 @@ from taskdiscovery.training.loop import (
     train,
 )
 from taskdiscovery.training.machine import resolve_device, resolve_precision, set_threads
-from taskdiscovery.training.state import set_weights, weights
+from taskdiscovery.training.state import (
+    optimizer_arrays,
+    restore_optimizer,
+    set_weights,
+    weights,
+)
 
 __all__ = [
     "PREDICTION_BATCH",
@@ -21,9 +26,11 @@ __all__ = [
     "autocast",
     "calibrate",
     "cross_entropy",
+    "optimizer_arrays",
     "predict",
     "resolve_device",
     "resolve_precision",
+    "restore_optimizer",
     "set_threads",
     "set_weights",
     "squared_error",

@@ -63,9 +63,7 @@ class TrainingState:
         if not self.finite():
             raise self.diverged()
         arrays = {f"model.{k}": to_numpy(v) for k, v in self.model.state_dict().items()}
-        optimizer = self.optimizer.state_dict()
-        for index, slots in optimizer["state"].items():
-            arrays |= {f"optimizer.{index}.{k}": to_numpy(v) for k, v in slots.items()}
+        arrays |= optimizer_arrays(self.optimizer)
         arrays |= {f"random.{k}": v for k, v in randomness.capture().items()}
         arrays["order"] = self.order.get_state().numpy().copy()
         arrays["permutation"] = self.permutation.numpy().copy()
@@ -74,7 +72,7 @@ class TrainingState:
         if self.schedule is not None:
             known = self.schedule.state_dict()
             schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
-        groups = [{k: g[k] for k in g if k != "params"} for g in optimizer["param_groups"]]
+        groups = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
         values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
         return Unit(values=values, arrays=arrays)
 
@@ -100,22 +98,7 @@ class TrainingState:
         values, arrays = saved.values, saved.arrays
         own = self.model.state_dict()
         self.model.load_state_dict({k: _like(arrays[f"model.{k}"], own[k]) for k in own})
-        fresh = self.optimizer.state_dict()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, array in arrays.items():
-            if name.startswith("optimizer."):
-                _, index, slot = name.split(".", 2)
-                value = torch.from_numpy(array.copy())
-                if value.dim() and value.shape == parameters[int(index)].shape:
-                    # Fused optimizers walk the memory: it must be laid out as the parameter is.
-                    value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
-                slots.setdefault(int(index), {})[slot] = value
-        groups = [
-            {**{k: _tuples(v) for k, v in saved_group.items()}, "params": group["params"]}
-            for saved_group, group in zip(values["groups"], fresh["param_groups"], strict=True)
-        ]
-        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        restore_optimizer(self.optimizer, arrays, values["groups"])
         if self.schedule is not None:
             self.schedule.load_state_dict(dict(values["schedule"]))
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
@@ -125,6 +108,46 @@ class TrainingState:
         randomness.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
         )
+
+
+def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what an optimizer keeps for each parameter, as arrays."""
+    return {
+        f"optimizer.{index}.{k}": to_numpy(v)
+        for index, slots in optimizer.state_dict()["state"].items()
+        for k, v in slots.items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    arrays: Mapping[str, np.ndarray[Any, Any]],
+    groups: list[dict[str, Any]] | None = None,
+) -> None:
+    """Set an optimizer to what `optimizer_arrays` returned.
+
+    Args:
+        optimizer: over the parameters it had.
+        arrays: among them those of the optimizer.
+        groups: its settings, where they change on the way; else they stay as they are.
+    """
+    fresh = optimizer.state_dict()["param_groups"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, array in arrays.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".", 2)
+            value = torch.from_numpy(array.copy())
+            if value.dim() and value.shape == parameters[int(index)].shape:
+                # Fused optimizers walk the memory: it must be laid out as the parameter is.
+                value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
+            slots.setdefault(int(index), {})[slot] = value
+    saved = fresh if groups is None else groups
+    merged = [
+        {**{k: _tuples(v) for k, v in own.items()}, "params": group["params"]}
+        for own, group in zip(saved, fresh, strict=True)
+    ]
+    optimizer.load_state_dict({"state": slots, "param_groups": merged})
 
 
 def weights(model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:

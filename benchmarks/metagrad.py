@@ -1,0 +1,259 @@
+"""The exact meta-gradient against the plain unroll, alternating in one run.
+
+The baseline does what the published code does: both networks in one step, the encoder evaluated
+inside each step, each step recomputed under reentrant checkpointing and differentiated twice, in
+float32. Ours is what `discover --method meta` runs. Both give the gradient of the encoder's weights
+from the same weights and batches; the error is the largest difference over the largest entry.
+
+    python -m benchmarks.metagrad --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, objectives
+from taskdiscovery.discovery.meta import Pixels as PixelSource
+from taskdiscovery.metagrad import SGD, GradientStep, metagrad
+from taskdiscovery.networks.stateless import Stateless
+from taskdiscovery.rundir import environment
+from taskdiscovery.training import Learner, Pixels, set_threads
+
+MEAN, STD = (127.0,) * 3, (64.0,) * 3
+TEMPERATURE, RATE = 5.0, 0.01
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network, and how its gradient is taken."""
+
+    network: str
+    batch: int
+    steps: int
+    precision: str
+    way: str
+    compiled: bool = False
+
+
+FULL = [
+    Case("resnet18", 32, 4, "float32", "graphs"),
+    Case("resnet18", 32, 4, "float32", "store"),
+    Case("resnet18", 32, 4, "float32", "recompute"),
+    Case("resnet18", 32, 4, "float32", "store", compiled=True),
+    Case("resnet18", 32, 4, "bf16", "store"),
+    Case("resnet18", 32, 4, "bf16", "store", compiled=True),
+    Case("mlp", 512, 20, "float32", "graphs"),
+    Case("mlp", 512, 20, "float32", "store"),
+    Case("mlp", 512, 20, "bf16", "graphs"),
+    Case("mlp", 512, 20, "bf16", "store"),
+]
+QUICK = [
+    Case("resnet18?width=0.25", 16, 4, "float32", "graphs"),
+    Case("resnet18?width=0.25", 16, 4, "float32", "store"),
+    Case("resnet18?width=0.25", 16, 4, "bf16", "store"),
+    Case("mlp", 512, 4, "float32", "graphs"),
+    Case("mlp", 512, 4, "bf16", "graphs"),
+]
+
+
+def search_of(case: Case, device: str) -> MetaSearch:
+    """Build the search of `discover --method meta` on random images."""
+    rng = np.random.default_rng(0)
+    count = 2 * case.batch * (case.steps + 1)
+    images = torch.from_numpy(rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)).to(device)
+    config = DiscoverConfig(
+        method="meta",
+        learner=case.network,
+        tasks=8,
+        inner_batch=2 * case.batch,
+        inner_steps=case.steps,
+        inner_optimizer="sgd",
+        inner_rate=RATE / 2,
+        temperature=TEMPERATURE,
+        diversity_weight=0.0,
+        fresh_init=False,
+        precision=case.precision,
+        way=case.way,
+        compile=case.compiled,
+    )
+    learner = Learner.of(case.network, config.recipe(1), device=device, precision=case.precision)
+    inner = Inner(learner, (32, 32, 3), Pixels(MEAN, STD), images, config)
+    model = learner.build((32, 32, 3), 8, Pixels(MEAN, STD), seed=7)
+    embedding = Embedding(PixelSource(model, images, case.precision), 8, turned=False)
+    return MetaSearch(embedding, inner, np.arange(count), config, [])
+
+
+def ours(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
+    """Return what takes our gradient."""
+
+    def run() -> dict[str, Tensor]:
+        search.embedding.zero_grad(set_to_none=True)
+        search.gradients(0)
+        return _named(search, {n: p.grad for n, p in search.embedding.named_parameters()})
+
+    return run
+
+
+def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
+    """Return what takes the gradient as the published code does."""
+    source = search.embedding.source
+    assert isinstance(source, PixelSource)
+    device = source.images.device.type
+    learner = replace(search.inner.learner, precision="float32")
+    nets = [Stateless(learner.build((32, 32, 3), 2, Pixels(MEAN, STD), 0)) for _ in range(2)]
+    encoder = Stateless(learner.build((32, 32, 3), 8, Pixels(MEAN, STD), 0))
+    batches, unseen, _ = search.deal(0)
+    direction = search._directions(0)[0]
+    held_out = source.images[torch.from_numpy(unseen).to(device)]
+
+    def loss(params: Any, inputs: Any) -> Tensor:
+        phi, images = inputs
+        outputs = F.batch_norm(encoder(phi, images), None, None, training=True)
+        labels = objectives.soft_labels(outputs @ direction, search.corners, TEMPERATURE)
+        losses = [
+            objectives.soft_cross_entropy(net(own, half), y)
+            for net, own, half, y in zip(
+                nets, params, images.tensor_split(2), labels.tensor_split(2), strict=True
+            )
+        ]
+        return torch.stack(losses).mean()
+
+    step = GradientStep(loss, SGD(RATE))
+
+    def outer(t: int, params: Any, _: Any) -> Tensor | None:
+        if t < search.config.inner_steps:
+            return None
+        logits = [net(own, held_out) for net, own in zip(nets, params, strict=True)]
+        return objectives.disagreement(logits)
+
+    def run() -> dict[str, Tensor]:
+        phi = {n: p.detach().requires_grad_() for n, p in source.model.named_parameters()}
+        inputs = [(phi, source.images[batch]) for batch in batches]
+        found = metagrad(step, outer, search.inner.start(0), [*inputs, ()], mode="reverse")
+        total = {
+            name: torch.stack([entry[0][name] for entry in found.inputs[:-1]]).sum(dim=0)
+            for name in phi
+        }
+        return {f"source.model.{name}": g for name, g in total.items()}
+
+    return run
+
+
+def _named(search: MetaSearch, gradients: dict[str, Tensor | None]) -> dict[str, Tensor]:
+    return {n: g.detach().clone() for n, g in gradients.items() if g is not None}
+
+
+def peak_memory(work: Callable[[], Any], device: str) -> int:
+    """Return the bytes that the work holds at most, beyond what was held before it."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return torch.cuda.max_memory_allocated() - before
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+    before = _status("VmRSS")
+    work()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {field} in /proc/self/status")
+
+
+def seconds(work: Callable[[], Any], device: str) -> float:
+    """Time one call."""
+    began = time.perf_counter()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def measure(case: Case, repeats: int, device: str, known: dict[str, Any]) -> dict[str, Any]:
+    """Time one case against the baseline, alternating."""
+    search = search_of(case, device)
+    mine, theirs = ours(search), baseline(search)
+    began = time.perf_counter()
+    found = mine()  # warms up, and compiles
+    first = time.perf_counter() - began
+    key = f"{case.network} {case.batch} {case.steps}"
+    if key not in known:
+        known[key] = {"gradient": theirs(), "memory": peak_memory(theirs, device)}
+    expected = known[key]["gradient"]
+    memory = peak_memory(mine, device)
+    pairs = [(seconds(theirs, device), seconds(mine, device)) for _ in range(repeats)]
+    largest = max(float(g.abs().max()) for g in expected.values())
+    error = max(float((found[n] - g).abs().max()) for n, g in expected.items()) / largest
+    own = float(np.median([b for _, b in pairs]))
+    row = {
+        "network": case.network,
+        "batch": case.batch,
+        "steps": case.steps,
+        "precision": case.precision,
+        "way": case.way,
+        "compiled": case.compiled,
+        "speedup": round(float(np.median([a / b for a, b in pairs])), 2),
+        "memory_ratio": round(memory / known[key]["memory"], 3),
+        "max_relative_error": float(f"{error:.2e}"),
+        "seconds": round(own, 2),
+        "baseline_seconds": round(float(np.median([a for a, _ in pairs])), 2),
+        "memory_gb": round(memory / 1e9, 2),
+    }
+    if case.compiled:
+        row["compile_seconds"] = round(first - own, 1)
+    return row
+
+
+def main() -> None:
+    """Run all cases, print each as it is done, then the document."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller cases, within a minute")
+    parser.add_argument("--only", default="", help="cases whose network begins so")
+    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    options = parser.parse_args()
+    set_threads(None)
+    cases = [c for c in (QUICK if options.quick else FULL) if c.network.startswith(options.only)]
+    known: dict[str, Any] = {}
+    rows = []
+    for case in cases:
+        repeats = options.repeats or (2 if options.quick else 1 if case.batch < 512 else 2)
+        rows.append(measure(case, repeats, options.device, known))
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    for row in rows:  # after how many gradients compiling has paid for itself
+        if row["compiled"]:
+            same = ("network", "precision", "way")
+            plain = [r for r in rows if not r["compiled"] and all(r[k] == row[k] for k in same)]
+            saved = plain[0]["seconds"] - row["seconds"] if plain else 0.0
+            row["pays_after"] = round(row["compile_seconds"] / saved) if saved > 0 else None
+    document = {"cases": rows, "environment": environment()}
+    if options.out is not None:
+        options.out.write_text(json.dumps(document, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()

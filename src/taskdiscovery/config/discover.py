@@ -1,0 +1,89 @@
+"""Options of `discover`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from taskdiscovery.config.meta import MetaOptions
+from taskdiscovery.config.options import JobConfig, option
+from taskdiscovery.config.recipes import Recipe
+from taskdiscovery.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscoverConfig(MetaOptions, JobConfig):
+    """`discover`: tasks on which a learner generalizes."""
+
+    method: str = option("power", "how to search", choices=("power", "spectral", "meta"))
+    tasks: int = option(8, "how many tasks to find", low=1, high=10_000)
+    classes: int = option(2, "classes of each task", low=2, high=100)
+    train_images: int | None = option(None, "discover on at most so many images", low=16)
+    iterations: int = option(6, "power iterations at most", low=1, high=1000)
+    tolerance: float = option(
+        1.0,
+        "stop when the angle by which the subspace turns settles to so many degrees",
+        low=0.0,
+        high=90.0,
+    )
+    start: str = option(
+        "features",
+        "what power starts from: features of the untrained network, pixels, or noise",
+        choices=("features", "pixels", "noise"),
+    )
+    rotate: bool = option(
+        True, "turn coordinates within their span so that each cuts the images in two clear groups"
+    )
+    exclude: str = option(
+        "", "project out: label, attributes, attr:COLUMN, brightness, colour, contrast, saturation"
+    )
+    within: str = option("", "discover inside each class of this labeling, e.g. label")
+    epochs: int | None = option(
+        None,
+        "passes over a fold's training images, per iteration (default: 3; more where fewer than "
+        "20,000 images would give too few steps)",
+        low=1,
+        high=10_000,
+    )
+    encoder_epochs: int | None = option(
+        None,
+        "passes when the encoder is fitted (default: twice --epochs)",
+        low=1,
+        high=10_000,
+    )
+    batch: int = option(256, "images per step", low=2, high=1_000_000)
+    learning_rate: float = option(
+        4e-3, "peak learning rate of AdamW, one cycle", low=0.0, high=100.0
+    )
+    folds: int = option(
+        2, "folds of the cross-fitting, drawn anew in every iteration", low=2, high=100
+    )
+    runs: int = option(1, "trainings per fold whose predictions are averaged", low=1, high=100)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method != "meta":
+            return
+        self.check_meta()
+        for name in ("exclude", "within"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"--{name} works with --method power and spectral",
+                    where="--method meta",
+                    mend="leave it out, or keep tasks in the embedding with --contain",
+                )
+
+    def with_epochs(self, images: int) -> DiscoverConfig:
+        """Decide the epochs for so many training images: never fewer than 60,000 images pass."""
+        epochs = self.epochs or max(3, -(-60_000 // max(images, 1)))
+        return replace(self, epochs=epochs, encoder_epochs=self.encoder_epochs or 2 * epochs)
+
+    def recipe(self, epochs: int) -> Recipe:
+        """The recipe of cross-fitting and of the encoder."""
+        return Recipe(
+            epochs=epochs,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            optimizer="adamw",
+            schedule="onecycle",
+            weight_decay=0.01,
+        )

@@ -1,0 +1,120 @@
+"""What a config is made of: fields with their help and limits, checked when it is made.
+
+Nothing here imports torch: mistakes are found before anything slow begins.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from taskdiscovery.errors import ConfigError, nearest
+
+C = TypeVar("C", bound="JobConfig")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    flag: str = "",
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    metavar: str = "",
+    group: str = "",
+) -> Any:
+    """Declare a config field: its default, its help line and what values are possible."""
+    limits = {"help": help, "flag": flag, "choices": choices, "low": low, "high": high}
+    return field(default=default, metadata={**limits, "metavar": metavar, "group": group})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig:
+    """What all jobs have in common. Every value is checked when the object is made.
+
+    Raises:
+        ConfigError: for a wrong type or a value out of range.
+    """
+
+    size: int | None = option(
+        None, "resize images to SIZE x SIZE (needed where sizes differ)", low=4, high=1024
+    )
+    skip_bad: bool = option(False, "leave out images that cannot be read, and say which")
+    learner: str = option("convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn")
+    seed: int = option(0, "decides partition, initializations, batch orders", low=0, high=2**31 - 1)
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
+    )
+    threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
+    checkpoint_every: float = option(
+        60.0, "seconds between checkpoints within a training", low=0.0, high=86_400.0
+    )
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _check_value(self, item)
+
+
+def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Make a config from `config.yaml` or a dictionary.
+
+    Raises:
+        ConfigError: for an unknown key (naming the nearest), a wrong type, a value out of range.
+    """
+    known = {key_of(item): item.name for item in fields(kind)}
+    for key in values:
+        if str(key) not in known:
+            raise ConfigError(f"unknown key {key!r}", where=where, mend=nearest(str(key), known))
+    return kind(**{known[key]: value for key, value in values.items()})
+
+
+def to_mapping(config: JobConfig) -> dict[str, Any]:
+    """Return the config with the names that users know."""
+    return {key_of(item): getattr(config, item.name) for item in fields(config)}
+
+
+def key_of(item: Field[Any]) -> str:
+    """The name of a field on the command line and in files, with underscores."""
+    return item.metadata.get("flag") or item.name
+
+
+def base_type(kind: type[JobConfig], item: Field[Any]) -> tuple[type, bool]:
+    """Return a field's plain type (int, float, str or bool) and whether it may be None."""
+    hint = typing.get_type_hints(kind)[item.name]
+    if isinstance(hint, types.UnionType):
+        arguments = [a for a in typing.get_args(hint) if a is not type(None)]
+        return arguments[0], True
+    return hint, False
+
+
+def _check_value(config: JobConfig, item: Field[Any]) -> None:
+    value, limits = getattr(config, item.name), item.metadata
+    expected, optional = base_type(type(config), item)
+    key = key_of(item)
+    if value is None and optional:
+        return
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+        object.__setattr__(config, item.name, value)
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise ConfigError(
+            f"{key} must be {_TYPE_NAMES[expected]}, got {value!r}",
+            where=key,
+            mend=f"e.g. {key}: {item.default!r}" if item.default is not MISSING else "",
+        )
+    if limits["choices"] and value not in limits["choices"]:
+        raise ConfigError(
+            f"{key} cannot be {value!r}", where=key, mend=nearest(str(value), limits["choices"])
+        )
+    low, high = limits["low"], limits["high"]
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        bounds = f"from {low:g}" + (f" to {high:g}" if high is not None else " up")
+        raise ConfigError(f"{key} is {value}", where=key, mend=f"give a value {bounds}")
+
+
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}

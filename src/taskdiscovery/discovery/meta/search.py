@@ -1,0 +1,397 @@
+"""The outer loop: change the encoder so that networks trained on its tasks agree.
+
+Source: Atanov et al., "Task Discovery", NeurIPS 2022; the released settings are the config
+`published`.
+
+Axes: N training images, D coordinates, T inner steps.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taskdiscovery import interrupts, randomness, subspace
+from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.discovery.labelling import task_columns
+from taskdiscovery.discovery.meta import objectives
+from taskdiscovery.discovery.meta.embedding import Embedding
+from taskdiscovery.discovery.meta.inner import Inner
+from taskdiscovery.errors import NumericalError, RunDirError
+from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.progress import meter
+from taskdiscovery.seeds import derive, generator
+from taskdiscovery.training import optimizer_arrays, restore_optimizer, set_weights, weights
+from taskdiscovery.types import IntArray, Target
+
+_LOG = logging.getLogger("taskdiscovery")
+
+#: meta-gradients in a row that may be skipped before the search gives up.
+PATIENCE = 5
+
+
+@dataclass(eq=False, kw_only=True)
+class Progress:
+    """Counters of an outer loop, saved with it.
+
+    Attributes:
+        step: outer steps done.
+        skipped: steps whose meta-gradient was not finite, and was not followed.
+        in_a_row: the last ones of them.
+        diverged: inner loops that left the finite numbers.
+        history: numbers of every outer step.
+    """
+
+    step: int = 0
+    skipped: int = 0
+    in_a_row: int = 0
+    diverged: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MetaSearch:
+    """Everything an outer step needs.
+
+    Args:
+        embedding: the encoder, to be optimized.
+        inner: the networks.
+        rows: (N,) training images; nothing else is looked at.
+        config: of the search.
+        contained: targets that the embedding must contain.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        inner: Inner,
+        rows: IntArray,
+        config: DiscoverConfig,
+        contained: list[Target],
+    ) -> None:
+        self.embedding, self.inner, self.rows, self.config = embedding, inner, rows, config
+        self.device = inner.images.device
+        self.corners = torch.from_numpy(subspace.simplex(config.classes)).float().to(self.device)
+        self.contained = contained
+        D = config.tasks * (config.classes - 1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(config.seed, "contained"))
+            heads = nn.ModuleList([nn.Linear(D, target.k) for target in contained])
+        self.trained = nn.ModuleDict({"embedding": embedding, "heads": heads}).to(self.device)
+        self.heads = heads
+        self.known = [torch.from_numpy(t.labels).to(self.device) for t in contained]
+        parameters = [p for p in self.trained.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(parameters, config.outer_rate)
+        self.progress = Progress()
+
+    def run(
+        self, journal: Journal, on_step: Callable[[dict[str, Any]], None]
+    ) -> list[dict[str, Any]]:
+        """Do all outer steps, or those that are left of them.
+
+        Returns:
+            The numbers of every step.
+
+        Raises:
+            NumericalError: where several meta-gradients in a row are not finite; the last finite
+                state stays in the checkpoint.
+            KeyboardInterrupt: between two steps, where a signal asks for it.
+        """
+
+        def work(watch: Watch) -> Unit:
+            self._take_up(watch)
+            self._loop(watch, on_step)
+            return Unit(
+                arrays=weights(self.trained),
+                values={"history": self.progress.history, "diverged": self.progress.diverged},
+            )
+
+        done = journal.unit("meta", work)
+        set_weights(self.trained, done.arrays)
+        self.progress.diverged = int(done.values["diverged"])
+        return list(done.values["history"])
+
+    def _loop(self, watch: Watch, on_step: Callable[[dict[str, Any]], None]) -> None:
+        config, progress = self.config, self.progress
+        with (
+            meter("meta-gradient", config.outer_steps) as bar,
+            randomness.private(derive(config.seed, "meta")),
+            interrupts.deferred(),
+        ):
+            bar.advance(progress.step)
+            while progress.step < config.outer_steps:
+                began = time.monotonic()
+                row = self._step(progress.step)
+                progress.step += 1
+                progress.history.append(row)
+                watch.boundary(self._to_unit)
+                on_step({**row, "seconds": round(time.monotonic() - began, 3)})
+                bar.advance(
+                    1,
+                    f"agreement {_shown(row['agreement'])}, {config.diversity} "
+                    f"{_shown(row['diversity'])}",
+                )
+                if progress.in_a_row >= PATIENCE:
+                    raise NumericalError(
+                        f"{PATIENCE} meta-gradients in a row are not finite, up to outer step "
+                        f"{progress.step}",
+                        where=f"--inner-rate {config.inner_rate:g}, --outer-rate "
+                        f"{config.outer_rate:g}",
+                        mend="lower them, take fewer --inner-steps, or use --precision float32",
+                    )
+
+    def _step(self, number: int) -> dict[str, Any]:
+        """Do one outer step, and return its numbers."""
+        # What networks draw for themselves depends on the step alone.
+        torch.manual_seed(derive(self.config.seed, "meta", number))
+        if self.config.one_step and self.config.objective != "none":
+            return self._one_step(number)
+        row = self.gradients(number)
+        return {"step": number + 1, **row, "skipped": self._update()}
+
+    def gradients(self, number: int) -> dict[str, Any]:
+        """Add the gradients of one outer step to the encoder's parameters; return its numbers."""
+        config = self.config
+        batches, unseen, fresh = self.deal(number)
+        keep = config.way == "graphs" or config.objective == "none"
+        outputs = [self._embed(batch, keep=keep) for batch in batches]
+        leaves = [x.detach().requires_grad_() for x in outputs]
+        agreements, losses = [], []
+        if config.objective != "none":
+            start = self.inner.start(number)
+            for own in self._directions(number):
+                labels = [self._labels(x, own) for x in leaves]
+                cut = [y.detach().requires_grad_() for y in labels]
+                found, gradients, agreement = self.inner.gradient(
+                    start, batches, cut, unseen, fresh
+                )
+                losses.append(float(found.value))
+                agreements.append(agreement)
+                if not np.isfinite(losses[-1]):
+                    self.progress.diverged += 1
+                sign = -1.0 if config.directions == "worst" else 1.0
+                share = sign / config.tasks_per_step
+                pairs = [
+                    (y, share * g) for y, g in zip(labels, gradients, strict=True) if g is not None
+                ]
+                # Directions that are searched for hang on one decomposition, used by every task.
+                torch.autograd.backward(
+                    [y for y, _ in pairs], [g for _, g in pairs], retain_graph=True
+                )
+        diversity, contained = self._regularize(leaves, batches)
+        self._pull(batches, outputs, leaves, keep)
+        return {
+            "agreement": _mean(agreements),
+            "loss": _mean(losses),
+            "diversity": diversity,
+            "contained": contained,
+        }
+
+    def _one_step(self, number: int) -> dict[str, Any]:
+        """The one-step form: an update of the encoder after every inner step."""
+        batches, unseen, _ = self.deal(number)
+        state = self.inner.start(number)
+        agreements, losses, skips, diversity = [], [], 0, 0.0
+        contained: float | None = None
+        for batch in batches:
+            output = self._embed(batch, keep=True)
+            leaf = output.detach().requires_grad_()
+            labels = self._labels(leaf, self._directions(number)[0])
+            cut = labels.detach().requires_grad_()
+            found, gradients, agreement = self.inner.gradient(state, [batch], [cut], unseen, 1)
+            assert gradients[0] is not None
+            labels.backward(gradients[0])  # type: ignore[no-untyped-call]
+            diversity, contained = self._regularize([leaf], [batch])
+            self._pull([batch], [output], [leaf], True)
+            skips += self._update()
+            state = found.final
+            losses.append(float(found.value))
+            agreements.append(agreement)
+        if not np.isfinite(losses).all():
+            self.progress.diverged += 1
+        return {
+            "step": number + 1,
+            "agreement": agreements[-1],
+            "loss": _mean(losses),
+            "diversity": diversity,
+            "contained": contained,
+            "skipped": bool(skips),
+        }
+
+    def deal(self, number: int) -> tuple[list[Tensor], IntArray, int]:
+        """Draw T batches, images that no network trains on, and how long batches are fresh."""
+        config = self.config
+        rng = generator(config.seed, "meta", number)
+        order = self.rows[rng.permutation(len(self.rows))]
+        size = min(config.inner_batch, len(order) // 2)
+        unseen, left = order[:size], order[size:]
+        needed = config.inner_steps * size
+        passes = [left]
+        while sum(map(len, passes)) < needed:
+            passes.append(rng.permutation(left))
+        dealt = np.concatenate(passes)[:needed]
+        batches = [torch.from_numpy(b).to(self.device) for b in np.split(dealt, config.inner_steps)]
+        return batches, unseen, max(1, len(left) // size)
+
+    def _directions(self, number: int) -> list[Tensor]:
+        """Return the (D, C - 1) directions of the tasks of this step."""
+        config = self.config
+        rng = generator(config.seed, "directions", number)
+        per_task = config.classes - 1
+        D = config.tasks * per_task
+        count = min(config.tasks_per_step, config.tasks)
+        if config.directions == "random":
+            drawn = [np.linalg.qr(rng.normal(size=(D, per_task)))[0] for _ in range(count)]
+            return [torch.from_numpy(w).float().to(self.device) for w in drawn]
+        axes = self.embedding.directions()
+        chosen = rng.permutation(config.tasks)[:count]
+        return [axes[:, task_columns([int(d)], config.classes)] for d in chosen]
+
+    def _labels(self, leaf: Tensor, direction: Tensor) -> Tensor:
+        return objectives.soft_labels(leaf @ direction, self.corners, self.config.temperature)
+
+    def _embed(self, batch: Tensor, *, keep: bool) -> Tensor:
+        with torch.set_grad_enabled(keep):
+            return self.embedding(batch)
+
+    def _regularize(
+        self, leaves: list[Tensor], batches: list[Tensor]
+    ) -> tuple[float, float | None]:
+        """Add the gradients of diversity and of contained targets to the leaves."""
+        config = self.config
+        total, held = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        counted = 0
+        for leaf, batch in zip(leaves, batches, strict=True):
+            if config.diversity == "information":
+                axes = self.embedding.directions()
+                labels = [
+                    self._labels(leaf, axes[:, task_columns([d], config.classes)])
+                    for d in range(config.tasks)
+                ]
+                total = total + objectives.information(labels)
+            else:
+                total = total + objectives.uniformity(leaf)
+            for head, classes in zip(self.heads, self.known, strict=True):
+                own = classes[batch]
+                some = own >= 0
+                if bool(some.any()):
+                    held = held + nn.functional.cross_entropy(head(leaf[some]), own[some])
+                    counted += 1
+        total, held = total / len(leaves), held / max(1, counted)
+        loss = config.diversity_weight * total + config.contain_weight * held
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        return float(total.detach()), float(held.detach()) if self.contained else None
+
+    def _pull(
+        self, batches: list[Tensor], outputs: list[Tensor], leaves: list[Tensor], keep: bool
+    ) -> None:
+        """Carry the gradients of the coordinates into the encoder, a batch at a time."""
+        for i, (batch, leaf) in enumerate(zip(batches, leaves, strict=True)):
+            output = outputs[i] if keep else self._embed(batch, keep=True)
+            if output.requires_grad and leaf.grad is not None:
+                output.backward(leaf.grad)  # type: ignore[no-untyped-call]
+
+    def _update(self) -> bool:
+        """Follow the gradient if it is finite; say whether it was skipped."""
+        groups = self.optimizer.param_groups
+        gradients = [p.grad for g in groups for p in g["params"] if p.grad is not None]
+        finite = all(bool(torch.isfinite(g).all()) for g in gradients)
+        if finite:
+            self.optimizer.step()
+            self.progress.in_a_row = 0
+        else:
+            self.progress.skipped += 1
+            self.progress.in_a_row += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        return not finite
+
+    def _to_unit(self) -> Unit:
+        progress = self.progress
+        arrays = {f"model.{k}": v for k, v in weights(self.trained).items()}
+        return Unit(
+            arrays=arrays | optimizer_arrays(self.optimizer),
+            values={
+                "step": progress.step,
+                "skipped": progress.skipped,
+                "in_a_row": progress.in_a_row,
+                "diverged": progress.diverged,
+                "history": list(progress.history),
+            },
+        )
+
+    def _take_up(self, watch: Watch) -> None:
+        saved = watch.restored()
+        if saved is None:
+            return
+        try:
+            own = {
+                k.removeprefix("model."): v
+                for k, v in saved.arrays.items()
+                if k.startswith("model.")
+            }
+            set_weights(self.trained, own)
+            restore_optimizer(self.optimizer, saved.arrays)
+            self.progress = Progress(**{**saved.values, "history": list(saved.values["history"])})
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunDirError(
+                f"the saved search does not fit: {str(error).splitlines()[0]}",
+                where="checkpoints",
+                mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
+            ) from error
+
+
+def choose_way(config: DiscoverConfig, inner: Inner, rows: IntArray) -> DiscoverConfig:
+    """Measure one inner step, say what the search will cost, and choose what to keep.
+
+    Raises:
+        ConfigError: where the network cannot be differentiated twice.
+    """
+    if config.objective == "none" or config.outer_steps == 0:
+        return replace(config, way="graphs" if config.way == "auto" else config.way)
+    cost = inner.preflight(rows)
+    way = cost.cheapest() if config.way == "auto" else config.way
+    if config.compile and way == "graphs":
+        way = "store"  # graphs of graphs cannot be compiled
+    seconds = cost.seconds[way] * config.tasks_per_step
+    _LOG.info(
+        "%d outer steps of about %.1f s each, %.1f min in all; about %.2f GB (%s)",
+        config.outer_steps,
+        seconds,
+        seconds * config.outer_steps / 60,
+        cost.memory[way] / 1e9,
+        way,
+    )
+    return replace(config, way=way)
+
+
+def summary(history: list[dict[str, Any]], diverged: int, config: DiscoverConfig) -> dict[str, Any]:
+    """Return the headline numbers of a search: means over its first and last tenth."""
+    tenth = max(1, len(history) // 10)
+
+    def mean(rows: list[dict[str, Any]], key: str) -> float | None:
+        return _mean([row[key] for row in rows if row[key] is not None])
+
+    return {
+        "outer_steps": len(history),
+        "way": config.way,
+        "agreement_first": mean(history[:tenth], "agreement"),
+        "agreement_last": mean(history[-tenth:], "agreement"),
+        "diversity_last": mean(history[-tenth:], "diversity"),
+        "skipped": sum(bool(row["skipped"]) for row in history),
+        "diverged": diverged,
+    }
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(float(np.mean(values)), 4) if values and np.isfinite(values).all() else None
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

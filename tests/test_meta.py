@@ -1,0 +1,353 @@
+"""Meta-gradient discovery: its parts, its variants, and that it does what it is for."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import taskdiscovery as td
+from taskdiscovery import networks, subspace
+from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, Pixels, objectives
+from taskdiscovery.errors import ConfigError, DataError, NumericalError
+from taskdiscovery.specs import parse
+from taskdiscovery.training import Learner
+from taskdiscovery.training import Pixels as Normalization
+
+SMALL = {
+    "method": "meta",
+    "learner": "convnet?width=0.12",
+    "tasks": 3,
+    "outer_steps": 2,
+    "inner_steps": 3,
+    "inner_batch": 32,
+    "precision": "float32",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return td.load("shapes?n=240&size=12&seed=0")
+
+
+def search_on(dataset, **options):
+    config = DiscoverConfig(**{**SMALL, "device": "cpu", "way": "graphs", **options})
+    learner = Learner.of(config.learner, config.recipe(1), device="cpu", precision="float32")
+    rows = np.arange(len(dataset))
+    pixels = Normalization.measure(dataset.images, rows)
+    images = torch.from_numpy(np.array(dataset.images))
+    inner = Inner(learner, dataset.image_shape, pixels, images, config)
+    D = config.tasks * (config.classes - 1)
+    model = learner.build(dataset.image_shape, D, pixels, 3)
+    turned = config.directions in ("best", "worst")
+    embedding = Embedding(Pixels(model, images, "float32"), D, turned=turned)
+    return MetaSearch(embedding, inner, rows, config, [])
+
+
+class TestObjectives:
+    def test_soft_labels_of_two_classes_are_a_sigmoid(self):
+        own = torch.linspace(-1, 1, 7)[:, None]
+        corners = torch.from_numpy(subspace.simplex(2)).float()
+        labels = objectives.soft_labels(own, corners, 5.0)
+        torch.testing.assert_close(labels[:, 1], torch.sigmoid(10 * own[:, 0]))
+
+    def test_disagreement_is_the_cross_entropy_both_ways(self):
+        a, b = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]])
+        p, q = a.softmax(1), b.softmax(1)
+        expected = -((p * q.log()).sum() + (q * p.log()).sum()) / 2
+        torch.testing.assert_close(objectives.disagreement([a, b]), expected)
+        assert objectives.hard_agreement([a, b, a]) == pytest.approx(1 / 3)
+
+    def test_uniformity_prefers_points_that_are_spread_out(self):
+        rng = torch.Generator().manual_seed(0)
+        spread = torch.randn(200, 4, generator=rng)
+        bunched = torch.ones(200, 4) + 0.01 * spread
+        assert objectives.uniformity(spread) < -1.5
+        assert objectives.uniformity(bunched) == pytest.approx(0.0, abs=0.01)
+
+    def test_information_is_zero_for_independent_balanced_tasks_only(self):
+        bits = torch.tensor([[i & 1, i >> 1 & 1] for i in range(4)])
+        hard = [torch.nn.functional.one_hot(bits[:, j], 2).float() for j in range(2)]
+        assert float(objectives.information(hard)) == pytest.approx(0.0, abs=1e-6)
+        assert float(objectives.information([hard[0], hard[0]])) == pytest.approx(np.log(2))
+        lopsided = torch.tensor([[1.0, 0.0]] * 4)
+        assert float(objectives.information([lopsided])) == pytest.approx(np.log(2))
+
+
+class TestGradient:
+    """What an outer step adds to the encoder, against the plain unroll and differences."""
+
+    def gradient(self, search):
+        search.trained.zero_grad(set_to_none=True)
+        row = search.gradients(0)
+        return row, {
+            n: p.grad.clone() for n, p in search.trained.named_parameters() if p.requires_grad
+        }
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"objective": "online"},
+            {"objective": "online", "share_batch": True},
+            {"objective": "train-loss"},
+            {"inner_optimizer": "momentum", "transform": "exp"},
+            {"classes": 3, "networks": 3, "transform": "softplus"},
+            {"learner": "vit?width=0.04&depth=1", "tasks_per_step": 2},
+        ],
+        ids=str,
+    )
+    def test_every_way_equals_the_plain_unroll(self, shapes, options):
+        def compute(**more):
+            return self.gradient(search_on(shapes, **{"inner_optimizer": "sgd", **options, **more}))
+
+        row, expected = compute(gradient="reverse")
+        for way in ("graphs", "store", "recompute"):
+            found_row, found = compute(way=way)
+            assert found_row["loss"] == pytest.approx(row["loss"], rel=1e-4)
+            for name, g in expected.items():
+                torch.testing.assert_close(found[name], g, rtol=2e-3, atol=2e-5)
+
+    def test_directions_are_differentiated_too(self, shapes):
+        search = search_on(
+            shapes,
+            directions="best",
+            warm_start="x",
+            diversity_weight=0.0,
+            inner_optimizer="sgd",
+            tasks=2,
+            inner_rate=0.1,
+        )
+        _, found = self.gradient(search)
+        assert set(found) == {"embedding.turn"}
+        h, slopes = 1e-2, torch.zeros(2, 2)
+        for i in range(2):
+            for j in range(2):
+                values = []
+                for sign in (1, -1):
+                    with torch.no_grad():
+                        search.embedding.turn.copy_(torch.eye(2))
+                        search.embedding.turn[i, j] += sign * h
+                    values.append(search.gradients(0)["loss"])
+                slopes[i, j] = (values[0] - values[1]) / (2 * h)
+        torch.testing.assert_close(found["embedding.turn"], slopes, rtol=0.1, atol=2e-3)
+
+
+class TestDiscovery:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"objective": "online", "stop_agreement": 0.1},
+            {"one_step": True},
+            {"directions": "random", "classes": 3},
+            {"diversity": "information", "tasks_per_step": 3},
+            {"gradient": "truncated", "window": 2},
+            {"gradient": "first_order", "fresh_init": False},
+            {"objective": "none"},
+            {"outer_steps": 0},
+            {"contain": "attr:shape;attr:size"},
+            {"encoder": "mlp?width=0.02", "way": "recompute"},
+            {"learner": "resnet18?width=0.03", "inner_steps": 2},
+            {"learner": "linear"},
+        ],
+        ids=str,
+    )
+    def test_every_variant_ends_in_tasks(self, shapes, options):
+        found = td.discover(shapes, **{**SMALL, **options})
+        assert len(found.tasks) == 3
+        assert found.result["meta"]["outer_steps"] == options.get("outer_steps", 2)
+        again = found.encoder.labels(found.encoder.coordinates(shapes.images[5:6]))
+        np.testing.assert_array_equal(again, found.tasks.labels[5:6])
+
+    def test_it_raises_agreement(self):
+        """On drawn shapes an untrained encoder's tasks are harder than those that are found."""
+        dataset = td.load("shapes?n=1500&size=12&seed=1")
+        options = {
+            **SMALL,
+            "learner": "convnet?width=0.25",
+            "tasks": 2,
+            "inner_steps": 5,
+            "inner_batch": 128,
+            "inner_rate": 3e-3,
+            "outer_rate": 3e-3,
+        }
+        found = td.discover(dataset, **{**options, "outer_steps": 40})
+        meta = found.result["meta"]
+        assert meta["agreement_last"] > meta["agreement_first"] + 0.05
+        assert found.result["similarity"]["max"] < 0.8
+
+    def test_a_contained_target_can_be_read_from_the_embedding(self):
+        dataset = td.load("shapes?n=600&size=12&seed=1")
+        names = dataset.attributes.columns
+        assert "background_hue" in names
+        options = {**SMALL, "objective": "none", "outer_steps": 60, "outer_rate": 1e-2}
+
+        def readable(**more):
+            found = td.discover(dataset, **options, **more)
+            target = dataset.target("attr:shape")
+            columns = np.c_[found.tasks.coordinates, np.ones(len(dataset))]
+            onehot = np.eye(target.k)[target.labels]
+            weights = np.linalg.lstsq(columns, onehot, rcond=None)[0]
+            return ((columns @ weights).argmax(1) == target.labels).mean()
+
+        assert readable(contain="attr:shape", contain_weight=10.0) > readable() + 0.1
+
+    def test_given_factors(self, shapes, tmp_path):
+        table = shapes.attributes.assign(image_id=shapes.ids)
+        table.to_csv(tmp_path / "factors.csv", index=False)
+        found = td.discover(shapes, **SMALL, features=str(tmp_path / "factors.csv"))
+        assert all(0 < row["encoder_agreement"] <= 1 for row in found.result["tasks"])
+
+    def test_a_frozen_backbone_stays_as_it_was(self, shapes, tmp_path):
+        ones = torch.ones(3)
+        spec = parse(SMALL["learner"])
+        model = networks.build(spec, shapes.image_shape, 10, seed=5, mean=ones, std=ones)
+        state = {k: v.clone() for k, v in model.network.state_dict().items()}
+        save_file(
+            {k: v.contiguous() for k, v in state.items() if not k.startswith("head")},
+            tmp_path / "backbone.safetensors",
+        )
+        found = td.discover(shapes, **SMALL, backbone=str(tmp_path / "backbone.safetensors"))
+        for name, tensor in found.encoder.model.network.state_dict().items():
+            if not name.startswith("head"):
+                torch.testing.assert_close(tensor, state[name], rtol=0, atol=0)
+
+    def test_warm_start_begins_with_the_tasks_of_a_run(self, shapes, tmp_path):
+        run = tmp_path / "run"
+        first = td.discover(
+            shapes,
+            method="spectral",
+            learner=SMALL["learner"],
+            tasks=4,
+            precision="float32",
+            threads=1,
+            out=run,
+        )
+        warm = {**SMALL, "warm_start": str(run), "outer_steps": 0}
+        found = td.discover(shapes, **warm)
+        same = (found.tasks.labels == first.tasks.labels[:, :3]).mean(axis=0)
+        assert (same > 0.9).all()
+        for directions in ("best", "worst"):
+            turned = td.discover(shapes, **{**warm, "outer_steps": 2, "directions": directions})
+            assert turned.result["meta"]["outer_steps"] == 2
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            ({"directions": "best"}, "--warm-start"),
+            ({"exclude": "label"}, "--exclude"),
+            ({"features": "a", "backbone": "b"}, "both given"),
+            ({"inner_batch": 4, "networks": 3}, "--inner-batch"),
+            ({"one_step": True, "objective": "none"}, "--one-step"),
+            ({"encoder": "convnett"}, "convnet"),
+        ],
+    )
+    def test_combinations_that_cannot_work(self, shapes, options, says):
+        with pytest.raises(ConfigError) as error:
+            td.discover(shapes, **{**SMALL, **options})
+        assert says in str(error.value)
+
+    @pytest.mark.parametrize("name", ["features", "backbone"])
+    def test_files_that_are_not_there(self, shapes, name):
+        with pytest.raises(DataError, match="no such file"):
+            td.discover(shapes, **SMALL, **{name: "/no/such/file.csv"})
+
+    def test_a_backbone_of_another_architecture(self, shapes, tmp_path):
+        save_file({"body.0.weight": torch.zeros(3)}, tmp_path / "b.safetensors")
+        with pytest.raises(DataError, match="another shape"):
+            td.discover(shapes, **SMALL, backbone=str(tmp_path / "b.safetensors"))
+
+    def test_features_with_holes(self, shapes, tmp_path):
+        table = pd.DataFrame({"image_id": shapes.ids[1:], "x": np.arange(len(shapes) - 1.0)})
+        table.to_parquet(tmp_path / "x.parquet")
+        with pytest.raises(DataError, match="1 of 240 images have missing"):
+            td.discover(shapes, **SMALL, features=str(tmp_path / "x.parquet"))
+
+    def test_a_network_that_cannot_be_differentiated_twice_is_named(
+        self, shapes, tmp_path, monkeypatch
+    ):
+        (tmp_path / "oncenet.py").write_text(ONCE)
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ConfigError) as error:
+            td.discover(shapes, **{**SMALL, "learner": "oncenet:make"})
+        assert "oncenet:make cannot be differentiated twice" in str(error.value)
+        assert "--method power" in str(error.value)
+
+    def test_48_49_gradients_that_are_not_finite_stop_the_search(self, shapes):
+        with pytest.raises(NumericalError, match="in a row are not finite"):
+            td.discover(
+                shapes, **{**SMALL, "outer_steps": 9, "inner_rate": 1e30, "inner_optimizer": "sgd"}
+            )
+
+    def test_49_one_of_them_is_skipped_and_counted(self, shapes, monkeypatch):
+        whole = Inner.gradient
+        calls = []
+
+        def once_broken(self, *args):
+            found, gradients, agreement = whole(self, *args)
+            calls.append(1)
+            if len(calls) == 2:
+                gradients = [None if g is None else g * float("nan") for g in gradients]
+            return found, gradients, agreement
+
+        monkeypatch.setattr(Inner, "gradient", once_broken)
+        found = td.discover(shapes, **{**SMALL, "outer_steps": 4})
+        assert found.result["meta"]["skipped"] == 1
+        assert np.isfinite(found.tasks.coordinates).all()
+
+
+ONCE = """
+import torch
+from torch import nn
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+class Net(nn.Module):
+    def __init__(self, image_shape, outputs):
+        super().__init__()
+        h, w, c = image_shape
+        self.fc = nn.Linear(h * w * c, 8)
+        self.out = nn.Linear(8, outputs)
+    def forward(self, x):
+        return self.out(Once.apply(self.fc(x.flatten(1))))
+def make(image_shape, outputs):
+    return Net(image_shape, outputs)
+"""
+
+
+def test_metrics_and_checkpoints_of_outer_steps(shapes, tmp_path, monkeypatch):
+    """A search that is interrupted goes on bit for bit, and tells of each step once."""
+    options = {**SMALL, "outer_steps": 5, "checkpoint_every": 0.0}
+    whole = td.discover(shapes, **options, out=tmp_path / "whole")
+    steps = []
+    own = MetaSearch._step
+
+    def interrupted(self, number):
+        steps.append(number)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return own(self, number)
+
+    monkeypatch.setattr(MetaSearch, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        td.discover(shapes, **options, out=tmp_path / "stopped")
+    monkeypatch.setattr(MetaSearch, "_step", own)
+    resumed = td.resume(tmp_path / "stopped", shapes)
+    np.testing.assert_array_equal(resumed.tasks.coordinates, whole.tasks.coordinates)
+    for name in ("encoder.safetensors", "tasks.parquet", "coordinates.parquet"):
+        first, second = (tmp_path / run / name for run in ("whole", "stopped"))
+        assert first.read_bytes() == second.read_bytes(), name
+    lines = (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
