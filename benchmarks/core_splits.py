@@ -45,6 +45,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--train-images", type=int, default=10_000)
     parser.add_argument("--transfer", default="")
+    parser.add_argument("--search", action="store_true", help="look for the worst split")
+    parser.add_argument("--class-balanced", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--targets", default="", help="numbers of the core tasks, and `label`")
     parser.add_argument("--out", type=Path, default=None, help="a JSON file for the rows")
     parser.add_argument("--json", action="store_true")
@@ -64,6 +66,8 @@ def main() -> None:
             runs=options.runs,
             train_images=options.train_images,
             transfer=options.transfer,
+            search=options.search,
+            class_balanced=options.class_balanced,
         )
         # In memory only: the run keeps the split that its owner made.
         result = run_split(dataset, config, None, keep=False).result

@@ -121,6 +121,8 @@ class TestGradient:
             inner_optimizer="sgd",
             tasks=2,
             inner_rate=0.1,
+            temperature=0.5,
+            learner="linear",
         )
         _, found = self.gradient(search)
         assert set(found) == {"embedding.turn"}
@@ -134,7 +136,7 @@ class TestGradient:
                         search.embedding.turn[i, j] += sign * h
                     values.append(search.gradients(0)["loss"])
                 slopes[i, j] = (values[0] - values[1]) / (2 * h)
-        torch.testing.assert_close(found["embedding.turn"], slopes, rtol=0.1, atol=2e-3)
+        torch.testing.assert_close(found["embedding.turn"], slopes, rtol=0.02, atol=2e-4)
 
 
 class TestDiscovery:
@@ -150,7 +152,7 @@ class TestDiscovery:
             {"objective": "none"},
             {"outer_steps": 0},
             {"contain": "attr:shape;attr:size"},
-            {"encoder": "mlp?width=0.02", "way": "recompute"},
+            {"encoder": "mlp?width=0.1", "way": "recompute"},
             {"learner": "resnet18?width=0.03", "inner_steps": 2},
             {"learner": "linear"},
         ],
@@ -175,9 +177,9 @@ class TestDiscovery:
             "inner_rate": 3e-3,
             "outer_rate": 3e-3,
         }
-        found = td.discover(dataset, **{**options, "outer_steps": 40})
+        found = td.discover(dataset, **{**options, "outer_steps": 25})
         meta = found.result["meta"]
-        assert meta["agreement_last"] > meta["agreement_first"] + 0.05
+        assert 1 - meta["agreement_last"] < 0.7 * (1 - meta["agreement_first"])
         assert found.result["similarity"]["max"] < 0.8
 
     def test_a_contained_target_can_be_read_from_the_embedding(self):

@@ -64,7 +64,7 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         precision=resolve_precision(config.precision, device),
         threads=set_threads(config.threads),
     )
-    if config.method == "meta" and config.way == "auto":
+    if config.method == "meta":
         rows = np.arange(min(len(dataset), config.inner_batch))
         learner = _learner(config)
         images = to_tensor(dataset.images[: len(rows)], device)

@@ -191,21 +191,39 @@ class Inner:
         ).requires_grad_()
         inputs = [self.deal(batch, labels)] * (self.config.inner_steps + 1)
         start = self.start(0)
+        self._require_second_derivative(start, inputs[0])
         try:
             return estimate(self.step, start, inputs)
         except (RuntimeError, NotImplementedError) as error:
             words = str(error).lower()
             if "memory" in words and ("allocat" in words or "out of" in words):
                 raise
-            # No forward derivative: go back by two backward passes, if those exist.
-            try:
-                self.step = self._parallel("reverse")
-                return estimate(self.step, start, inputs)
-            except (RuntimeError, NotImplementedError) as second:
-                raise ConfigError(
-                    f"{self.learner.spec.text} cannot be differentiated twice: "
-                    f"{first_line(second)[:160]}",
-                    where="--learner, with --method meta",
-                    mend="replace that operation, or use --method power, which needs no "
-                    "second derivative",
-                ) from error
+            # Some operation has no forward derivative: go back by two backward passes.
+            self.step = self._parallel("reverse")
+            return estimate(self.step, start, inputs)
+
+    def _require_second_derivative(self, start: Tree, inputs: Tree) -> None:
+        """Differentiate one step on a few images all the way down to the leaves.
+
+        `torch.autograd.grad` would pass by an operation that cannot be differentiated twice in
+        silence, where it stands on no path to what is asked for.
+
+        Raises:
+            ConfigError: naming the network.
+        """
+        params = {name: p.clone().requires_grad_() for name, p in start[0].items()}
+        images, labels = inputs[0]
+        few = (images[:8], labels[:8].detach())
+        step = self.step.steps[0]
+        try:
+            after = step.differentiable(0, step.init(params), few)
+            moved = [x for x in after.params.values() if x.requires_grad]
+            torch.stack([x.sum() for x in moved]).sum().backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, NotImplementedError) as error:
+            raise ConfigError(
+                f"{self.learner.spec.text} cannot be differentiated twice: "
+                f"{first_line(error)[:160]}",
+                where="--learner, with --method meta",
+                mend="replace that operation, or use --method power, which needs no second "
+                "derivative",
+            ) from error

@@ -390,7 +390,7 @@ def summary(history: list[dict[str, Any]], diverged: int, config: DiscoverConfig
 
 
 def _mean(values: list[float]) -> float | None:
-    return round(float(np.mean(values)), 4) if values and np.isfinite(values).all() else None
+    return round(float(np.mean(values)), 6) if values and np.isfinite(values).all() else None
 
 
 def _shown(value: float | None) -> str:
