@@ -13,8 +13,9 @@ from taskdiscovery.config import (
     base_type,
     from_mapping,
     key_of,
+    read_config,
 )
-from taskdiscovery.errors import ConfigError, first_line, nearest
+from taskdiscovery.errors import ConfigError, nearest
 
 DATA_HELP = (
     "digits, shapes?n=5000, folder:PATH, parquet:PATH, npz:PATH, csv:PATH, hf:NAME, "
@@ -116,7 +117,7 @@ def build() -> Parser:
                 groups[title] = command.add_argument_group(f"{title} options")
             _option(groups[title], config, item)
         command.add_argument("--out", type=Path, metavar="DIR", help=_OUT_HELP[name])
-        command.add_argument("--config", type=Path, metavar="FILE", help="YAML of these options")
+        command.add_argument("--config", type=Path, metavar="FILE", help=_CONFIG_HELP[name])
         command.add_argument(
             "--print-config", action="store_true", help="print the options as YAML, and stop"
         )
@@ -153,6 +154,11 @@ def build() -> Parser:
     return parser
 
 
+_CONFIG_HELP = {
+    "discover": "YAML of these options; `published` is what the paper's code sets (--method meta)",
+    "score": "YAML of these options",
+    "split": "YAML of these options",
+}
 _OUT_HELP = {
     "discover": "new run directory (default: the next runs/discover-LEARNER-N)",
     "score": "new run directory (default: the run of --from, else nothing is written)",
@@ -170,7 +176,7 @@ def config_of(command: str, arguments: dict[str, Any]) -> tuple[str, JobConfig]:
     values: dict[str, Any] = {}
     file: Path | None = arguments.get("config")
     if file is not None:
-        values = _read_yaml(file)
+        values = read_config(file)
     data = arguments.get("data") or values.pop("data", None)
     values.pop("data", None)
     for ignored in ("format", "command"):
@@ -179,24 +185,6 @@ def config_of(command: str, arguments: dict[str, Any]) -> tuple[str, JobConfig]:
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", mend=DATA_HELP)
     return data, from_mapping(kind, values, str(file) if file else f"taskdiscovery {command}")
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        document = yaml.safe_load(file.read_text("utf-8"))
-    except Exception as error:  # what hostile files raise has no end
-        raise ConfigError(
-            f"the config cannot be read: {first_line(error)}",
-            where=str(file),
-            mend="give a YAML file",
-        ) from error
-    if not isinstance(document, dict):
-        raise ConfigError(
-            "the config is no mapping", where=str(file), mend="write key: value lines"
-        )
-    return document
 
 
 def _option(parser: argparse._ActionsContainer, config: type[JobConfig], item: Any) -> None:

@@ -20,6 +20,7 @@ from taskdiscovery.config.options import (
     base_type,
     from_mapping,
     key_of,
+    read_config,
     to_mapping,
 )
 from taskdiscovery.config.recipes import PRESETS, Preset, Recipe
@@ -40,6 +41,7 @@ __all__ = [
     "base_type",
     "from_mapping",
     "key_of",
+    "read_config",
     "to_mapping",
 ]
 

@@ -9,9 +9,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
-from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.errors import ConfigError, first_line, nearest
 
 C = TypeVar("C", bound="JobConfig")
 
@@ -58,6 +59,32 @@ class JobConfig:
     def __post_init__(self) -> None:
         for item in fields(self):
             _check_value(self, item)
+
+
+def read_config(source: Path | str) -> dict[str, Any]:
+    """Read options from a YAML file, or from a config of the package by its name (`published`).
+
+    Raises:
+        ConfigError: where it cannot be read or is no mapping.
+    """
+    import yaml
+
+    file = Path(source)
+    if str(source) == "published" and not file.exists():
+        file = Path(__file__).with_name("published.yaml")
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+    except Exception as error:  # what hostile files raise has no end
+        raise ConfigError(
+            f"the config cannot be read: {first_line(error)}",
+            where=str(source),
+            mend="give a YAML file, or `published`",
+        ) from error
+    if not isinstance(document, dict):
+        raise ConfigError(
+            "the config is no mapping", where=str(source), mend="write key: value lines"
+        )
+    return document
 
 
 def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
