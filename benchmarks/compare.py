@@ -1,0 +1,179 @@
+"""Methods of discovery at equal wall time and number of tasks, and what must stand beside them.
+
+Rows: `human` (the seven core ways to cut ten classes five against five), `untrained` (the encoder
+of `meta` before its first step), `uniformity` (the same encoder trained on diversity alone, for as
+many steps), `meta`, `warm` (`meta` begun with the tasks of a short power iteration, whose time
+counts), `power`, `spectral` (which has no use for more time). Every row's tasks are scored alike.
+
+    python -m benchmarks.compare parquet:train.parquet --seconds 1200 --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import taskdiscovery as td
+from taskdiscovery.config import DiscoverConfig, from_mapping
+from taskdiscovery.jobs import run_discover
+from taskdiscovery.rundir import environment
+from taskdiscovery.types import Dataset
+
+CORE = (0, 11, 18, 27, 31, 38, 40)
+HUMAN = list(combinations(range(10), 5))
+ROWS = ("human", "untrained", "uniformity", "meta", "warm", "power", "spectral")
+
+
+class Comparison:
+    """One data set, one learner, one budget.
+
+    Args:
+        dataset: images and labels.
+        common: options of every `discover`.
+        meta: further options of `meta`.
+        seconds: wall time of a search; scoring is not counted.
+        steps: outer steps, where they are not to follow from the seconds.
+        score: options of every `score`.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        common: dict[str, Any],
+        meta: dict[str, Any],
+        seconds: float,
+        steps: int | None,
+        score: dict[str, Any],
+    ) -> None:
+        self.dataset, self.common, self.seconds = dataset, common, seconds
+        self.meta = {**common, **meta, "method": "meta"}
+        self.steps, self.score_options = steps, score
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Search and score one row."""
+        if name == "human":
+            targets = [f"label:{','.join(map(str, HUMAN[n]))}" for n in CORE]
+            scores = [td.score(self.dataset, t, **self.score_options)[0] for t in targets]
+            return self._summary(name, [s.agreement for s in scores], {}, 0.0)
+        began = time.perf_counter()
+        found = getattr(self, f"_{name}")()
+        spent = time.perf_counter() - began
+        scores = td.score(self.dataset, found.tasks, **self.score_options)
+        own = [s.agreement for s in scores if s.task.startswith("task_")]
+        return self._summary(name, own, found.result, spent)
+
+    def _untrained(self) -> Any:
+        return td.discover(self.dataset, **{**self.meta, "outer_steps": 0})
+
+    def _uniformity(self) -> Any:
+        steps = self._affordable(self.seconds)
+        return td.discover(self.dataset, **{**self.meta, "objective": "none", "outer_steps": steps})
+
+    def _meta(self) -> Any:
+        return td.discover(
+            self.dataset, **{**self.meta, "outer_steps": self._affordable(self.seconds)}
+        )
+
+    def _warm(self) -> Any:
+        with tempfile.TemporaryDirectory() as place:
+            run = Path(place) / "power"
+            first = td.discover(self.dataset, **self.common, method="power", iterations=3, out=run)
+            left = self.seconds - first.result["seconds"]
+            options = {**self.meta, "warm_start": str(run)}
+            return td.discover(self.dataset, **{**options, "outer_steps": self._affordable(left)})
+
+    def _power(self) -> Any:
+        """As many iterations as the time allows, with more epochs in each."""
+        options = {**self.common, "method": "power", "tolerance": 0.0}
+        began = time.perf_counter()
+        td.discover(self.dataset, **options, iterations=1, epochs=3)
+        both = time.perf_counter() - began  # an iteration, and the encoder's fit, which is as long
+        scale = max(1, round(self.seconds / (both / 2) / 11))  # 10 iterations and the fit
+        return td.discover(self.dataset, **options, iterations=10, epochs=3 * scale)
+
+    def _spectral(self) -> Any:
+        return td.discover(self.dataset, **self.common, method="spectral")
+
+    def _affordable(self, seconds: float) -> int:
+        """Return how many outer steps fit in the time, from six of them."""
+        if self.steps is None:
+            times: list[float] = []
+            config = from_mapping(DiscoverConfig, {**self.meta, "outer_steps": 6}, "compare")
+            run_discover(
+                self.dataset, config, None, on_iteration=lambda r: times.append(r["seconds"])
+            )
+            self.steps = max(1, int(self.seconds / float(np.median(times[1:]))))
+        return max(1, int(self.steps * seconds / self.seconds))
+
+    @staticmethod
+    def _summary(
+        name: str, agreement: list[float], result: dict[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        return {
+            "row": name,
+            "mean": round(float(np.mean(agreement)), 4),
+            "min": round(float(np.min(agreement)), 4),
+            "max": round(float(np.max(agreement)), 4),
+            "agreement": [round(a, 4) for a in agreement],
+            "similarity": result.get("similarity"),
+            "meta": result.get("meta"),
+            "seconds": round(seconds, 1),
+        }
+
+
+def main() -> None:
+    """Do each row, print it, write the document after each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("--learner", default="convnet")
+    parser.add_argument("--tasks", type=int, default=8)
+    parser.add_argument("--train-images", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=1200.0)
+    parser.add_argument("--steps", type=int, default=None, help="outer steps of meta")
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--meta", default="{}", help="further options of meta, as JSON")
+    parser.add_argument("--preset", default="quick", help="of the scores")
+    parser.add_argument("--runs", type=int, default=2, help="of the scores")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the rows")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    threads = {} if options.threads is None else {"threads": options.threads}
+    comparison = Comparison(
+        td.load(options.data),
+        {
+            "learner": options.learner,
+            "tasks": options.tasks,
+            "train_images": options.train_images,
+            **threads,
+        },
+        json.loads(options.meta),
+        options.seconds,
+        options.steps,
+        {"learner": options.learner, "preset": options.preset, "runs": options.runs, **threads},
+    )
+    rows = []
+    for name in options.rows.split(","):
+        rows.append(comparison.row(name))
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        document = {
+            "rows": rows,
+            "options": {k: str(v) for k, v in vars(options).items()},
+            "environment": environment(),
+        }
+        if options.out is not None:  # after each row: they take long
+            options.out.write_text(json.dumps(document, indent=1) + "\n")
+    if options.json:
+        print(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()
