@@ -93,8 +93,10 @@ class MetaOptions:
         group=META,
         choices=("auto", "graphs", "store", "recompute"),
     )
-    compile: bool = option(
-        False, "compile the inner steps (with --way store or recompute)", group=META
+    compile: bool | None = option(
+        None,
+        "compile the inner steps (default: where the search is long enough to pay for it)",
+        group=META,
     )
 
     def check_meta(self) -> None:

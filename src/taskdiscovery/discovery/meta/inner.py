@@ -68,7 +68,10 @@ class Inner:
             "adam": Adam(config.inner_rate),
         }
         step = GradientStep(
-            self._loss, rules[config.inner_optimizer], product=product, compiled=config.compile
+            self._loss,
+            rules[config.inner_optimizer],
+            product=product,
+            compiled=bool(config.compile),
         )
         return Parallel([step] * config.networks)
 

@@ -8,7 +8,9 @@ Axes: N training images, D coordinates, T inner steps.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -348,27 +350,47 @@ class MetaSearch:
 
 
 def choose_way(config: DiscoverConfig, inner: Inner, rows: IntArray) -> DiscoverConfig:
-    """Measure one inner step, say what the search will cost, and choose what to keep.
+    """Measure one inner step, say what the search will cost, choose what to keep and to compile.
+
+    What is chosen is written to the config and kept on resume: ways differ in their last bits.
 
     Raises:
         ConfigError: where the network cannot be differentiated twice.
     """
     if config.objective == "none" or config.outer_steps == 0:
-        return replace(config, way="graphs" if config.way == "auto" else config.way)
+        way = "graphs" if config.way == "auto" else config.way
+        return replace(config, way=way, compile=False)
     cost = inner.preflight(rows)
     way = cost.cheapest() if config.way == "auto" else config.way
-    if config.compile and way == "graphs":
-        way = "store"  # graphs of graphs cannot be compiled
     seconds = cost.seconds[way] * config.tasks_per_step
+    compiled = config.compile
+    if compiled is None:
+        total = seconds * config.outer_steps
+        may = config.way != "graphs" and config.gradient != "reverse" and can_compile(config.device)
+        compiled = may and SAVED * total > 2 * COMPILING
+    if compiled and way == "graphs":
+        way = "store"  # a graph of a graph cannot be compiled
     _LOG.info(
-        "%d outer steps of about %.1f s each, %.1f min in all; about %.2f GB (%s)",
+        "%d outer steps of about %.1f s each, %.1f min in all%s; about %.2f GB (%s)",
         config.outer_steps,
         seconds,
         seconds * config.outer_steps / 60,
+        " before compiling" if compiled else "",
         cost.memory[way] / 1e9,
         way,
     )
-    return replace(config, way=way)
+    return replace(config, way=way, compile=compiled)
+
+
+#: what compiling costs in seconds, and the share of a step that it saves: benchmarks.metagrad.
+COMPILING, SAVED = 100.0, 0.35
+
+
+def can_compile(device: str) -> bool:
+    """Say whether torch.compile has what it needs: a C++ compiler, or Triton on a GPU."""
+    if device == "cuda":
+        return importlib.util.find_spec("triton") is not None
+    return any(shutil.which(name) for name in ("g++", "clang++"))
 
 
 def summary(history: list[dict[str, Any]], diverged: int, config: DiscoverConfig) -> dict[str, Any]:
