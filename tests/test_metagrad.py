@@ -1,5 +1,7 @@
 """The engine against closed forms, the plain unroll, and central differences, in float64."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -298,4 +300,7 @@ def test_the_estimate_orders_the_ways_by_memory():
     assert cost.memory["graphs"] > cost.memory["store"] > cost.memory["recompute"] > 0
     assert cost.seconds["recompute"] > cost.seconds["store"]
     assert cost.cheapest(share=1e-9) == "recompute"
-    assert cost.cheapest(share=1.0) == "graphs"
+    quick = replace(cost, seconds={"graphs": 1.0, "store": 2.0, "recompute": 3.0})
+    assert quick.cheapest(share=1.0) == "graphs"
+    even = replace(cost, seconds={"graphs": 1.0, "store": 1.05, "recompute": 3.0})
+    assert even.cheapest(share=1.0) == "store"
