@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from taskdiscovery.config import DiscoverConfig, from_mapping
+from taskdiscovery import scoring
+from taskdiscovery.config import DiscoverConfig, ScoreConfig, from_mapping
 from taskdiscovery.jobs import run_discover
 from taskdiscovery.rundir import environment
-from taskdiscovery.types import Dataset
+from taskdiscovery.types import BoolArray, Dataset, Target
 
 CORE = (0, 11, 18, 27, 31, 38, 40)
 HUMAN = list(combinations(range(10), 5))
@@ -42,6 +44,7 @@ class Comparison:
         seconds: wall time of a search; scoring is not counted.
         steps: outer steps, where they are not to follow from the seconds.
         score: options of every `score`.
+        human: numbers of the ways to cut ten classes.
     """
 
     def __init__(
@@ -52,23 +55,28 @@ class Comparison:
         seconds: float,
         steps: int | None,
         score: dict[str, Any],
+        human: list[int],
     ) -> None:
         self.dataset, self.common, self.seconds = dataset, common, seconds
         self.meta = {**common, **meta, "method": "meta"}
-        self.steps, self.score_options = steps, score
+        self.steps, self.score_options, self.human = steps, score, human
 
     def row(self, name: str) -> dict[str, Any]:
         """Search and score one row."""
         if name == "human":
-            targets = [f"label:{','.join(map(str, HUMAN[n]))}" for n in CORE]
-            scores = [td.score(self.dataset, t, **self.score_options)[0] for t in targets]
-            return self._summary(name, [s.agreement for s in scores], {}, 0.0)
+            targets = [f"label:{','.join(map(str, HUMAN[n]))}" for n in self.human]
+            return self._summary(name, self._agreement(map(self.dataset.target, targets)), {}, 0.0)
         began = time.perf_counter()
         found = getattr(self, f"_{name}")()
         spent = time.perf_counter() - began
-        scores = td.score(self.dataset, found.tasks, **self.score_options)
-        own = [s.agreement for s in scores if s.task.startswith("task_")]
+        own = self._agreement(scoring.as_targets(found.tasks), found.tasks.train)
         return self._summary(name, own, found.result, spent)
+
+    def _agreement(self, targets: Iterable[Target], train: BoolArray | None = None) -> list[float]:
+        config = from_mapping(ScoreConfig, self.score_options, "compare")
+        return [
+            s.agreement for s in scoring.score(self.dataset, list(targets), config, train=train)
+        ]
 
     def _untrained(self) -> Any:
         return td.discover(self.dataset, **{**self.meta, "outer_steps": 0})
@@ -139,6 +147,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--steps", type=int, default=None, help="outer steps of meta")
     parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--human", default=",".join(map(str, CORE)), help="numbers of human tasks")
     parser.add_argument("--meta", default="{}", help="further options of meta, as JSON")
     parser.add_argument("--preset", default="quick", help="of the scores")
     parser.add_argument("--runs", type=int, default=2, help="of the scores")
@@ -159,6 +168,7 @@ def main() -> None:
         options.seconds,
         options.steps,
         {"learner": options.learner, "preset": options.preset, "runs": options.runs, **threads},
+        [int(n) for n in options.human.split(",")],
     )
     rows = []
     for name in options.rows.split(","):

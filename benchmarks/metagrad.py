@@ -17,7 +17,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -189,39 +189,60 @@ def seconds(work: Callable[[], Any], device: str) -> float:
     return time.perf_counter() - began
 
 
-def measure(case: Case, repeats: int, device: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Time one case against the baseline, alternating."""
-    search = search_of(case, device)
-    mine, theirs = ours(search), baseline(search)
-    began = time.perf_counter()
-    found = mine()  # warms up, and compiles
-    first = time.perf_counter() - began
-    key = f"{case.network} {case.batch} {case.steps}"
-    if key not in known:
-        known[key] = {"gradient": theirs(), "memory": peak_memory(theirs, device)}
-    expected = known[key]["gradient"]
-    memory = peak_memory(mine, device)
-    pairs = [(seconds(theirs, device), seconds(mine, device)) for _ in range(repeats)]
-    largest = max(float(g.abs().max()) for g in expected.values())
-    error = max(float((found[n] - g).abs().max()) for n, g in expected.items()) / largest
-    own = float(np.median([b for _, b in pairs]))
-    row = {
-        "network": case.network,
-        "batch": case.batch,
-        "steps": case.steps,
-        "precision": case.precision,
-        "way": case.way,
-        "compiled": case.compiled,
-        "speedup": round(float(np.median([a / b for a, b in pairs])), 2),
-        "memory_ratio": round(memory / known[key]["memory"], 3),
-        "max_relative_error": float(f"{error:.2e}"),
-        "seconds": round(own, 2),
-        "baseline_seconds": round(float(np.median([a for a, _ in pairs])), 2),
-        "memory_gb": round(memory / 1e9, 2),
-    }
-    if case.compiled:
-        row["compile_seconds"] = round(first - own, 1)
-    return row
+@dataclass
+class Trial:
+    """One way to take a gradient, and what was measured of it."""
+
+    work: Callable[[], dict[str, Tensor]]
+    gradient: dict[str, Tensor] = field(default_factory=dict)
+    memory: int = 0
+    first: float = 0.0
+    times: list[float] = field(default_factory=list)
+
+    def warm_up(self, device: str) -> None:
+        """Take it once: for the gradient, the peak memory, and whatever is compiled."""
+        began = time.perf_counter()
+
+        def keep() -> None:
+            self.gradient = self.work()
+
+        self.memory = peak_memory(keep, device)
+        self.first = time.perf_counter() - began
+
+
+def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]:
+    """Time cases of one network against the baseline, one after another in every round."""
+    searches = [search_of(case, device) for case in cases]
+    plain = Trial(baseline(searches[0]))
+    trials = [Trial(ours(search)) for search in searches]
+    for trial in (plain, *trials):
+        trial.warm_up(device)
+    for _ in range(rounds):
+        for trial in (plain, *trials):
+            trial.times.append(seconds(trial.work, device))
+    rows = []
+    largest = max(float(g.abs().max()) for g in plain.gradient.values())
+    for case, trial in zip(cases, trials, strict=True):
+        gaps = [float((trial.gradient[n] - g).abs().max()) for n, g in plain.gradient.items()]
+        ratios = [a / b for a, b in zip(plain.times, trial.times, strict=True)]
+        row = {
+            "network": case.network,
+            "batch": case.batch,
+            "steps": case.steps,
+            "precision": case.precision,
+            "way": case.way,
+            "compiled": case.compiled,
+            "speedup": round(float(np.median(ratios)), 2),
+            "memory_ratio": round(trial.memory / plain.memory, 3),
+            "max_relative_error": float(f"{max(gaps) / largest:.2e}"),
+            "seconds": round(float(np.median(trial.times)), 2),
+            "baseline_seconds": round(float(np.median(plain.times)), 2),
+            "memory_gb": round(trial.memory / 1e9, 2),
+        }
+        if case.compiled:
+            row["compile_seconds"] = round(trial.first - float(np.median(trial.times)), 1)
+        rows.append(row)
+    return rows
 
 
 def main() -> None:
@@ -229,19 +250,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="smaller cases, within a minute")
     parser.add_argument("--only", default="", help="cases whose network begins so")
-    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=0, help="timed rounds of each network")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
     options = parser.parse_args()
     set_threads(None)
     cases = [c for c in (QUICK if options.quick else FULL) if c.network.startswith(options.only)]
-    known: dict[str, Any] = {}
-    rows = []
-    for case in cases:
-        repeats = options.repeats or (2 if options.quick else 1 if case.batch < 512 else 2)
-        rows.append(measure(case, repeats, options.device, known))
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    rows: list[dict[str, Any]] = []
+    for network in dict.fromkeys(case.network for case in cases):
+        own = [case for case in cases if case.network == network]
+        rounds = options.rounds or (1 if own[0].batch < 512 and not options.quick else 2)
+        for row in measure(own, rounds, options.device):
+            rows.append(row)
+            print(json.dumps(row), file=sys.stderr, flush=True)
     for row in rows:  # after how many gradients compiling has paid for itself
         if row["compiled"]:
             same = ("network", "precision", "way")
