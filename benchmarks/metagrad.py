@@ -40,7 +40,7 @@ TEMPERATURE, RATE = 5.0, 0.01
 
 @dataclass(frozen=True)
 class Case:
-    """One network, and how its gradient is taken."""
+    """One network, and how its gradient is taken; the batch is shared out between two networks."""
 
     network: str
     batch: int
@@ -74,13 +74,13 @@ QUICK = [
 def search_of(case: Case, device: str) -> MetaSearch:
     """Build the search of `discover --method meta` on random images."""
     rng = np.random.default_rng(0)
-    count = 2 * case.batch * (case.steps + 1)
+    count = case.batch * (case.steps + 1)
     images = torch.from_numpy(rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)).to(device)
     config = DiscoverConfig(
         method="meta",
         learner=case.network,
         tasks=8,
-        inner_batch=2 * case.batch,
+        inner_batch=case.batch,
         inner_steps=case.steps,
         inner_optimizer="sgd",
         inner_rate=RATE / 2,
