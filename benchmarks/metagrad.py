@@ -25,11 +25,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, objectives
 from taskdiscovery.discovery.meta import Pixels as PixelSource
-from taskdiscovery.metagrad import SGD, GradientStep, metagrad
+from taskdiscovery.metagrad import SGD, GradientStep, State, Tree, metagrad
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.rundir import environment
 from taskdiscovery.training import Learner, Pixels, set_threads
@@ -109,6 +110,14 @@ def ours(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     return run
 
 
+class PlainSGD(SGD):
+    """The update as people write it, in two operations."""
+
+    def update(self, t: int, state: State, grads: Tree) -> State:
+        """θ' = θ − α g."""
+        return State(tree_map(lambda p, g: p - self.learning_rate * g, state.params, grads))
+
+
 def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     """Return what takes the gradient as the published code does."""
     source = search.embedding.source
@@ -133,7 +142,7 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
         ]
         return torch.stack(losses).mean()
 
-    step = GradientStep(loss, SGD(RATE))
+    step = GradientStep(loss, PlainSGD(RATE))
 
     def outer(t: int, params: Any, _: Any) -> Tensor | None:
         if t < search.config.inner_steps:

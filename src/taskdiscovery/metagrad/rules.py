@@ -45,7 +45,7 @@ class Rule:
 
     def pullback(
         self, t: int, state: State, grads: Tree | None, costate: State
-    ) -> tuple[State, Tree]:
+    ) -> tuple[State, Tree, float]:
         """Carry a costate back through `update` alone.
 
         Args:
@@ -55,8 +55,8 @@ class Rule:
             costate: of the state after the step.
 
         Returns:
-            The costates of the state before, as if the gradient did not depend on it, and of the
-            gradient.
+            The costate of the state before, as if the gradient did not depend on it; and the
+            costate of the gradient, as a tree and a factor.
         """
         leaves, spec = tree_flatten((state, grads))
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
@@ -72,7 +72,7 @@ class Rule:
             materialize_grads=True,
         )
         before, of_grads = tree_unflatten(list(pulled), spec)
-        return before, of_grads
+        return before, of_grads, 1.0
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,21 @@ class SGD(Rule):
         moved, slots = grads, state.slots
         if self.momentum:
             moved = slots = tree_map(lambda v, g: self.momentum * v + g, state.slots, grads)
-        return State(tree_map(lambda p, v: p - self.learning_rate * v, state.params, moved), slots)
+
+        def follow(p: Tensor, v: Tensor) -> Tensor:
+            return torch.add(p, v, alpha=-self.learning_rate)
+
+        return State(tree_map(follow, state.params, moved), slots)
 
     def pullback(
         self, t: int, state: State, grads: Tree | None, costate: State
-    ) -> tuple[State, Tree]:
+    ) -> tuple[State, Tree, float]:
         """Carry a costate back: c_g = c_v − α c_θ, and c_v becomes μ c_g."""
         if not self.momentum:
-            return costate, tree_map(lambda c: -self.learning_rate * c, costate.params)
+            return costate, costate.params, -self.learning_rate
         of_grads = tree_map(lambda v, c: v - self.learning_rate * c, costate.slots, costate.params)
-        return State(costate.params, tree_map(lambda g: self.momentum * g, of_grads)), of_grads
+        slots = tree_map(lambda g: self.momentum * g, of_grads)
+        return State(costate.params, slots), of_grads, 1.0
 
 
 @dataclass(frozen=True)

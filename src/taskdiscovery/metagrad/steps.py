@@ -195,12 +195,12 @@ class Recomputed:
     def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
         """Carry a costate back by one forward-over-reverse product."""
         step = self.step
-        before, of_grads = step.rule.pullback(self.t, self.state, self.grads, costate)
+        before, of_grads, factor = step.rule.pullback(self.t, self.state, self.grads, costate)
         if not curvature and not self.inputs.which:
             return before, self.inputs.gradients([])
         if not step.forward_product:
             graph = Graph(step, self.t, self.state, self.inputs)
-            return graph.through(before, of_grads, curvature=curvature)
+            return graph.through(before, of_grads, factor, curvature=curvature)
         bent, mixed = step._product(
             self.state.params,
             of_grads,
@@ -211,8 +211,14 @@ class Recomputed:
             curvature,
         )
         if curvature:
-            before = before._replace(params=tree_map(torch.add, before.params, bent))
-        return before, self.inputs.gradients(mixed)
+            before = _bent(before, bent, factor)
+        return before, self.inputs.gradients([factor * g for g in mixed])
+
+
+def _bent(before: State, bent: Tree, factor: float) -> State:
+    """Add what comes through the gradient to a costate."""
+    added = tree_map(lambda c, h: torch.add(c, h, alpha=factor), before.params, bent)
+    return before._replace(params=added)
 
 
 class Graph:
@@ -236,28 +242,32 @@ class Graph:
 
     def pullback(self, costate: State, *, curvature: bool) -> tuple[State, Tree]:
         """Carry a costate back through the kept graph, which is given up."""
-        before, of_grads = self.step.rule.pullback(self.t, self.state, self.values(), costate)
-        return self.through(before, of_grads, curvature=curvature)
+        before, of_grads, factor = self.step.rule.pullback(
+            self.t, self.state, self.values(), costate
+        )
+        return self.through(before, of_grads, factor, curvature=curvature)
 
-    def through(self, before: State, of_grads: Tree, *, curvature: bool) -> tuple[State, Tree]:
-        """Add what comes through the gradient, whose costate is `of_grads`."""
+    def through(
+        self, before: State, of_grads: Tree, factor: float, *, curvature: bool
+    ) -> tuple[State, Tree]:
+        """Add what comes through the gradient, whose costate is `factor` times `of_grads`."""
         asked = [*(self.leaves if curvature else []), *self.varied]
         pairs = [
             (g, c)
             for g, c in zip(self.grads, tree_flatten(of_grads)[0], strict=True)
             if g.requires_grad
         ]
-        found: Sequence[Tensor] = [torch.zeros_like(x) for x in asked]
-        if asked and pairs:
-            outputs, costates = zip(*pairs, strict=True)
-            found = torch.autograd.grad(
-                outputs, asked, costates, allow_unused=True, materialize_grads=True
-            )
+        if not asked or not pairs:  # a gradient that is constant
+            return before, self.inputs.gradients([torch.zeros_like(x) for x in self.varied])
+        outputs, costates = zip(*pairs, strict=True)
+        found = torch.autograd.grad(
+            outputs, asked, costates, allow_unused=True, materialize_grads=True
+        )
         if curvature:
             bent = tree_unflatten(list(found[: len(self.leaves)]), self.shape)
-            before = before._replace(params=tree_map(torch.add, before.params, bent))
+            before = _bent(before, bent, factor)
             found = found[len(self.leaves) :]
-        return before, self.inputs.gradients(found)
+        return before, self.inputs.gradients([factor * g for g in found])
 
 
 class FunctionStep:
