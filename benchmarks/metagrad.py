@@ -231,7 +231,8 @@ def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]
             trial.times.append(seconds(trial.work, device))
     rows = []
     largest = max(float(g.abs().max()) for g in plain.gradient.values())
-    for case, trial in zip(cases, trials, strict=True):
+    for case, trial, search in zip(cases, trials, searches, strict=True):
+        step = search.inner.step.steps[0]
         gaps = [float((trial.gradient[n] - g).abs().max()) for n, g in plain.gradient.items()]
         ratios = [a / b for a, b in zip(plain.times, trial.times, strict=True)]
         row = {
@@ -240,7 +241,7 @@ def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]
             "steps": case.steps,
             "precision": case.precision,
             "way": case.way,
-            "compiled": case.compiled,
+            "compiled": isinstance(step, GradientStep) and step.compiled,
             "speedup": round(float(np.median(ratios)), 2),
             "memory_ratio": round(trial.memory / plain.memory, 3),
             "max_relative_error": float(f"{max(gaps) / largest:.2e}"),
@@ -248,7 +249,7 @@ def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]
             "baseline_seconds": round(float(np.median(plain.times)), 2),
             "memory_gb": round(trial.memory / 1e9, 2),
         }
-        if case.compiled:
+        if row["compiled"]:
             row["compile_seconds"] = round(trial.first - float(np.median(trial.times)), 1)
         rows.append(row)
     return rows

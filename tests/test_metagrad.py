@@ -265,6 +265,32 @@ def test_the_product_without_forward_derivatives_is_the_same(rule):
     close(backward, forward, 1e-10)
 
 
+def test_a_compiler_that_fails_is_done_without(monkeypatch, caplog):
+    def compile(function, **options):
+        def broken(*arguments):
+            raise NotImplementedError("no such instruction")
+
+        return broken
+
+    monkeypatch.setattr(torch, "compile", compile)
+    y = leaf(3)
+
+    def loss(theta, given):
+        return ((theta - given) ** 2).sum()
+
+    def outer(t, params, _):
+        return params.sum() if t == 2 else None
+
+    step = GradientStep(loss, SGD(0.1), compiled=True)
+    assert step.compiled
+    start = torch.zeros(3, dtype=torch.float64)
+    found = metagrad(step, outer, start, [y, y, ()], way="store")
+    expected = metagrad(GradientStep(loss, SGD(0.1)), outer, start, [y, y, ()])
+    torch.testing.assert_close(found.inputs[:2], expected.inputs[:2])
+    assert not step.compiled
+    assert "cannot be compiled" in caplog.text
+
+
 def test_an_adam_step_at_a_zero_gradient_has_a_finite_derivative():
     y = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     start = torch.zeros(3, dtype=torch.float64)

@@ -9,6 +9,7 @@ differentiated; all others are constants.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
 from taskdiscovery.metagrad.rules import Rule, State, Tree
+
+_LOG = logging.getLogger("taskdiscovery")
 
 #: of parameters and the inputs of one step, a scalar.
 Loss = Callable[[Tree, Tree], Tensor]
@@ -108,9 +111,15 @@ class GradientStep:
         self._gradient: Callable[..., Tree] = self._plain_gradient
         self._product: Callable[..., tuple[Tree, list[Tensor]]] = self._plain_product
         if compiled:
-            self._gradient = torch.compile(self._plain_gradient, dynamic=False)
-            self._product = torch.compile(self._plain_product, dynamic=False)
+            self._gradient = _Compiled(self._plain_gradient)
+            self._product = _Compiled(self._plain_product)
         self._compiled = compiled
+
+    @property
+    def compiled(self) -> bool:
+        """Say whether gradient and product are compiled, and nothing went wrong with it."""
+        parts = (self._gradient, self._product)
+        return all(isinstance(p, _Compiled) and p.chosen is not p.plain for p in parts)
 
     def init(self, params: Tree) -> State:
         """Return the state before the first step."""
@@ -182,6 +191,29 @@ class GradientStep:
         # derivative of the network.
         mixed: Any = torch.func.jvp(by_inputs, (params,), (direction,))[1]
         return None, mixed
+
+
+class _Compiled:
+    """A compiled function, or the function itself where the compiler fails on it.
+
+    The compiler has faults of its own (torch 2.13 writes C++ that declares a name twice for some
+    bf16 networks); a search must not end by them.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.plain = function
+        self.chosen: Callable[..., Any] = torch.compile(function, dynamic=False)
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self.chosen(*arguments)
+        except Exception as error:  # compilers fail in many ways
+            if self.chosen is self.plain:
+                raise
+            result = self.plain(*arguments)  # where the mistake is not the compiler's
+            _LOG.warning("the inner steps cannot be compiled here (%s)", type(error).__name__)
+            self.chosen = self.plain
+            return result
 
 
 class Recomputed:
