@@ -16,21 +16,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import taskdiscovery as td
+from benchmarks import human
 from taskdiscovery import scoring
 from taskdiscovery.config import DiscoverConfig, ScoreConfig, from_mapping
 from taskdiscovery.jobs import run_discover
 from taskdiscovery.rundir import environment
 from taskdiscovery.types import BoolArray, Dataset, Target
 
-CORE = (0, 11, 18, 27, 31, 38, 40)
-HUMAN = list(combinations(range(10), 5))
 ROWS = ("human", "untrained", "uniformity", "meta", "warm", "power", "spectral")
 
 
@@ -44,7 +42,7 @@ class Comparison:
         seconds: wall time of a search; scoring is not counted.
         steps: outer steps, where they are not to follow from the seconds.
         score: options of every `score`.
-        human: numbers of the ways to cut ten classes.
+        numbers: of the ways to cut ten classes.
     """
 
     def __init__(
@@ -55,16 +53,16 @@ class Comparison:
         seconds: float,
         steps: int | None,
         score: dict[str, Any],
-        human: list[int],
+        numbers: list[int],
     ) -> None:
         self.dataset, self.common, self.seconds = dataset, common, seconds
         self.meta = {**common, **meta, "method": "meta"}
-        self.steps, self.score_options, self.human = steps, score, human
+        self.steps, self.score_options, self.numbers = steps, score, numbers
 
     def row(self, name: str) -> dict[str, Any]:
         """Search and score one row."""
         if name == "human":
-            targets = [f"label:{','.join(map(str, HUMAN[n]))}" for n in self.human]
+            targets = [human.target(n) for n in self.numbers]
             return self._summary(name, self._agreement(map(self.dataset.target, targets)), {}, 0.0)
         began = time.perf_counter()
         found = getattr(self, f"_{name}")()
@@ -147,7 +145,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1200.0)
     parser.add_argument("--steps", type=int, default=None, help="outer steps of meta")
     parser.add_argument("--rows", default=",".join(ROWS))
-    parser.add_argument("--human", default=",".join(map(str, CORE)), help="numbers of human tasks")
+    parser.add_argument(
+        "--human", default=",".join(map(str, human.CORE)), help="numbers of human tasks"
+    )
     parser.add_argument("--meta", default="{}", help="further options of meta, as JSON")
     parser.add_argument("--preset", default="quick", help="of the scores")
     parser.add_argument("--runs", type=int, default=2, help="of the scores")

@@ -12,18 +12,15 @@ import argparse
 import json
 import sys
 import time
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import taskdiscovery as td
+from benchmarks import human
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.jobs import run_split
-
-CORE = (0, 11, 18, 27, 31, 38, 40)
-HUMAN = list(combinations(range(10), 5))
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -52,12 +49,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     dataset = td.load(options.data)
-    names = options.targets.split(",") if options.targets else [*map(str, CORE), "label"]
+    names = options.targets.split(",") if options.targets else [*map(str, human.CORE), "label"]
     rows: list[dict[str, Any]] = []
     for name in names:
-        target = "label"
-        if name != "label":
-            target = f"label:{','.join(map(str, HUMAN[int(name)]))}"
+        target = "label" if name == "label" else human.target(int(name))
         began = time.perf_counter()
         config = SplitConfig(
             target=target,

@@ -13,6 +13,7 @@ from taskdiscovery import networks, subspace
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, Pixels, objectives
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
+from taskdiscovery.rundir import RunDir
 from taskdiscovery.specs import parse
 from taskdiscovery.training import Learner
 from taskdiscovery.training import Pixels as Normalization
@@ -281,11 +282,13 @@ class TestMistakes:
         assert "oncenet:make cannot be differentiated twice" in str(error.value)
         assert "--method power" in str(error.value)
 
-    def test_48_49_gradients_that_are_not_finite_stop_the_search(self, shapes):
+    def test_48_49_gradients_that_are_not_finite_stop_the_search(self, shapes, tmp_path):
+        options = {**SMALL, "outer_steps": 9, "inner_rate": 1e30, "inner_optimizer": "sgd"}
         with pytest.raises(NumericalError, match="in a row are not finite"):
-            td.discover(
-                shapes, **{**SMALL, "outer_steps": 9, "inner_rate": 1e30, "inner_optimizer": "sgd"}
-            )
+            td.discover(shapes, **options, out=tmp_path / "run")
+        state, arrays = RunDir.open(tmp_path / "run").checkpoints.load()
+        assert state["under_way"][1]["skipped"] == 5
+        assert all(np.isfinite(a).all() for a in arrays.values())
 
     def test_49_one_of_them_is_skipped_and_counted(self, shapes, monkeypatch):
         whole = Inner.gradient

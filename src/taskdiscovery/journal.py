@@ -176,12 +176,21 @@ class Watch:
             ResourceError: where the state cannot be written.
         """
         journal = self._journal
-        if journal is not None and journal._checkpoints is not None:
-            due = time.monotonic() - journal._saved >= journal._every
-            if due or interrupts.requested():
-                journal._under_way = (self._key, state())
-                journal._commit()
+        if journal is not None and (
+            time.monotonic() - journal._saved >= journal._every or interrupts.requested()
+        ):
+            self.save(state)
         interrupts.check()
+
+    def save(self, state: Callable[[], Unit]) -> None:
+        """Save now, if there is a place to save to.
+
+        Raises:
+            ResourceError: where the state cannot be written.
+        """
+        if self._journal is not None and self._journal._checkpoints is not None:
+            self._journal._under_way = (self._key, state())
+            self._journal._commit()
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

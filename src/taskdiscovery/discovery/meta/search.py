@@ -140,6 +140,7 @@ class MetaSearch:
                     f"{_shown(row['diversity'])}",
                 )
                 if progress.in_a_row >= PATIENCE:
+                    watch.save(self._to_unit)
                     raise NumericalError(
                         f"{PATIENCE} meta-gradients in a row are not finite, up to outer step "
                         f"{progress.step}",
