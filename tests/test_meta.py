@@ -1,6 +1,7 @@
 """Meta-gradient discovery: its parts, its variants, and that it does what it is for."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 
 import taskdiscovery as td
 from taskdiscovery import networks, subspace
-from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.config import DiscoverConfig, from_mapping, read_config
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, Pixels, objectives
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
 from taskdiscovery.rundir import RunDir
@@ -330,6 +331,22 @@ class Net(nn.Module):
 def make(image_shape, outputs):
     return Net(image_shape, outputs)
 """
+
+
+def test_the_published_settings_are_a_config(shapes):
+    values = read_config("published")
+    config = from_mapping(DiscoverConfig, values, "published")
+    assert (config.method, config.tasks, config.inner_steps) == ("meta", 32, 50)
+    small = {"learner": SMALL["learner"], "encoder": "", "outer_steps": 1, "inner_steps": 2}
+    found = td.discover(shapes, **{**values, **small, "tasks": 3, "inner_batch": 32, "threads": 1})
+    assert len(found.tasks) == 3
+
+
+def test_the_example_in_the_docs_runs():
+    page = (Path(__file__).parents[1] / "docs" / "meta-gradient.md").read_text("utf-8")
+    names = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    assert float(names["found"].value) > 0
 
 
 def test_metrics_and_checkpoints_of_outer_steps(shapes, tmp_path, monkeypatch):
