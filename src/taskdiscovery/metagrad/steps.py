@@ -102,12 +102,21 @@ class GradientStep:
         product: how the second derivative is taken: `forward` (over reverse), or `reverse` for
             networks with an operation that has no forward derivative.
         compiled: whether gradient and product are compiled; worth it where shapes recur often.
+        graph_loss: the same loss, written so that autograd differentiates its gradient cheaply;
+            used where graphs are kept.
     """
 
     def __init__(
-        self, loss: Loss, rule: Rule, *, product: str = "forward", compiled: bool = False
+        self,
+        loss: Loss,
+        rule: Rule,
+        *,
+        product: str = "forward",
+        compiled: bool = False,
+        graph_loss: Loss | None = None,
     ) -> None:
         self.loss, self.rule, self.forward_product = loss, rule, product == "forward"
+        self.graph_loss = graph_loss or loss
         self._gradient: Callable[..., Tree] = self._plain_gradient
         self._product: Callable[..., tuple[Tree, list[Tensor]]] = self._plain_product
         if compiled:
@@ -263,7 +272,7 @@ class Graph:
         self.varied = [x.requires_grad_() for x in inputs.detached()]
         given = merge(inputs.which, self.varied, inputs.constants(), inputs.spec)
         with torch.enable_grad():
-            value = step.loss(tree_unflatten(self.leaves, self.shape), given)
+            value = step.graph_loss(tree_unflatten(self.leaves, self.shape), given)
         self.grads = torch.autograd.grad(
             value, self.leaves, create_graph=True, allow_unused=True, materialize_grads=True
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.batchnorm import CheapSecondDerivative
 
 
 class Stateless:
@@ -37,14 +40,22 @@ class Stateless:
         """Return the parameters the model was built with."""
         return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
-    def __call__(self, params: dict[str, Tensor], images: Tensor) -> Tensor:
-        """Map uint8 images (N, H, W, channels) to (N, outputs)."""
+    def __call__(self, params: dict[str, Tensor], images: Tensor, *, twice: bool = False) -> Tensor:
+        """Map uint8 images (N, H, W, channels) to (N, outputs).
+
+        Args:
+            params: by the names of the model.
+            images: a batch.
+            twice: whether autograd will differentiate the gradient of this call; batch norm is then
+                one whose second derivative is cheap, and which has no forward derivative.
+        """
         own = {name.removeprefix("network."): p for name, p in params.items()}
         pixels = self.model.normalize(images)
         if self.precision == "bf16":
             pixels = pixels.to(torch.bfloat16)
             own = {name: p.to(torch.bfloat16) for name, p in own.items()}
-        with sdpa_kernel(SDPBackend.MATH):
+        cheap = CheapSecondDerivative() if twice else nullcontext()
+        with sdpa_kernel(SDPBackend.MATH), cheap:
             return functional_call(self.model.network, (own, self.buffers), (pixels,))
 
 

@@ -6,6 +6,7 @@ Axes: T inner steps, K networks, n images of a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,12 +73,16 @@ class Inner:
             rules[config.inner_optimizer],
             product=product,
             compiled=bool(config.compile),
+            graph_loss=partial(self._loss, twice=True),
         )
         return Parallel([step] * config.networks)
 
-    def _loss(self, params: dict[str, Tensor], inputs: tuple[Tensor, Tensor]) -> Tensor:
+    def _loss(
+        self, params: dict[str, Tensor], inputs: tuple[Tensor, Tensor], twice: bool = False
+    ) -> Tensor:
         images, labels = inputs
-        return objectives.soft_cross_entropy(self.logits(params, images), labels)
+        outputs = self.net(params, images, twice=twice).float()
+        return objectives.soft_cross_entropy(outputs, labels)
 
     def logits(self, params: dict[str, Tensor], images: Tensor) -> Tensor:
         """Return (n, C) float32 outputs of one network, with the statistics of the batch."""
