@@ -13,6 +13,7 @@ from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery import Encoder, discover, power
 from taskdiscovery.discovery.labelling import balance, classify
 from taskdiscovery.errors import ConfigError, DataError, NumericalError, RunDirError
+from taskdiscovery.executors import Serial
 from taskdiscovery.journal import Journal
 from taskdiscovery.progress import Silent
 from taskdiscovery.seeds import generator
@@ -128,10 +129,13 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
         config,
         Silent(),
         Journal(),
+        Serial(images, Journal()),
     )
     monkeypatch.undo()
     targets = power.soft_targets(last.coordinates)
-    fresh = power.crossfit(targets, learner, images, rows, pixels, config, 99, Silent(), Journal())
+    fresh = power.crossfit(
+        targets, learner, images, rows, pixels, config, 99, Silent(), Serial(images, Journal())
+    )
     confirmed = subspace.column_correlations(fresh, targets)
     if redrawn:
         assert confirmed.min() > 0.85

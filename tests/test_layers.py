@@ -17,6 +17,7 @@ LAYERS = [
     | {"agreement", "subspace", "statistics", "metagrad"},
     {"journal"},
     {"training"},
+    {"executors"},
     {"stage", "discovery"},
     {"scoring", "splits", "analysis"},
     {"results"},

@@ -12,12 +12,14 @@ import taskdiscovery as td
 from taskdiscovery import data, partition, shapes, splits
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.executors import Serial
 from taskdiscovery.journal import Journal
 from taskdiscovery.progress import Silent
 from taskdiscovery.seeds import derive
 from taskdiscovery.splits import Candidate, Cut, Sides, controls, duplicates, measure, split
 from taskdiscovery.splits.cuts import other_groupings
 from taskdiscovery.stage import Stage, resolve
+from taskdiscovery.training import Training
 
 CONFIG = SplitConfig(
     preset="smoke", learner="mlp?width=0.1", threads=1, epochs=4, batch=64, runs=2, device="cpu"
@@ -92,17 +94,18 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
     seen = partition.draw(len(dataset), 0)
     config = resolve(CONFIG)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    crew = Serial(stage.images, Journal())
     own = cut(dataset, "background_hue", ["orange", "green"])
     chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
     sides = chosen.sides(target, False)
-    arguments = (dataset, target, sides, stage, config, seen, False, Journal(), Silent())
+    arguments = (dataset, target, sides, stage, config, seen, False, crew, Silent())
     for name in ("random", "hard", "kmeans"):
         control = controls.make(name, *arguments)
         for c in range(4):
             for part in (seen, ~seen):
                 rows = part & (target.labels == c)
                 assert control.train[rows].sum() == sides.train[rows].sum()
-    loss = controls.held_out_loss(stage, target, config, seen, Journal(), Silent())
+    loss = controls.held_out_loss(stage, target, config, seen, crew, Silent())
     hard = controls.make("hard", *arguments)
     for c in range(4):
         rows = seen & (target.labels == c)
@@ -114,22 +117,23 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
     seen = partition.draw(len(dataset), 0)
     config = resolve(CONFIG)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    crew = Serial(stage.images, Journal())
     fitted = []
-    real = Stage.fit
+    real = Training.run
 
-    def spy(self, labels, classes, rows, **more):
-        fitted.append(rows)
-        return real(self, labels, classes, rows, **more)
+    def spy(self, *arguments, **more):
+        fitted.append(self.rows)
+        return real(self, *arguments, **more)
 
-    monkeypatch.setattr(Stage, "fit", spy)
-    first = controls.held_out_loss(stage, target, config, seen, Journal(), Silent())
+    monkeypatch.setattr(Training, "run", spy)
+    first = controls.held_out_loss(stage, target, config, seen, crew, Silent())
     assert not np.intersect1d(fitted[0], fitted[1]).size
     assert not (~seen)[np.concatenate(fitted)].any()
     # Spoil the labels of the second half: the losses of its images come from the first half.
     labels = target.labels.copy()
     labels[fitted[1]] = 1 - labels[fitted[1]]
     spoilt = replace(target, labels=labels)
-    again = controls.held_out_loss(stage, spoilt, config, seen, Journal(), Silent())
+    again = controls.held_out_loss(stage, spoilt, config, seen, crew, Silent())
     with np.errstate(over="ignore"):
         margin = np.log(np.expm1(first[fitted[1]]))
         other = np.log(np.expm1(again[fitted[1]]))
@@ -148,9 +152,10 @@ def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes()
     seen = partition.draw(800, 0)
     config = resolve(CONFIG)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
+    crew = Serial(stage.images, Journal())
     half = Sides(train=rng.random(800) < 0.5, place=np.zeros(800, dtype=int), known=labels >= 0)
     made = controls.make(
-        "kmeans", dataset, target, half, stage, config, seen, False, Journal(), Silent()
+        "kmeans", dataset, target, half, stage, config, seen, False, crew, Silent()
     )
     is_bright = order >= 400
     assert abs(is_bright[made.train].mean() - is_bright[~made.train].mean()) > 0.6

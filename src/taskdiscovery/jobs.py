@@ -23,7 +23,13 @@ from taskdiscovery.config import (
     from_mapping,
     to_mapping,
 )
-from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError
+from taskdiscovery.errors import (
+    ConfigError,
+    DataError,
+    RunDirError,
+    TaskDiscoveryError,
+    WorkerError,
+)
 from taskdiscovery.inputs import Data, label, load_tasks, read_data, split_run_task
 from taskdiscovery.journal import Journal
 from taskdiscovery.rundir import RunDir
@@ -210,11 +216,16 @@ def run_score(
     with place.job(dataset, config) as job:
         before = scoring.finished(targets, job.journal)
         found = scoring.score(dataset, targets, config, train=chosen.train, journal=job.journal)
-        for number, result in enumerate(found):
-            scores.append(result)
-            on_score(result)
-            if number not in before:
-                job.metric(event="score", **result.to_row(), seconds=result.seconds)
+        try:
+            for result in found:
+                scores.append(result)
+                on_score(result)
+                if result.task not in before:
+                    job.metric(event="score", **result.to_row(), seconds=result.seconds)
+        except WorkerError:  # labelings were set aside: the others' scores are kept
+            if job.run is not None and scores:
+                results.write_scores(job.run, scores, dataset)
+            raise
         if job.run is not None:
             results.write_scores(job.run, scores, dataset)
     return scores
@@ -296,7 +307,14 @@ def next_run(command: str, learner: str) -> Path:
 
 
 #: options that cannot change a result: they may differ when a job is resumed.
-FREE = ("data", "checkpoint_every")
+FREE = (
+    "data",
+    "checkpoint_every",
+    "executor",
+    "ray_address",
+    "cpus_per_job",
+    "gpus_per_job",
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

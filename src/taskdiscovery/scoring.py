@@ -9,18 +9,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from taskdiscovery import partition
+from taskdiscovery import executors, partition
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import ScoreConfig
-from taskdiscovery.errors import DataError, NumericalError
-from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.errors import DataError, NumericalError, WorkerError
+from taskdiscovery.executors import Executor, Piece
+from taskdiscovery.journal import Journal, Unit
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
-from taskdiscovery.stage import Stage, resolve
+from taskdiscovery.stage import Stage, predicted, resolve
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Score, Target, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -53,6 +54,7 @@ def score(
     Raises:
         DataError: for a labeling with one class, or with too few images.
         NumericalError: where fewer than two runs end in finite weights.
+        WorkerError: after all other scores, where a training ended every worker that took it up.
     """
     config, journal = resolve(config), journal or Journal()
     train = partition.draw(len(dataset), config.seed) if train is None else train
@@ -61,12 +63,26 @@ def score(
     held = partition.sample(np.flatnonzero(~train), config.test_images, config.seed, "held out")
     stage = Stage.prepare(dataset, config, fit)
     passes = len(targets) * config.runs * stage.learner.recipe.epochs * len(fit)
-    with meter("scoring", passes) as bar:
-        for number, target in enumerate(targets):
-            key = _key(number, target)
+    plans = [
+        _Plan.make(stage, _key(number, target), target, config, fit, held)
+        for number, target in enumerate(targets)
+    ]
+    lost: list[WorkerError] = []
+    with (
+        executors.opened(config, stage.images, journal) as crew,
+        meter("scoring", passes) as bar,
+    ):
+        todo = [plan for plan in plans if not journal.has(plan.key)]
+        crew.begin([piece for plan in todo for piece in plan.pieces], bar)
+        for plan in plans:
+            key, target = plan.key, plan.target
             known = journal.get(key)
             if known is None:
-                result = _score_one(stage, target, config, fit, held, bar, journal, key)
+                try:
+                    result = _score_one(plan, config, crew, bar)
+                except WorkerError as error:  # the other labelings are scored all the same
+                    lost.append(error)
+                    continue
                 values = {**result.to_row(), "seconds": result.seconds}
                 unit = Unit(values=values, arrays={"per_image": result.per_image})
                 journal.put(key, unit, forget=f"{key}/")
@@ -79,11 +95,17 @@ def score(
                 bar.advance(config.runs * stage.learner.recipe.epochs * len(fit))
             bar.advance(0, f"{target.name}: {result.agreement:.3f}")
             yield replace(result, images=dataset.images)
+    if lost:
+        raise WorkerError(
+            f"{len(lost)} of {len(targets)} labelings are not scored: {lost[0].what}",
+            where=lost[0].where,
+            mend=lost[0].mend,
+        )
 
 
-def finished(targets: Sequence[Target], journal: Journal) -> set[int]:
-    """Return the indices of the labelings whose scores the journal remembers."""
-    return {i for i, target in enumerate(targets) if journal.has(_key(i, target))}
+def finished(targets: Sequence[Target], journal: Journal) -> set[str]:
+    """Return the names of the labelings whose scores the journal remembers."""
+    return {t.name for i, t in enumerate(targets) if journal.has(_key(i, t))}
 
 
 def _key(number: int, target: Target) -> str:
@@ -118,51 +140,70 @@ def as_targets(tasks: Tasks) -> list[Target]:
     ]
 
 
-def _score_one(
-    stage: Stage,
-    target: Target,
-    config: ScoreConfig,
-    fit: IntArray,
-    held: IntArray,
-    bar: Meter,
-    journal: Journal,
-    key: str,
-) -> Score:
-    began = time.perf_counter()
-    fit, held = fit[target.known[fit]], held[target.known[held]]
-    shares = np.bincount(target.labels[fit], minlength=target.k) if len(fit) else np.zeros(1)
-    if len(fit) < 2 * config.runs or len(held) < 1 or (shares > 0).sum() < 2:
-        raise DataError(
-            f"{target.name} has {len(fit)} training images of {int((shares > 0).sum())} classes "
-            f"and {len(held)} test images",
-            where=target.name,
-            mend="give more images, or a labeling with at least two classes",
-        )
-    if shares.max() / shares.sum() > 0.95:
-        _LOG.warning(
-            "%s: %.0f %% of the images are of one class, so look at kappa rather than agreement",
-            target.name,
-            100 * shares.max() / shares.sum(),
-        )
-    predictions, failures = [], []
-    for run in range(config.runs):
-        init, order, rows = _vary(config, fit, run)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Plan:
+    """The runs of one labeling.
 
-        def work(watch: Watch, init: int = init, order: int = order, rows: IntArray = rows) -> Unit:
-            predicted = stage.run(
-                target.labels,
-                target.k,
-                rows,
-                held,
-                init_seed=init,
-                order_seed=order,
-                meter=bar,
-                watch=watch,
+    Attributes:
+        key: of its score.
+        target: the labeling.
+        held: test images with a class.
+        pieces: one a run.
+    """
+
+    key: str
+    target: Target
+    held: IntArray
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def make(
+        cls,
+        stage: Stage,
+        key: str,
+        target: Target,
+        config: ScoreConfig,
+        fit: IntArray,
+        held: IntArray,
+    ) -> _Plan:
+        """Plan the runs.
+
+        Raises:
+            DataError: for one class, or too few images.
+        """
+        fit, held = fit[target.known[fit]], held[target.known[held]]
+        shares = np.bincount(target.labels[fit], minlength=target.k) if len(fit) else np.zeros(1)
+        if len(fit) < 2 * config.runs or len(held) < 1 or (shares > 0).sum() < 2:
+            raise DataError(
+                f"{target.name} has {len(fit)} training images of {int((shares > 0).sum())} "
+                f"classes and {len(held)} test images",
+                where=target.name,
+                mend="give more images, or a labeling with at least two classes",
             )
-            return Unit(arrays={"predicted": predicted})
+        if shares.max() / shares.sum() > 0.95:
+            _LOG.warning(
+                "%s: %.0f %% of the images are of one class, so look at kappa rather than "
+                "agreement",
+                target.name,
+                100 * shares.max() / shares.sum(),
+            )
+        pieces = []
+        for run in range(config.runs):
+            init, order, rows = _vary(config, fit, run)
+            training = stage.training(
+                target.labels, target.k, rows, held, init_seed=init, order_seed=order
+            )
+            pieces.append(Piece(key=f"{key}/run {run}", training=training, keep=predicted))
+        return cls(key=key, target=target, held=held, pieces=tuple(pieces))
 
+
+def _score_one(plan: _Plan, config: ScoreConfig, crew: Executor, bar: Meter) -> Score:
+    began = time.perf_counter()
+    target, held = plan.target, plan.held
+    predictions, failures = [], []
+    for run, piece in enumerate(plan.pieces):
         try:
-            predictions.append(journal.unit(f"{key}/run {run}", work).arrays["predicted"])
+            predictions.append(crew.unit(piece, bar).arrays["predicted"])
         except NumericalError as error:
             failures.append(error)
             _LOG.warning("%s, run %d: %s, counted as failed", target.name, run, error.what)

@@ -1,4 +1,4 @@
-"""What every training on labels shares, and the one way to train a run and predict with it."""
+"""What every training on labels shares."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import torch
 from torch import Tensor
 
 from taskdiscovery.config import TrainingConfig
-from taskdiscovery.journal import Watch
-from taskdiscovery.networks import Model
-from taskdiscovery.progress import Meter
+from taskdiscovery.journal import Unit
 from taskdiscovery.training import (
     Learner,
     Pixels,
-    cross_entropy,
-    predict,
+    Training,
     resolve_device,
     resolve_precision,
     set_threads,
     to_tensor,
-    train,
 )
 from taskdiscovery.types import Dataset, IntArray
 
@@ -90,69 +85,38 @@ class Stage:
             learner=learner,
         )
 
-    def fit(
+    def training(
         self,
         labels: IntArray,
         classes: int,
         rows: IntArray,
+        measured: IntArray,
         *,
         init_seed: int,
         order_seed: int,
-        meter: Meter,
-        watch: Watch | None = None,
-    ) -> Model:
-        """Train one run.
+    ) -> Training:
+        """Make one run: a training on `rows`, asked on `measured`.
 
         Args:
             labels: (N,) class of every image; only those of `rows` are looked at.
             classes: number of classes.
             rows: images to train on.
+            measured: (m,) images whose outputs are wanted.
             init_seed, order_seed: what the run is drawn from.
-            meter: told of every image passed through.
-            watch: saves the training on the way.
-
-        Raises:
-            NumericalError: where training diverges.
         """
-        model = self.learner.build(self.shape, classes, self.pixels, init_seed)
-        targets = torch.from_numpy(labels[rows]).to(self.images.device)
-        return train(
-            self.learner,
-            model,
-            self.images,
-            rows,
-            targets,
-            cross_entropy,
-            seed=order_seed,
-            meter=meter,
-            watch=watch,
-        )
-
-    def run(
-        self,
-        labels: IntArray,
-        classes: int,
-        fit: IntArray,
-        measured: IntArray,
-        *,
-        init_seed: int,
-        order_seed: int,
-        meter: Meter,
-        watch: Watch | None = None,
-    ) -> IntArray:
-        """Train one run on `fit` and return its (len(measured),) predicted classes.
-
-        Raises:
-            NumericalError: where training diverges.
-        """
-        model = self.fit(
-            labels,
-            classes,
-            fit,
+        return Training(
+            learner=self.learner,
+            shape=self.shape,
+            pixels=self.pixels,
+            outputs=classes,
+            rows=rows,
+            targets=labels[rows],
+            measured=measured,
             init_seed=init_seed,
             order_seed=order_seed,
-            meter=meter,
-            watch=watch,
         )
-        outputs = predict(model, self.images, measured, self.learner.precision)
-        return outputs.argmax(dim=1).numpy()
+
+
+def predicted(outputs: Tensor) -> Unit:
+    """Keep the (m,) predicted classes of (m, C) outputs."""
+    return Unit(arrays={"predicted": outputs.argmax(dim=1).numpy()})

@@ -17,6 +17,7 @@ from taskdiscovery.config.measure import (
 )
 from taskdiscovery.config.options import (
     JobConfig,
+    WorkConfig,
     base_type,
     from_mapping,
     key_of,
@@ -38,6 +39,7 @@ __all__ = [
     "ScoreConfig",
     "SplitConfig",
     "TrainingConfig",
+    "WorkConfig",
     "base_type",
     "from_mapping",
     "key_of",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from taskdiscovery.config.meta import MetaOptions
-from taskdiscovery.config.options import JobConfig, option
+from taskdiscovery.config.options import WorkConfig, option
 from taskdiscovery.config.recipes import Recipe
 from taskdiscovery.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscoverConfig(MetaOptions, JobConfig):
+class DiscoverConfig(MetaOptions, WorkConfig):
     """`discover`: tasks on which a learner generalizes."""
 
     method: str = option("power", "how to search", choices=("power", "spectral", "meta"))
@@ -61,6 +61,12 @@ class DiscoverConfig(MetaOptions, JobConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.executor == "ray" and self.method != "power":
+            raise ConfigError(
+                f"--method {self.method} has no separate trainings to hand out",
+                where="--executor ray",
+                mend="use --method power; several processes share a meta-gradient under torchrun",
+            )
         if self.method != "meta":
             return
         self.check_meta()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from taskdiscovery.config.options import C, JobConfig, option
+from taskdiscovery.config.options import C, JobConfig, WorkConfig, option
 from taskdiscovery.config.recipes import PRESETS, Recipe
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.learners import check_learner
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(JobConfig):
+class TrainingConfig(WorkConfig):
     """How learners that are measured are trained; what is None comes from the preset."""
 
     preset: str = option("quick", "sizes and epochs together", choices=tuple(PRESETS))

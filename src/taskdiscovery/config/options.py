@@ -16,6 +16,9 @@ from taskdiscovery.errors import ConfigError, first_line, nearest
 
 C = TypeVar("C", bound="JobConfig")
 
+EXECUTORS = ("serial", "ray")
+WORK = "distribution"
+
 
 def option(
     default: Any,
@@ -59,6 +62,48 @@ class JobConfig:
     def __post_init__(self) -> None:
         for item in fields(self):
             _check_value(self, item)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkConfig(JobConfig):
+    """Jobs whose trainings can be done elsewhere."""
+
+    executor: str = option(
+        "serial",
+        "who trains: this process, or a Ray cluster (pip install 'taskdiscovery[ray]'); with ray "
+        "--threads are those of each training, by default 1",
+        choices=EXECUTORS,
+        group=WORK,
+    )
+    ray_address: str = option(
+        "", "the cluster: HOST:PORT or auto (default: one is started here)", group=WORK
+    )
+    cpus_per_job: int | None = option(
+        None,
+        "CPUs that Ray keeps for a training (default: --threads)",
+        low=1,
+        high=1024,
+        group=WORK,
+    )
+    gpus_per_job: float | None = option(
+        None,
+        "GPUs that Ray keeps for a training, or a share of one (default: 1 with --device cuda)",
+        low=0.0,
+        high=64.0,
+        group=WORK,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.executor == "ray" and self.threads is None:
+            # Many trainings of one thread each are faster than few of many threads.
+            object.__setattr__(self, "threads", 1)
+        for name in ("ray_address", "cpus_per_job", "gpus_per_job"):
+            if self.executor != "ray" and getattr(self, name):
+                flag = f"--{name.replace('_', '-')}"
+                raise ConfigError(
+                    f"{flag} is for a Ray cluster", where=flag, mend="add --executor ray"
+                )
 
 
 def read_config(source: Path | str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery import subspace
+from taskdiscovery import executors, subspace
 from taskdiscovery.data import read_features
 from taskdiscovery.discovery import meta, power, spectral
 from taskdiscovery.discovery.encoder import Encoder
@@ -46,7 +46,10 @@ def by_power(
     assert config.epochs is not None
     passes = config.epochs * config.runs * (config.folds - 1) * len(ground.rows)
     last: power.Iteration | None = None
-    with meter("power iteration", config.iterations * passes) as bar:
+    with (
+        executors.opened(config, ground.images, ground.journal) as crew,
+        meter("power iteration", config.iterations * passes) as bar,
+    ):
         for last in power.iterate(
             ground.start,
             ground.learner,
@@ -57,6 +60,7 @@ def by_power(
             config,
             bar,
             ground.journal,
+            crew,
         ):
             if last.replayed:
                 bar.advance(last.number * passes)

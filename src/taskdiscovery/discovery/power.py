@@ -21,17 +21,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from taskdiscovery import subspace
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.errors import NumericalError
-from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.executors import Executor, Piece
+from taskdiscovery.journal import Journal, Unit
 from taskdiscovery.progress import Meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.subspace import Whitened
-from taskdiscovery.training import Learner, Pixels, predict, squared_error, train
+from taskdiscovery.training import Learner, Pixels, Training
 from taskdiscovery.types import FloatArray, IntArray
 
 
@@ -103,6 +103,7 @@ def iterate(
     config: DiscoverConfig,
     meter: Meter,
     journal: Journal,
+    crew: Executor,
 ) -> Iterator[Iteration]:
     """Iterate until the subspace stops turning, or `config.iterations` is reached.
 
@@ -116,6 +117,7 @@ def iterate(
         config: folds, runs, iterations, tolerance, seed.
         meter: told of every image passed through.
         journal: remembers finished iterations; the last one of an earlier sitting comes first.
+        crew: does the trainings.
 
     Yields:
         Every iteration as it ends.
@@ -129,7 +131,7 @@ def iterate(
     while last is None or (last.number < config.iterations and not last.settled):
         coordinates_ND = start() if last is None else last.coordinates
         last = _iteration(
-            coordinates_ND, last, learner, images, rows, pixels, constraints, config, meter, journal
+            coordinates_ND, last, learner, images, rows, pixels, constraints, config, meter, crew
         )
         arrays = {"coordinates": last.coordinates, "correlation": last.correlation}
         names = ("number", "chance", "angle", "rank", "settled", "history")
@@ -165,14 +167,14 @@ def _iteration(
     constraints: Constraints,
     config: DiscoverConfig,
     meter: Meter,
-    journal: Journal,
+    crew: Executor,
 ) -> Iteration:
     number = 1 if before is None else before.number + 1
     if config.rotate and config.classes == 2:
         coordinates_ND = coordinates_ND @ subspace.bimodal_rotation(coordinates_ND)
     targets_ND = soft_targets(coordinates_ND)
     predictions_ND = crossfit(
-        targets_ND, learner, images, rows, pixels, config, number, meter, journal
+        targets_ND, learner, images, rows, pixels, config, number, meter, crew
     )
     correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)
     try:
@@ -215,7 +217,7 @@ def crossfit(
     config: DiscoverConfig,
     number: int,
     meter: Meter,
-    journal: Journal,
+    crew: Executor,
 ) -> FloatArray:
     """Predict every image by learners that have not seen it.
 
@@ -228,41 +230,35 @@ def crossfit(
     N, D = targets_ND.shape
     shape = tuple(int(n) for n in images.shape[1:])
     order_N = generator(config.seed, "folds", number).permutation(N)
-    predictions_ND = np.zeros((N, D))
+    pieces: list[tuple[IntArray, Piece]] = []
     for fold, held_out in enumerate(np.array_split(order_N, config.folds)):
         used = np.setdiff1d(order_N, held_out)
-        targets = torch.from_numpy(targets_ND[used]).float().to(images.device)
         for run in range(config.runs):
             seed = derive(config.seed, "crossfit", number, fold, run)
-
-            def fit(
-                watch: Watch,
-                seed: int = seed,
-                used: IntArray = used,
-                held_out: IntArray = held_out,
-                targets: Tensor = targets,
-            ) -> Unit:
-                model = learner.build(
-                    (shape[0], shape[1], shape[2]), D, pixels, derive(seed, "init")
-                )
-                train(
-                    learner,
-                    model,
-                    images,
-                    rows[used],
-                    targets,
-                    squared_error,
-                    seed=seed,
-                    meter=meter,
-                    watch=watch,
-                )
-                outputs = predict(model, images, rows[held_out], learner.precision)
-                return Unit(arrays={"outputs": outputs.numpy()})
-
-            done = journal.unit(f"{_KEY}/{number}/fold {fold}/run {run}", fit)
-            outputs = done.arrays["outputs"].astype(np.float64)
-            predictions_ND[held_out] += (outputs - outputs.mean(axis=0)) / config.runs
+            training = Training(
+                learner=learner,
+                shape=(shape[0], shape[1], shape[2]),
+                pixels=pixels,
+                outputs=D,
+                rows=rows[used],
+                targets=targets_ND[used],
+                loss="squared error",
+                measured=rows[held_out],
+                init_seed=derive(seed, "init"),
+                order_seed=seed,
+            )
+            key = f"{_KEY}/{number}/fold {fold}/run {run}"
+            pieces.append((held_out, Piece(key=key, training=training, keep=_outputs)))
+    crew.begin([piece for _, piece in pieces], meter)
+    predictions_ND = np.zeros((N, D))
+    for held_out, piece in pieces:
+        outputs = crew.unit(piece, meter).arrays["outputs"].astype(np.float64)
+        predictions_ND[held_out] += (outputs - outputs.mean(axis=0)) / config.runs
     return predictions_ND
+
+
+def _outputs(outputs: Tensor) -> Unit:
+    return Unit(arrays={"outputs": outputs.numpy()})
 
 
 def held_out_correlation(

@@ -7,14 +7,16 @@ more images and other seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from torch import Tensor
 
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.errors import DataError
-from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.executors import Executor, Piece
+from taskdiscovery.journal import Unit
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.splits.cuts import Candidate, Cut, orientations, other_groupings
@@ -49,7 +51,7 @@ def choose(
     config: SplitConfig,
     seen: BoolArray,
     balanced: bool,
-    journal: Journal,
+    crew: Executor,
 ) -> Choice:
     """Find the cut that is worst for the target on the validation part.
 
@@ -60,7 +62,7 @@ def choose(
         config: orientation, search, seed.
         seen: (N,) images that may be trained on.
         balanced: whether to cut within each class.
-        journal: remembers trainings.
+        crew: does the trainings.
 
     Raises:
         DataError: where no cut leaves two classes on its train side.
@@ -69,7 +71,7 @@ def choose(
     first = [Candidate(cut=c, orientation=ways[0], group=c.groups(target)) for c in cuts]
     if len(first) == 1 and len(ways) == 1 and not config.search:
         return Choice(candidate=first[0])
-    judge = _Judge(stage, target, config, seen, balanced, journal)
+    judge = _Judge(stage, target, config, seen, balanced, crew)
     more = 2 + len(cuts) * (len(ways) - 1) + GROUPINGS * FINALISTS if config.search else 2
     with meter("choosing the split", judge.cost * (len(cuts) + more)) as bar:
         judge.try_all(first, bar)
@@ -105,7 +107,7 @@ class _Judge:
         config: SplitConfig,
         seen: BoolArray,
         balanced: bool,
-        journal: Journal,
+        crew: Executor,
     ) -> None:
         rows = generator(config.seed, "choose").permutation(np.flatnonzero(seen & target.known))
         self.validation, self.fit = np.split(rows, [len(rows) // 5])
@@ -113,7 +115,7 @@ class _Judge:
         brief = replace(recipe, epochs=min(EPOCHS, recipe.epochs))
         self.stage = replace(stage, learner=replace(stage.learner, recipe=brief))
         self.target, self.config, self.balanced = target, config, balanced
-        self.journal = journal
+        self.crew = crew
         self.cost = min(IMAGES, len(self.fit) // 2) * brief.epochs
         self.found: dict[str, tuple[Candidate, float]] = {}
         self.again: dict[str, float] = {}
@@ -122,19 +124,15 @@ class _Judge:
 
     def try_all(self, candidates: Sequence[Candidate], bar: Meter) -> None:
         """Judge each once."""
-        for candidate in candidates:
-            accuracy = self._accuracy(candidate, IMAGES, "first", bar)
-            if accuracy is not None:
-                self.found[candidate.name] = (candidate, accuracy)
-                self._note(candidate, accuracy)
+        for candidate, accuracy in self._accuracies(candidates, IMAGES, "first", bar):
+            self.found[candidate.name] = (candidate, accuracy)
+            self._note(candidate, accuracy)
 
     def judge_again(self, candidates: Sequence[Candidate], bar: Meter) -> None:
         """Judge the finalists with more images and other seeds; these figures decide."""
-        for candidate in candidates:
-            accuracy = self._accuracy(candidate, 2 * IMAGES, "again", bar)
-            if accuracy is not None:
-                self.again[candidate.name] = accuracy
-                self._note(candidate, accuracy)
+        for candidate, accuracy in self._accuracies(candidates, 2 * IMAGES, "again", bar):
+            self.again[candidate.name] = accuracy
+            self._note(candidate, accuracy)
 
     def worst(self, count: int) -> list[Candidate]:
         """Return those of the lowest accuracy."""
@@ -154,7 +152,8 @@ class _Judge:
             row["group"] = np.flatnonzero(candidate.group).tolist()
         self.table.append(row)
 
-    def _accuracy(self, candidate: Candidate, images: int, turn: str, bar: Meter) -> float | None:
+    def _plan(self, candidate: Candidate, images: int, turn: str) -> Piece | None:
+        """Plan a brief training, if the candidate leaves enough to train on and to judge by."""
         labels = self.target.labels
         sides = candidate.sides(self.target, self.balanced)
         train_rows = np.sort(self.fit[sides.train[self.fit]][:images])
@@ -164,21 +163,25 @@ class _Judge:
         init = derive(self.config.seed, "choose", turn, "init")
         order = derive(self.config.seed, "choose", turn, "order")
         self.seeds |= {init, order}
+        training = self.stage.training(
+            labels, self.target.k, train_rows, test_rows, init_seed=init, order_seed=order
+        )
 
-        def work(watch: Watch) -> Unit:
-            predicted = self.stage.run(
-                labels,
-                self.target.k,
-                train_rows,
-                test_rows,
-                init_seed=init,
-                order_seed=order,
-                meter=bar,
-                watch=watch,
-            )
-            return Unit(values={"accuracy": float((predicted == labels[test_rows]).mean())})
+        def keep(outputs: Tensor) -> Unit:
+            right = outputs.argmax(dim=1).numpy() == labels[test_rows]
+            return Unit(values={"accuracy": float(right.mean())})
 
-        done = self.journal.unit(f"choose {turn} {candidate.name}", work)
-        accuracy = float(done.values["accuracy"])
-        bar.advance(0, f"{candidate.name}: {accuracy:.3f}")
-        return accuracy
+        return Piece(key=f"choose {turn} {candidate.name}", training=training, keep=keep)
+
+    def _accuracies(
+        self, candidates: Sequence[Candidate], images: int, turn: str, bar: Meter
+    ) -> Iterator[tuple[Candidate, float]]:
+        """Yield each candidate that can be judged with its accuracy."""
+        planned = [(c, self._plan(c, images, turn)) for c in candidates]
+        self.crew.begin([piece for _, piece in planned if piece is not None], bar)
+        for candidate, piece in planned:
+            if piece is None:
+                continue
+            accuracy = float(self.crew.unit(piece, bar).values["accuracy"])
+            bar.advance(0, f"{candidate.name}: {accuracy:.3f}")
+            yield candidate, accuracy

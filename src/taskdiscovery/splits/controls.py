@@ -15,17 +15,19 @@ from dataclasses import replace
 
 import numpy as np
 from sklearn.cluster import KMeans
+from torch import Tensor
 
 from taskdiscovery import partition
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.discovery import spectral
-from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.executors import Executor, Piece
+from taskdiscovery.journal import Unit
 from taskdiscovery.progress import Meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.splits.cuts import Candidate, Cut, Sides
 from taskdiscovery.stage import Stage
 from taskdiscovery.training import Learner, predict
-from taskdiscovery.types import BoolArray, Dataset, FloatArray, IntArray, Target
+from taskdiscovery.types import BoolArray, Dataset, FloatArray, Target
 
 CONTROLS = ("random", "untrained", "hard", "kmeans")
 
@@ -39,7 +41,7 @@ def make(
     config: SplitConfig,
     seen: BoolArray,
     balanced: bool,
-    journal: Journal,
+    crew: Executor,
     bar: Meter,
 ) -> Sides:
     """Make the control of that name.
@@ -53,7 +55,7 @@ def make(
         config: of the job.
         seen: (N,) images that may be trained on.
         balanced: whether cuts are made within each class.
-        journal: remembers trainings.
+        crew: does the trainings.
         bar: told of images passed through.
     """
     if name == "random":
@@ -63,7 +65,7 @@ def make(
         made = Candidate(cut=cut, orientation="same", group=cut.groups(target))
         return made.sides(target, balanced)
     if name == "hard":
-        loss_N = held_out_loss(stage, target, config, seen, journal, bar)
+        loss_N = held_out_loss(stage, target, config, seen, crew, bar)
         return _by_order(loss_N, adversarial, target, seen)
     return _by_order(_clusters(dataset, config, stage, seen), adversarial, target, seen)
 
@@ -100,7 +102,7 @@ def held_out_loss(
     target: Target,
     config: SplitConfig,
     seen: BoolArray,
-    journal: Journal,
+    crew: Executor,
     bar: Meter,
 ) -> FloatArray:
     """Return (N,) cross-entropy of each image under networks that have not trained on it.
@@ -111,27 +113,31 @@ def held_out_loss(
     rows = partition.sample(np.flatnonzero(seen & target.known), limit, config.seed, "hard images")
     halves = np.array_split(generator(config.seed, "hard images").permutation(rows), 2)
     N = len(target.labels)
-    losses_2N = np.zeros((2, N))
-    for fold, half in enumerate(halves):
 
-        def work(watch: Watch, fold: int = fold, half: IntArray = half) -> Unit:
-            model = stage.fit(
+    def keep(outputs: Tensor) -> Unit:
+        logits_NC = outputs.numpy().astype(np.float64)
+        top_N = logits_NC.max(axis=1)
+        normalizer_N = top_N + np.log(np.exp(logits_NC - top_N[:, None]).sum(axis=1))
+        own_N = logits_NC[np.arange(N), np.maximum(target.labels, 0)]
+        return Unit(arrays={"loss": normalizer_N - own_N})
+
+    pieces = [
+        Piece(
+            key=f"control hard/fold {fold}",
+            training=stage.training(
                 target.labels,
                 target.k,
                 np.sort(half),
+                np.arange(N),
                 init_seed=derive(config.seed, "hard", fold, "init"),
                 order_seed=derive(config.seed, "hard", fold, "order"),
-                meter=bar,
-                watch=watch,
-            )
-            logits_NC = predict(model, stage.images, np.arange(N), config.precision).numpy()
-            logits_NC = logits_NC.astype(np.float64)
-            top_N = logits_NC.max(axis=1)
-            normalizer_N = top_N + np.log(np.exp(logits_NC - top_N[:, None]).sum(axis=1))
-            own_N = logits_NC[np.arange(N), np.maximum(target.labels, 0)]
-            return Unit(arrays={"loss": normalizer_N - own_N})
-
-        losses_2N[fold] = journal.unit(f"control hard/fold {fold}", work).arrays["loss"]
+            ),
+            keep=keep,
+        )
+        for fold, half in enumerate(halves)
+    ]
+    crew.begin(pieces, bar)
+    losses_2N = np.stack([crew.unit(piece, bar).arrays["loss"] for piece in pieces])
     loss_N = losses_2N.mean(axis=0)
     loss_N[halves[0]] = losses_2N[1, halves[0]]
     loss_N[halves[1]] = losses_2N[0, halves[1]]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from taskdiscovery.agreement import mean_over_runs
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.errors import DataError, NumericalError
-from taskdiscovery.journal import Journal, Unit, Watch
+from taskdiscovery.executors import Executor, Piece
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
 from taskdiscovery.splits.cuts import Sides
-from taskdiscovery.stage import Stage
+from taskdiscovery.stage import Stage, predicted
 from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Target
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -145,7 +145,7 @@ def measure(
     target: Target,
     rows: dict[str, Rows],
     config: SplitConfig,
-    journal: Journal,
+    crew: Executor,
     label: str = "measure",
 ) -> Measured:
     """Train `config.runs` runs on every variant, from seeds that chose nothing.
@@ -153,43 +153,27 @@ def measure(
     Raises:
         NumericalError: where all runs of a variant diverge.
     """
-    predicted: dict[str, list[IntArray]] = {name: [] for name in rows}
-    epochs = stage.learner.recipe.epochs
+    found: dict[str, list[IntArray]] = {name: [] for name in rows}
+    epochs, runs = stage.learner.recipe.epochs, range(config.runs)
     total = sum(len(own.fit) for own in rows.values()) * config.runs * epochs
+    pieces = {
+        name: [_piece(stage, target, own, config, run, f"{label} {name}/run {run}") for run in runs]
+        for name, own in rows.items()
+    }
     with meter(f"measuring the split with {stage.learner.spec.text}", total) as bar:
+        crew.begin([piece for own in pieces.values() for piece in own], bar)
         for name, own in rows.items():
             measured = np.concatenate([own.within, own.test])
-            for run in range(config.runs):
-                init, order = run_seeds(config, run)
-
-                def work(
-                    watch: Watch,
-                    own: Rows = own,
-                    measured: IntArray = measured,
-                    init: int = init,
-                    order: int = order,
-                ) -> Unit:
-                    found = stage.run(
-                        target.labels,
-                        target.k,
-                        own.fit,
-                        measured,
-                        init_seed=init,
-                        order_seed=order,
-                        meter=bar,
-                        watch=watch,
-                    )
-                    return Unit(arrays={"predicted": found})
-
+            for run, piece in enumerate(pieces[name]):
                 try:
-                    done = journal.unit(f"{label} {name}/run {run}", work)
+                    done = crew.unit(piece, bar)
                 except NumericalError as error:
                     _LOG.warning("%s, run %d: %s, counted as failed", name, run, error.what)
                     continue
-                predicted[name].append(done.arrays["predicted"])
+                found[name].append(done.arrays["predicted"])
                 right = done.arrays["predicted"] == target.labels[measured]
                 bar.advance(0, f"{name}: {right[len(own.within) :].mean():.3f}")
-    missing = [name for name, runs in predicted.items() if not runs]
+    missing = [name for name, own in found.items() if not own]
     if missing:
         raise NumericalError(
             f"all runs diverged on: {', '.join(missing)}",
@@ -198,7 +182,7 @@ def measure(
         )
     accuracy, agreed = {}, {}
     for name, own in rows.items():
-        found_KN = np.stack(predicted[name])
+        found_KN = np.stack(found[name])
         inside_KN, outside_KN = np.split(found_KN, [len(own.within)], axis=1)
         accuracy[name] = mean_over_runs(outside_KN == target.labels[own.test])
         agreed[name] = _where_runs_agree(outside_KN, target.labels[own.test])
@@ -206,6 +190,17 @@ def measure(
             accuracy["within"] = mean_over_runs(inside_KN == target.labels[own.within])
             agreed["within"] = _where_runs_agree(inside_KN, target.labels[own.within])
     return Measured(accuracy=accuracy, agreed=agreed)
+
+
+def _piece(
+    stage: Stage, target: Target, own: Rows, config: SplitConfig, run: int, key: str
+) -> Piece:
+    init, order = run_seeds(config, run)
+    measured = np.concatenate([own.within, own.test])
+    training = stage.training(
+        target.labels, target.k, own.fit, measured, init_seed=init, order_seed=order
+    )
+    return Piece(key=key, training=training, keep=predicted)
 
 
 def _where_runs_agree(predicted_KN: IntArray, truth_N: IntArray) -> dict[str, float]:

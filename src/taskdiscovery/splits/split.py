@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery import partition
+from taskdiscovery import executors, partition
 from taskdiscovery.config import SplitConfig
+from taskdiscovery.executors import Executor
 from taskdiscovery.journal import Journal
 from taskdiscovery.progress import meter
 from taskdiscovery.splits import controls, duplicates
@@ -32,6 +33,7 @@ from taskdiscovery.splits.measure import (
     run_seeds,
 )
 from taskdiscovery.stage import Stage, resolve
+from taskdiscovery.training import to_tensor
 from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, Dataset, Split, Target
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -82,10 +84,23 @@ def split(
         NumericalError: where training diverges.
     """
     config, journal = resolve(config), journal or Journal()
+    images = to_tensor(dataset.images, config.device)
+    with executors.opened(config, images, journal) as crew:
+        return _split(dataset, target, cuts, config, train, crew)
+
+
+def _split(
+    dataset: Dataset,
+    target: Target,
+    cuts: list[Cut],
+    config: SplitConfig,
+    train: BoolArray | None,
+    crew: Executor,
+) -> SplitResult:
     seen = partition.draw(len(dataset), config.seed) if train is None else train
     balanced = target.k > 2 if config.class_balanced is None else config.class_balanced
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    choice = choose(stage, target, cuts, config, seen, balanced, journal)
+    choice = choose(stage, target, cuts, config, seen, balanced, crew)
     chosen = choice.candidate
     adversarial = chosen.sides(target, balanced)
     names = [name for name in controls.CONTROLS if name in config.control_names]
@@ -101,7 +116,7 @@ def split(
                 config,
                 seen,
                 balanced,
-                journal,
+                crew,
                 bar,
             )
             for name in names
@@ -110,7 +125,7 @@ def split(
     rows = equal_rows(roles, target, seen, config)
     seeds = {seed for run in range(config.runs) for seed in run_seeds(config, run)}
     check_fresh(choice, rows, seen, seeds)
-    found = measure(stage, target, rows, config, journal)
+    found = measure(stage, target, rows, config, crew)
     role = roles["adversarial"]
     own = rows["adversarial"]
     made = Split(
@@ -156,7 +171,7 @@ def split(
             learner: {
                 name: interval.to_json()
                 for name, interval in _ordered(
-                    _transfer(dataset, target, learner, rows, config, journal)
+                    _transfer(dataset, target, learner, rows, config, crew)
                 ).items()
             }
             for learner in config.transfer_learners
@@ -181,13 +196,13 @@ def _transfer(
     learner: str,
     rows: dict[str, Any],
     config: SplitConfig,
-    journal: Journal,
+    crew: Executor,
 ) -> Measured:
     """Train another learner on the same images of the split and of the random one."""
     other = replace(config, learner=learner)
     stage = Stage.prepare(dataset, other, rows["adversarial"].fit)
     compared = {str(name): rows[name] for name in ("adversarial", "random")}
-    return measure(stage, target, compared, other, journal, label=f"transfer {learner}")
+    return measure(stage, target, compared, other, crew, label=f"transfer {learner}")
 
 
 def _ordered(found: Measured) -> dict[str, Any]:

@@ -18,11 +18,13 @@ from taskdiscovery.training.state import (
     set_weights,
     weights,
 )
+from taskdiscovery.training.work import Training
 
 __all__ = [
     "PREDICTION_BATCH",
     "Learner",
     "Pixels",
+    "Training",
     "autocast",
     "calibrate",
     "cross_entropy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +80,7 @@ class Pixels:
 
 def to_tensor(images: ImageArray, device: str) -> Tensor:
     """Share the images with torch without a copy on the CPU; make them resident on a GPU."""
-    if not images.flags.writeable:
-        images = images.copy()
-    return torch.from_numpy(images).to(device)
+    with warnings.catch_warnings():
+        # Read-only memory (a mapped file, an object store) is not written to.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(images).to(device)

@@ -1,0 +1,250 @@
+"""Trainings on a Ray cluster.
+
+Each training is a task of its own. The images lie in the object store, once on every node. Results
+are committed to the journal one by one as they arrive, in whatever order, so a driver that is
+killed loses only what was under way. A training whose worker or node is lost is begun again
+elsewhere, so many times and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taskdiscovery import interrupts
+from taskdiscovery.config import WorkConfig
+from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
+from taskdiscovery.executors import Piece
+from taskdiscovery.journal import Journal, Unit
+from taskdiscovery.progress import Meter
+from taskdiscovery.training import Training, to_tensor
+
+#: workers that a training may lose before it is set aside.
+ATTEMPTS = 5
+#: seconds without a node that could take a training before the job gives up.
+PATIENCE = 20.0
+
+
+class Ray:
+    """Does pieces as tasks of a cluster. Made by `connected`.
+
+    Args:
+        ray: the module.
+        config: resolved; what a task takes up, and with how many threads.
+        images: (N, H, W, channels) uint8, put in the object store.
+        journal: of the job.
+    """
+
+    def __init__(self, ray: Any, config: WorkConfig, images: Tensor, journal: Journal) -> None:
+        self._ray, self._journal = ray, journal
+        self._cpus = config.cpus_per_job or config.threads or 1
+        gpus = config.gpus_per_job
+        self._gpus = (1.0 if config.device == "cuda" else 0.0) if gpus is None else gpus
+        self._common = (uuid.uuid4().hex, config.device, config.threads or 1)
+        self._images = ray.put(images.cpu().numpy())
+        # Ray's own retries cannot tell a training that ends every worker from one that was unlucky.
+        self._task = ray.remote(max_retries=0, num_cpus=self._cpus, num_gpus=self._gpus)(_work)
+        self._waiting: deque[tuple[Piece, Meter]] = deque()
+        self._running: dict[Any, tuple[Piece, Meter]] = {}
+        self._lost: Counter[str] = Counter()
+        self._outcomes: dict[str, Unit | BaseException] = {}
+        self._asked: set[str] = set()
+        self._placeless: float | None = None
+
+    @classmethod
+    @contextmanager
+    def connected(cls, config: WorkConfig, images: Tensor, journal: Journal) -> Iterator[Ray]:
+        """Connect to the cluster, or start one of this machine's processors.
+
+        Raises:
+            ConfigError: where Ray is not installed.
+            WorkerError: where no cluster answers.
+        """
+        ray = _module()
+        own = not ray.is_initialized()
+        if own:
+            _connect(ray, config.ray_address)
+        crew = cls(ray, config, images, journal)
+        try:
+            yield crew
+        finally:
+            with suppress(Exception):  # the cluster may be gone
+                for reference in crew._running:
+                    ray.cancel(reference, force=True)
+            if own:
+                ray.shutdown()
+
+    def begin(self, pieces: Sequence[Piece], meter: Meter) -> None:
+        """Hand out what the journal does not have."""
+        for piece in pieces:
+            if piece.key not in self._asked and not self._journal.has(piece.key):
+                self._asked.add(piece.key)
+                self._waiting.append((piece, meter))
+        self._hand_out()
+
+    def unit(self, piece: Piece, meter: Meter) -> Unit:
+        """Wait for the result of a piece, and commit whatever arrives meanwhile."""
+        self.begin([piece], meter)
+        if piece.key not in self._asked:
+            known = self._journal.get(piece.key)
+            assert known is not None
+            return known
+        with interrupts.deferred():
+            while piece.key not in self._outcomes:
+                self._collect()
+        self._asked.discard(piece.key)
+        outcome = self._outcomes.pop(piece.key)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _slots(self) -> int:
+        """Count the trainings for which the living nodes have room."""
+        slots = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                offered = node["Resources"]
+                room = int(offered.get("CPU", 0) // self._cpus)
+                if self._gpus:
+                    room = min(room, int(offered.get("GPU", 0) // self._gpus))
+                slots += room
+        return slots
+
+    def _hand_out(self) -> None:
+        # Some wait in the cluster, so that no worker idles; not all, so that a long job does not
+        # fill the object store with what it will need in an hour.
+        while self._waiting and len(self._running) < max(2, 2 * self._slots()):
+            piece, meter = self._waiting.popleft()
+            reference = self._task.remote(self._images, *self._common, piece.training)
+            self._running[reference] = (piece, meter)
+
+    def _collect(self) -> None:
+        """Wait a little for a result, commit it, and hand out more.
+
+        Raises:
+            KeyboardInterrupt: where a signal waits.
+            WorkerError: where no node can take a training, for longer than `PATIENCE`.
+        """
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=0.5)
+        interrupts.check()
+        for reference in ready:
+            piece, meter = self._running.pop(reference)
+            self._settle(piece, meter, reference)
+        self._hand_out()
+        if not ready:
+            self._require_place()
+
+    def _settle(self, piece: Piece, meter: Meter, reference: Any) -> None:
+        try:
+            found = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:  # a fault within the training
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            self._outcomes[piece.key] = cause
+        except self._ray.exceptions.RayError as error:
+            self._begin_again(piece, meter, error)
+        else:
+            if isinstance(found, TaskDiscoveryError):
+                self._outcomes[piece.key] = found
+                return
+            unit = piece.keep(torch.from_numpy(np.array(found)))
+            self._journal.put(piece.key, unit)
+            self._outcomes[piece.key] = unit
+            meter.advance(piece.training.passes)
+
+    def _begin_again(self, piece: Piece, meter: Meter, error: Exception) -> None:
+        self._lost[piece.key] += 1
+        if self._lost[piece.key] < ATTEMPTS:
+            self._waiting.appendleft((piece, meter))
+            return
+        self._outcomes[piece.key] = WorkerError(
+            f"{piece.key} ended {ATTEMPTS} workers, and is set aside",
+            where=f"Ray: {type(error).__name__}",
+            mend="does it fit in a worker's memory? lower --batch, or give more --cpus-per-job; "
+            "then go on with taskdiscovery resume",
+        )
+
+    def _require_place(self) -> None:
+        if self._slots():
+            self._placeless = None
+            return
+        self._placeless = self._placeless or time.monotonic()
+        if time.monotonic() - self._placeless > PATIENCE:
+            needed = f"{self._cpus} CPUs" + (f" and {self._gpus:g} GPUs" if self._gpus else "")
+            raise WorkerError(
+                f"no node of the cluster offers {needed}",
+                where=f"{sum(n['Alive'] for n in self._ray.nodes())} nodes alive",
+                mend="start nodes, or lower --cpus-per-job or --gpus-per-job; then go on with "
+                "taskdiscovery resume",
+            )
+
+
+_resident: dict[str, Tensor] = {}
+
+
+def _work(images: Any, data: str, device: str, threads: int, training: Training) -> Any:
+    """Do one training; runs on a worker. An error that a user can mend is returned, not raised."""
+    torch.set_num_threads(threads)
+    if device == "cuda":  # one copy on the GPU for all trainings of this worker
+        if data not in _resident:
+            _resident.clear()
+            _resident[data] = to_tensor(images, device)
+        placed = _resident[data]
+    else:
+        placed = to_tensor(images, device)
+    try:
+        return training.run(placed).numpy()
+    except TaskDiscoveryError as error:
+        return error
+
+
+def _module() -> Any:
+    # Nothing about this job is told to anybody, and nothing is said on the terminal but by us.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # On a cluster that is started here; else a busy machine starves workers of niceness 15.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError as error:
+        raise ConfigError(
+            f"Ray cannot be imported: {first_line(error)}",
+            where="--executor ray",
+            mend="pip install 'taskdiscovery[ray]'",
+        ) from error
+    return ray
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Join the cluster at the address, or start one here. Ray must not take over our signals."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    options = {} if address else {"include_dashboard": False}
+    try:
+        ray.init(
+            address=address or "local",
+            logging_level="ERROR",
+            log_to_driver=False,
+            _skip_env_hook=True,
+            **options,
+        )
+    except Exception as error:  # connections fail in many ways
+        raise WorkerError(
+            f"the Ray cluster does not answer: {first_line(error)}",
+            where=f"--ray-address {address}" if address else "--executor ray",
+            mend="is it running (ray status)? start it with `ray start --head`",
+        ) from error
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
