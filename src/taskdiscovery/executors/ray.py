@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -51,7 +52,9 @@ class Ray:
         self._cpus = config.cpus_per_job or config.threads or 1
         gpus = config.gpus_per_job
         self._gpus = (1.0 if config.device == "cuda" else 0.0) if gpus is None else gpus
-        self._common = (uuid.uuid4().hex, config.device, config.threads or 1)
+        # The user's own networks are found where they are found here.
+        paths = [os.path.abspath(path) for path in sys.path]
+        self._common = (uuid.uuid4().hex, paths, config.device, config.threads or 1)
         self._images = ray.put(images.cpu().numpy())
         # Ray's own retries cannot tell a training that ends every worker from one that was unlucky.
         self._task = ray.remote(max_retries=0, num_cpus=self._cpus, num_gpus=self._gpus)(_work)
@@ -192,8 +195,11 @@ class Ray:
 _resident: dict[str, Tensor] = {}
 
 
-def _work(images: Any, data: str, device: str, threads: int, training: Training) -> Any:
+def _work(
+    images: Any, data: str, paths: list[str], device: str, threads: int, training: Training
+) -> Any:
     """Do one training; runs on a worker. An error that a user can mend is returned, not raised."""
+    sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
     if device == "cuda":  # one copy on the GPU for all trainings of this worker
         if data not in _resident:
