@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "taskdiscovery"
 
 LAYERS = [
-    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners"}
+    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners", "ranks"}
     | {"notebook"},
     {"rundir", "randomness", "partition", "shapes", "data", "networks", "augment"}
     | {"agreement", "subspace", "statistics", "metagrad"},
@@ -32,6 +32,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ALLOWED = {
     ("types", "errors"),
     ("types", "notebook"),
+    ("ranks", "errors"),
     ("specs", "errors"),
     ("config", "errors"),
     ("config", "learners"),

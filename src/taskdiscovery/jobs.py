@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery import inputs, results, rundir
+from taskdiscovery import inputs, ranks, results, rundir
 from taskdiscovery.config import (
     AnalyzeConfig,
     DiscoverConfig,
@@ -116,7 +116,11 @@ def split(
 
 
 def resume(
-    run: Path | str, source: Data | None = None, *, labelings: Target | Tasks | None = None
+    run: Path | str,
+    source: Data | None = None,
+    *,
+    labelings: Target | Tasks | None = None,
+    change_ranks: bool = False,
 ) -> Discovery | Scores | SplitResult | None:
     """Go on with the job of a run that was stopped; nothing that is finished is done again.
 
@@ -124,6 +128,8 @@ def resume(
         run: its run directory.
         source: the data, where it is no longer where it was, or was no specification.
         labelings: what was scored, where that was given as an object.
+        change_ranks: whether another number of ranks than before may go on; sums are then rounded
+            otherwise, and `result.json` says `exact: false`.
 
     Returns:
         What the job returns; None where it is done already.
@@ -132,12 +138,13 @@ def resume(
         RunDirError: where options or data have changed, no checkpoint is whole, or another
             process is at work.
     """
-    with RunDir.open(Path(run), write=True) as opened:
+    with RunDir.open(Path(run), write=ranks.first()) as opened:
         if opened.state() == "done":
             return None
         job = opened.job()
         document = dict(job["config"])
         where = f"{opened.path}, {job['command']}"
+        _check_ranks(opened, document, where, change_ranks)
         if (source := source or document.pop("data", None)) is None:
             raise RunDirError("the job names no data", where=where, mend="give it with --data")
         document.pop("data", None)
@@ -158,6 +165,25 @@ def resume(
     raise RunDirError(
         f"{job['command']!r} is no job that can be resumed", where=where, mend="begin it again"
     )
+
+
+def _check_ranks(run: RunDir, document: dict[str, Any], where: str, change: bool) -> None:
+    """Refuse to go on with another number of ranks, unless that is asked for.
+
+    Raises:
+        RunDirError: naming both numbers.
+    """
+    before, now = document.get("ranks") or 1, ranks.size()
+    if before != now and not change:
+        raise RunDirError(
+            f"the job was begun by {before} ranks, and there are {now}",
+            where=where,
+            mend=f"torchrun --nproc-per-node {before} -m taskdiscovery resume {run.path}; or add "
+            "--change-ranks: sums are then rounded otherwise, and the result is marked",
+        )
+    if before != now and ranks.first():
+        run.add_result({"exact": False, "ranks": [before, now]})
+    document["ranks"] = now
 
 
 def run_discover(
@@ -360,6 +386,8 @@ class _Place:
         Raises:
             RunDirError, ResourceError: where it cannot be used.
         """
+        if not ranks.first():  # it helps, and writes nothing
+            return cls(command=command, new=None, added=None, resumed=None)
         new = None if out is None else Path(out)
         if new is not None:
             rundir.check_new(new)
@@ -374,7 +402,9 @@ class _Place:
         document = {"data": dataset.name, **to_mapping(config)}
         run = self._open(document)
         if run is None:
-            yield _Job(run=None, journal=Journal())
+            journal = Journal()
+            journal.mirror()
+            yield _Job(run=None, journal=journal)
             return
         header = {
             "command": self.command,
@@ -387,6 +417,7 @@ class _Place:
                 if self.resumed is not None:
                     journal.load()
                     run.resumed()
+                journal.mirror()
                 yield _Job(run=run, journal=journal)
                 if self.added is None:
                     run.add_result({"data": results.described(dataset)})
@@ -416,6 +447,7 @@ class _Place:
     def _identity(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """What must be the same for a job to go on."""
         kept = {key: value for key, value in document.items() if key not in FREE}
+        kept.pop("ranks", None)  # `resume` has looked at it
         if self.added is not None:  # the run may have been moved
             kept["from"] = split_run_task(str(kept.get("from", "")))[1]
         return kept

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from taskdiscovery import interrupts
+from taskdiscovery import interrupts, ranks
 from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.rundir import Checkpoints
 
@@ -90,6 +90,14 @@ class Journal:
                 where="checkpoints",
                 mend="begin again with another --out",
             ) from error
+
+    def mirror(self) -> None:
+        """Remember on every rank what the first one does, so that all do the same steps.
+
+        Raises:
+            WorkerError: where a rank is lost.
+        """
+        self._units, self._under_way = ranks.share((self._units, self._under_way))
 
     @property
     def seconds(self) -> float:
@@ -168,6 +176,8 @@ class Watch:
     def boundary(self, state: Callable[[], Unit]) -> None:
         """Between two steps: save if it is time or a signal waits, then let the signal through.
 
+        A signal that reaches one rank stops all of them, at the same step.
+
         Args:
             state: makes what is to be saved; called only then.
 
@@ -176,11 +186,12 @@ class Watch:
             ResourceError: where the state cannot be written.
         """
         journal = self._journal
-        if journal is not None and (
-            time.monotonic() - journal._saved >= journal._every or interrupts.requested()
-        ):
+        stop = ranks.any_of(interrupts.requested())
+        if journal is not None and (time.monotonic() - journal._saved >= journal._every or stop):
             self.save(state)
         interrupts.check()
+        if stop:
+            raise KeyboardInterrupt("another rank was told to stop")
 
     def save(self, state: Callable[[], Unit]) -> None:
         """Save now, if there is a place to save to.

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from taskdiscovery import ranks
 from taskdiscovery.config import TrainingConfig
 from taskdiscovery.journal import Unit
 from taskdiscovery.training import (
@@ -16,6 +17,7 @@ from taskdiscovery.training import (
     Training,
     resolve_device,
     resolve_precision,
+    resolve_ranks,
     set_threads,
     to_tensor,
 )
@@ -28,14 +30,21 @@ T = TypeVar("T", bound=TrainingConfig)
 
 
 def resolve(config: T) -> T:
-    """Fill in the preset, and take the decisions that depend on the machine, once."""
+    """Fill in the preset, and take the decisions that depend on the machine, once.
+
+    Raises:
+        ConfigError: where they cannot be taken as asked.
+    """
+    there = resolve_ranks(config.ranks, config.executor)
     device = resolve_device(config.device)
-    return replace(
+    found = replace(
         config.resolved(),
+        ranks=there,
         device=device,
         precision=resolve_precision(config.precision, device),
         threads=set_threads(config.threads),
     )
+    return ranks.share(found)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import data as reading
-from taskdiscovery import rundir
+from taskdiscovery import ranks, rundir
 from taskdiscovery.cli import parser, show
 from taskdiscovery.config import AnalyzeConfig, JobConfig, SplitConfig, from_mapping, to_mapping
 from taskdiscovery.errors import ConfigError, RunDirError
@@ -61,7 +61,7 @@ def discover(format: str, out: Path | None, **given: Any) -> None:
     from taskdiscovery import jobs
 
     place = out or jobs.next_run("discover", config.learner)
-    rundir.check_new(place)
+    _check_new(place)
     found = jobs.run_discover(data, config, place)  # type: ignore[arg-type]
     table = [{"task": row.pop("name"), **row} for row in map(dict, found.result["tasks"])]
     show.rows(table, format, title=f"{len(table)} tasks, in {place}")
@@ -78,8 +78,7 @@ def score(format: str, out: Path | None, **given: Any) -> None:
     data, config = _job("score", given)
     if config is None:
         return
-    if out is not None:
-        rundir.check_new(out)
+    _check_new(out)
     _check_source(str(getattr(config, "source", "")))
     from taskdiscovery import jobs
 
@@ -109,8 +108,7 @@ def split(format: str, out: Path | None, **given: Any) -> None:
         Path(source).is_dir() or Path(source.rpartition(":")[0] or "-").is_dir()
     ):
         out = jobs.next_run("split", config.learner)
-    if out is not None:
-        rundir.check_new(out)
+    _check_new(out)
     result = jobs.run_split(data, config, out).result
     if format == "json":
         show.mapping(result, "json")
@@ -161,7 +159,7 @@ def report(run: Path, data: str | None) -> None:
     show.line(str(write_report(run, data)))
 
 
-def resume(run: Path, data: str | None) -> None:
+def resume(run: Path, data: str | None, change_ranks: bool) -> None:
     """Go on with a job, and say what it was."""
     opened = rundir.RunDir.open(run)
     if opened.state() == "done":
@@ -172,7 +170,7 @@ def resume(run: Path, data: str | None) -> None:
     opened.checkpoints.load()  # damaged ones are refused before anything slow is imported
     from taskdiscovery import jobs
 
-    jobs.resume(run, data)
+    jobs.resume(run, data, change_ranks=change_ranks)
     show.line(f"{opened.job()['command']} is done, in {run}")
 
 
@@ -225,6 +223,11 @@ def _job(command: str, given: dict[str, Any]) -> tuple[str, JobConfig | None]:
     reading.check_spec(data)
     check_learner(config.learner)
     return data, config
+
+
+def _check_new(place: Path | None) -> None:
+    if place is not None and ranks.first():  # the first rank makes it, maybe before others look
+        rundir.check_new(place)
 
 
 def _check_source(source: str) -> None:

@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from taskdiscovery import __version__, interrupts, progress
+from taskdiscovery import __version__, interrupts, progress, ranks
 from taskdiscovery.cli import parser
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError
 
 TERMINATED, INTERRUPTED, BUG = 143, 130, 1
+#: commands that all ranks do together; of the others the first rank does all.
+SHARED = ("discover", "score", "split", "resume")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,11 +70,18 @@ def _run(arguments: list[str]) -> int:
         parser.build().print_help()
         return 0
     quiet, debug = given.pop("quiet"), given.pop("debug")
-    _log(quiet, debug)
-    progress.show(not quiet)
+    _log(quiet or not ranks.first(), debug)
+    progress.show(not quiet and ranks.first())
     from taskdiscovery.cli import commands
 
-    getattr(commands, command)(**given)
+    if ranks.first():
+        getattr(commands, command)(**given)
+    elif command in SHARED:  # a rank that helps; the first one prints
+        with (
+            open(os.devnull, "w", encoding="utf-8") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            getattr(commands, command)(**given)
     sys.stdout.flush()
     return 0
 

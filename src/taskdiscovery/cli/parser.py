@@ -145,6 +145,11 @@ def build() -> Parser:
     resume = add("resume", "go on with the job of a run that was stopped")
     resume.add_argument("run", type=Path, metavar="RUN", help="its run directory")
     resume.add_argument("--data", help="DATA, where it is no longer where the run found it")
+    resume.add_argument(
+        "--change-ranks",
+        action="store_true",
+        help="go on with another number of torchrun's processes; the result is marked as not exact",
+    )
 
     verify = add("verify", "each file of a run against what was committed")
     verify.add_argument("run", type=Path, metavar="RUN", help="a run directory")

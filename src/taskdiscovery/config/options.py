@@ -75,6 +75,13 @@ class WorkConfig(JobConfig):
         choices=EXECUTORS,
         group=WORK,
     )
+    ranks: int | None = option(
+        None,
+        "processes that share each batch, as torchrun started them (default: what there are)",
+        low=1,
+        high=1_000_000,
+        group=WORK,
+    )
     ray_address: str = option(
         "", "the cluster: HOST:PORT or auto (default: one is started here)", group=WORK
     )

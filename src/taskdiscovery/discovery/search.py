@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery import partition
+from taskdiscovery import partition, ranks
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery import meta, methods
@@ -27,6 +27,7 @@ from taskdiscovery.training import (
     Pixels,
     resolve_device,
     resolve_precision,
+    resolve_ranks,
     set_threads,
     to_tensor,
 )
@@ -56,10 +57,12 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
     Raises:
         ConfigError: for `meta`, where the learner cannot be differentiated twice.
     """
+    there = resolve_ranks(config.ranks, config.executor)
     device = resolve_device(config.device)
     used = int(partition.draw(len(dataset), config.seed).sum())
     config = replace(
         config.with_epochs(min(used, config.train_images or used)),
+        ranks=there,
         device=device,
         precision=resolve_precision(config.precision, device),
         threads=set_threads(config.threads),
@@ -71,7 +74,7 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         pixels = Pixels.measure(dataset.images, rows)
         inner = meta.Inner(learner, dataset.image_shape, pixels, images, config)
         config = meta.choose_way(config, inner, rows)
-    return config
+    return ranks.share(config)  # what was measured differs from rank to rank
 
 
 def _learner(config: DiscoverConfig) -> Learner:

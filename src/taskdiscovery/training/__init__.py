@@ -11,7 +11,12 @@ from taskdiscovery.training.loop import (
     step,
     train,
 )
-from taskdiscovery.training.machine import resolve_device, resolve_precision, set_threads
+from taskdiscovery.training.machine import (
+    resolve_device,
+    resolve_precision,
+    resolve_ranks,
+    set_threads,
+)
 from taskdiscovery.training.state import (
     optimizer_arrays,
     restore_optimizer,
@@ -32,6 +37,7 @@ __all__ = [
     "predict",
     "resolve_device",
     "resolve_precision",
+    "resolve_ranks",
     "restore_optimizer",
     "set_threads",
     "set_weights",

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taskdiscovery import interrupts, randomness
+from taskdiscovery import interrupts, randomness, ranks
 from taskdiscovery.augment import augment
-from taskdiscovery.errors import ResourceError
+from taskdiscovery.errors import ConfigError, ResourceError
 from taskdiscovery.journal import Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter, Silent
@@ -37,8 +37,11 @@ def step(
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     precision: str,
+    share: float = 1.0,
 ) -> Tensor:
     """Do one update.
+
+    Under torchrun each rank gives its share of the batch, and all take the same update.
 
     Args:
         model: maps uint8 images to outputs; it is in training mode.
@@ -47,15 +50,19 @@ def step(
         loss: of float32 outputs and targets, a scalar.
         optimizer: over the model's parameters.
         precision: `float32` or `bf16`.
+        share: these images among those of the batch on all ranks.
 
     Returns:
-        The loss before the update, detached and not yet read back from the device.
+        The share of the loss before the update, detached and not yet read back from the device.
     """
     with autocast(images.device.type, precision):
         outputs = model(images)
     value = loss(outputs.float(), targets)
+    if share != 1.0:
+        value = value * share
     optimizer.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
+    ranks.add([p.grad for p in model.parameters() if p.grad is not None])
     optimizer.step()
     return value.detach()
 
@@ -107,14 +114,22 @@ def train(
                 batch = images.index_select(0, row_index[chosen])
                 if recipe.augment:
                     batch = augment(batch, recipe.augment, state.order)
+                mine = _part(len(chosen))
                 state.total += step(
-                    model, batch, targets[chosen], loss, state.optimizer, learner.precision
+                    model,
+                    batch[mine],
+                    targets[chosen[mine]],
+                    loss,
+                    state.optimizer,
+                    learner.precision,
+                    share=(mine.stop - mine.start) / len(chosen),
                 )
                 if state.schedule is not None:
                     state.schedule.step()
                 state.batch += 1
                 meter.advance(len(chosen))
                 watch.boundary(state.to_unit)
+            ranks.add([state.total])
             if not math.isfinite(float(state.total)):
                 raise state.diverged()
             state.next_epoch()
@@ -122,7 +137,30 @@ def train(
             raise state.diverged()
         if recipe.recalibrate:
             calibrate(model, images, rows)
+        elif ranks.size() > 1:  # each rank has seen other statistics: their mean
+            running = [b for b in model.buffers() if b.is_floating_point()]
+            ranks.add(running)
+            for buffer in running:
+                buffer.div_(ranks.size())
     return model.eval()
+
+
+def _part(count: int) -> slice:
+    """Return this rank's part of a batch.
+
+    Raises:
+        ConfigError: where a rank would have fewer than two images.
+    """
+    there = ranks.size()
+    if there == 1:
+        return slice(0, count)
+    if count < 2 * there:
+        raise ConfigError(
+            f"a batch of {count} images is too small for {there} ranks",
+            where="--batch, under torchrun",
+            mend=f"give at least --batch {2 * there}, or fewer ranks",
+        )
+    return slice(count * ranks.here() // there, count * (ranks.here() + 1) // there)
 
 
 @contextmanager

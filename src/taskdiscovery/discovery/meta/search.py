@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taskdiscovery import interrupts, randomness, subspace
+from taskdiscovery import interrupts, randomness, ranks, subspace
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.labelling import task_columns
 from taskdiscovery.discovery.meta import objectives
 from taskdiscovery.discovery.meta.embedding import Embedding
 from taskdiscovery.discovery.meta.inner import Inner
-from taskdiscovery.errors import NumericalError, RunDirError
+from taskdiscovery.errors import ConfigError, NumericalError, RunDirError
 from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
@@ -163,21 +163,22 @@ class MetaSearch:
         config = self.config
         batches, unseen, fresh = self.deal(number)
         keep = config.way == "graphs" or config.objective == "none"
-        outputs = [self._embed(batch, keep=keep) for batch in batches]
-        leaves = [x.detach().requires_grad_() for x in outputs]
-        agreements, losses = [], []
-        if config.objective != "none":
+        # Ranks share out the batches, for the encoder, and the tasks, for the networks.
+        mine = ranks.own(len(batches))
+        outputs = {i: self._embed(batches[i], keep=keep) for i in mine}
+        leaves = self._gathered(outputs, len(batches))
+        directions = self._directions(number) if config.objective != "none" else []
+        numbers = torch.zeros(2, len(directions), dtype=torch.float64)
+        if directions:
             start = self.inner.start(number)
-            for own in self._directions(number):
+            for task in ranks.own(len(directions)):
+                own = directions[task]
                 labels = [self._labels(x, own) for x in leaves]
                 cut = [y.detach().requires_grad_() for y in labels]
                 found, gradients, agreement = self.inner.gradient(
                     start, batches, cut, unseen, fresh
                 )
-                losses.append(float(found.value))
-                agreements.append(agreement)
-                if not np.isfinite(losses[-1]):
-                    self.progress.diverged += 1
+                numbers[:, task] = torch.tensor([float(found.value), agreement])
                 sign = -1.0 if config.directions == "worst" else 1.0
                 share = sign / config.tasks_per_step
                 pairs = [
@@ -187,14 +188,47 @@ class MetaSearch:
                 torch.autograd.backward(
                     [y for y, _ in pairs], [g for _, g in pairs], retain_graph=True
                 )
-        diversity, contained = self._regularize(leaves, batches)
-        self._pull(batches, outputs, leaves, keep)
+        diversity, contained = self._regularize(leaves, batches, mine)
+        # What the ranks found, for every coordinate of every batch; then each carries its own on.
+        for leaf in leaves:
+            if leaf.grad is None:
+                leaf.grad = torch.zeros_like(leaf)
+        ranks.add([leaf.grad for leaf in leaves if leaf.grad is not None])
+        for i in mine:
+            self._pull([batches[i]], [outputs[i]], [leaves[i]], keep)
+        self._add_up()
+        ranks.add([numbers])
+        self.progress.diverged += int((~numbers[0].isfinite()).sum())
         return {
-            "agreement": _mean(agreements),
-            "loss": _mean(losses),
+            "agreement": _mean(numbers[1].tolist()),
+            "loss": _mean(numbers[0].tolist()),
             "diversity": diversity,
             "contained": contained,
         }
+
+    def _gathered(self, outputs: dict[int, Tensor], count: int) -> list[Tensor]:
+        """Return the coordinates of all batches as leaves, those of other ranks among them."""
+        if ranks.size() == 1:
+            return [outputs[i].detach().requires_grad_() for i in range(count)]
+        size = min(self.config.inner_batch, len(self.rows) // 2)
+        dtype = self.embedding.scale.dtype
+        whole = torch.zeros(
+            count, size, self.embedding.scale.numel(), dtype=dtype, device=self.device
+        )
+        for i, output in outputs.items():
+            whole[i] = output.detach()
+        ranks.add([whole])
+        return [x.clone().requires_grad_() for x in whole]
+
+    def _add_up(self) -> None:
+        """Sum the encoder's gradients over the ranks."""
+        if ranks.size() == 1:
+            return
+        parameters = [p for p in self.trained.parameters() if p.requires_grad]
+        for p in parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        ranks.add([p.grad for p in parameters if p.grad is not None])
 
     def _one_step(self, number: int) -> dict[str, Any]:
         """The one-step form: an update of the encoder after every inner step."""
@@ -210,7 +244,7 @@ class MetaSearch:
             found, gradients, agreement = self.inner.gradient(state, [batch], [cut], unseen, 1)
             assert gradients[0] is not None
             labels.backward(gradients[0])  # type: ignore[no-untyped-call]
-            diversity, contained = self._regularize([leaf], [batch])
+            diversity, contained = self._regularize([leaf], [batch], range(1))
             self._pull([batch], [output], [leaf], True)
             skips += self._update()
             state = found.final
@@ -264,13 +298,15 @@ class MetaSearch:
             return self.embedding(batch)
 
     def _regularize(
-        self, leaves: list[Tensor], batches: list[Tensor]
+        self, leaves: list[Tensor], batches: list[Tensor], mine: range
     ) -> tuple[float, float | None]:
-        """Add the gradients of diversity and of contained targets to the leaves."""
+        """Add the gradients of diversity and of contained targets to this rank's leaves."""
         config = self.config
         total, held = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
-        counted = 0
-        for leaf, batch in zip(leaves, batches, strict=True):
+        counted = sum(
+            bool((classes[batch] >= 0).any()) for classes in self.known for batch in batches
+        )
+        for leaf, batch in [(leaves[i], batches[i]) for i in mine]:
             if config.diversity == "information":
                 axes = self.embedding.directions()
                 labels = [
@@ -285,12 +321,14 @@ class MetaSearch:
                 some = own >= 0
                 if bool(some.any()):
                     held = held + nn.functional.cross_entropy(head(leaf[some]), own[some])
-                    counted += 1
         total, held = total / len(leaves), held / max(1, counted)
         loss = config.diversity_weight * total + config.contain_weight * held
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
-        return float(total.detach()), float(held.detach()) if self.contained else None
+        both = torch.stack([total.detach(), held.detach()])
+        if len(mine) < len(leaves):
+            ranks.add([both])
+        return float(both[0]), float(both[1]) if self.contained else None
 
     def _pull(
         self, batches: list[Tensor], outputs: list[Tensor], leaves: list[Tensor], keep: bool
@@ -356,8 +394,22 @@ def choose_way(config: DiscoverConfig, inner: Inner, rows: IntArray) -> Discover
     What is chosen is written to the config and kept on resume: ways differ in their last bits.
 
     Raises:
-        ConfigError: where the network cannot be differentiated twice.
+        ConfigError: where the network cannot be differentiated twice, or ranks cannot share.
     """
+    there = ranks.size()
+    if there > 1 and config.one_step:
+        raise ConfigError(
+            "one update follows the other in the one-step form: ranks have nothing to share out",
+            where="--one-step, under torchrun",
+            mend="leave it out, or start one process",
+        )
+    if there > max(config.tasks_per_step, 1) and config.objective != "none":
+        _LOG.warning(
+            "%d ranks and %d tasks a step: give --tasks-per-step %d, that none stands idle",
+            there,
+            config.tasks_per_step,
+            there,
+        )
     if config.objective == "none" or config.outer_steps == 0:
         way = "graphs" if config.way == "auto" else config.way
         return replace(config, way=way, compile=False)
