@@ -87,7 +87,7 @@ class MetaSearch:
             heads = nn.ModuleList([nn.Linear(D, target.k) for target in contained])
         self.trained = nn.ModuleDict({"embedding": embedding, "heads": heads}).to(self.device)
         self.heads = heads
-        self.known = [torch.from_numpy(t.labels).to(self.device) for t in contained]
+        self.known = [torch.tensor(t.labels, device=self.device) for t in contained]
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(parameters, config.outer_rate)
         self.progress = Progress()
@@ -132,8 +132,8 @@ class MetaSearch:
                 row = self._step(progress.step)
                 progress.step += 1
                 progress.history.append(row)
-                watch.boundary(self._to_unit)
                 on_step({**row, "seconds": round(time.monotonic() - began, 3)})
+                watch.boundary(self._to_unit)
                 bar.advance(
                     1,
                     f"agreement {_shown(row['agreement'])}, {config.diversity} "
