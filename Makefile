@@ -10,8 +10,9 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest
 
-# Real processes: kills, signals, full disks, system calls, planted faults.
+# Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun.
 test-slow: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
 	$(BIN)/python -m pytest -m slow
 
 # Coverage-guided, for so many seconds; what it finds becomes a test case.
