@@ -56,8 +56,8 @@ FULL = [
     Case("resnet18", 32, 4, "float32", "store"),
     Case("resnet18", 32, 4, "float32", "recompute"),
     Case("resnet18", 32, 4, "float32", "store", compiled=True),
+    Case("resnet18", 32, 4, "bf16", "graphs"),
     Case("resnet18", 32, 4, "bf16", "store"),
-    Case("resnet18", 32, 4, "bf16", "store", compiled=True),
     Case("mlp", 512, 20, "float32", "graphs"),
     Case("mlp", 512, 20, "float32", "store"),
     Case("mlp", 512, 20, "bf16", "graphs"),
@@ -270,7 +270,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for network in dict.fromkeys(case.network for case in cases):
         own = [case for case in cases if case.network == network]
-        rounds = options.rounds or (1 if own[0].batch < 512 and not options.quick else 2)
+        rounds = options.rounds or 2
         for row in measure(own, rounds, options.device):
             rows.append(row)
             print(json.dumps(row), file=sys.stderr, flush=True)
