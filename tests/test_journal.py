@@ -332,7 +332,7 @@ def test_fault_52_weights_that_are_not_finite_are_never_saved(tmp_path):
     ],
 )
 def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
-    def fails(*_):
+    def fails(*_, **__):
         raise error
 
     monkeypatch.setattr(training.loop, "step", fails)

@@ -107,5 +107,4 @@ def test_the_table_of_faults_names_tests_that_exist():
     assert named
     assert {name for name in named if f"def {name}(" not in written} == set()
     numbers = [int(n) for n in re.findall(r"^\| (\d+)", table, re.M)]
-    missing = set(range(1, 61)) - set(numbers) - {59, 60}
-    assert missing == {*range(17, 24)}
+    assert set(range(1, 61)) - set(numbers) - {59, 60} == set()
