@@ -92,9 +92,9 @@ def test_groupings_are_halves_and_none_comes_twice():
 def test_all_controls_have_the_counts_of_the_split(dataset):
     target = dataset.target("label")
     seen = partition.draw(len(dataset), 0)
-    config = resolve(CONFIG)
+    config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal())
+    crew = Serial(stage.images, Journal(), 2)
     own = cut(dataset, "background_hue", ["orange", "green"])
     chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
     sides = chosen.sides(target, False)
@@ -115,9 +115,9 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
 def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, monkeypatch):
     target = dataset.target("label:disc,cross")
     seen = partition.draw(len(dataset), 0)
-    config = resolve(CONFIG)
+    config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal())
+    crew = Serial(stage.images, Journal(), 2)
     fitted = []
     real = Training.run
 
@@ -150,9 +150,9 @@ def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes()
     dataset = data.from_arrays(images[order], labels)
     target = dataset.target("label")
     seen = partition.draw(800, 0)
-    config = resolve(CONFIG)
+    config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal())
+    crew = Serial(stage.images, Journal(), 2)
     half = Sides(train=rng.random(800) < 0.5, place=np.zeros(800, dtype=int), known=labels >= 0)
     made = controls.make(
         "kmeans", dataset, target, half, stage, config, seen, False, crew, Silent()

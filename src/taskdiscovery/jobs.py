@@ -233,11 +233,11 @@ def run_score(
     from taskdiscovery import scoring
     from taskdiscovery.stage import resolve
 
-    config = resolve(config)
     targets = list(chosen.targets)
     if chosen.references and (human := scoring.human_reference(dataset)) is not None:
         targets.append(human)
     targets.append(scoring.random_like(chosen.targets[0], config.seed))
+    config = resolve(config, dataset, pieces=config.runs * len(targets))
     scores = Scores()
     with place.job(dataset, config) as job:
         before = scoring.finished(targets, job.journal)
@@ -279,7 +279,7 @@ def run_split(
     from taskdiscovery import splits
     from taskdiscovery.stage import resolve
 
-    config = resolve(config)
+    config = resolve(config, dataset, pieces=splits.pieces(config))
     cuts, train = inputs.cuts_of(dataset, config, run_path, task)
     with place.job(dataset, config) as job:
         found = splits.split(dataset, target, cuts, config, train=train, journal=job.journal)

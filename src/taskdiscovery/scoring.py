@@ -56,7 +56,8 @@ def score(
         NumericalError: where fewer than two runs end in finite weights.
         WorkerError: after all other scores, where a training ended every worker that took it up.
     """
-    config, journal = resolve(config), journal or Journal()
+    config = resolve(config, dataset, pieces=config.runs * len(targets))
+    journal = journal or Journal()
     train = partition.draw(len(dataset), config.seed) if train is None else train
     # One choice of images for all labelings, so that their scores compare.
     fit = partition.sample(np.flatnonzero(train), config.train_images, config.seed, "fit")
@@ -69,7 +70,7 @@ def score(
     ]
     lost: list[WorkerError] = []
     with (
-        executors.opened(config, stage.images, journal) as crew,
+        executors.opened(config, stage.images, dataset.images, journal) as crew,
         meter("scoring", passes) as bar,
     ):
         todo = [plan for plan in plans if not journal.has(plan.key)]

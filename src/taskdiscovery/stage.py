@@ -18,7 +18,7 @@ from taskdiscovery.training import (
     resolve_device,
     resolve_precision,
     resolve_ranks,
-    set_threads,
+    staff,
     to_tensor,
 )
 from taskdiscovery.types import Dataset, IntArray
@@ -29,8 +29,13 @@ _LOG = logging.getLogger("taskdiscovery")
 T = TypeVar("T", bound=TrainingConfig)
 
 
-def resolve(config: T) -> T:
+def resolve(config: T, dataset: Dataset, pieces: int) -> T:
     """Fill in the preset, and take the decisions that depend on the machine, once.
+
+    Args:
+        config: as given.
+        dataset: the images.
+        pieces: trainings that can be done at once.
 
     Raises:
         ConfigError: where they cannot be taken as asked.
@@ -42,9 +47,13 @@ def resolve(config: T) -> T:
         ranks=there,
         device=device,
         precision=resolve_precision(config.precision, device),
-        threads=set_threads(config.threads),
     )
-    return ranks.share(found)
+    learner = Learner.of(
+        found.learner, found.recipe, device=found.device, precision=found.precision
+    )
+    images = min(len(dataset), found.train_images or len(dataset))
+    passes = found.recipe.epochs * images
+    return ranks.share(staff(found, learner, dataset.image_shape, pieces=pieces, passes=passes))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

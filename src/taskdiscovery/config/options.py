@@ -16,7 +16,7 @@ from taskdiscovery.errors import ConfigError, first_line, nearest
 
 C = TypeVar("C", bound="JobConfig")
 
-EXECUTORS = ("serial", "ray")
+EXECUTORS = ("auto", "serial", "processes", "ray")
 WORK = "distribution"
 
 
@@ -69,10 +69,18 @@ class WorkConfig(JobConfig):
     """Jobs whose trainings can be done elsewhere."""
 
     executor: str = option(
-        "serial",
-        "who trains: this process, or a Ray cluster (pip install 'taskdiscovery[ray]'); with ray "
-        "--threads are those of each training, by default 1",
+        "auto",
+        "who trains: this process (serial), several (processes), or a Ray cluster (pip install "
+        "'taskdiscovery[ray]'); auto is processes on CPUs for many short trainings",
         choices=EXECUTORS,
+        group=WORK,
+    )
+    jobs: int | None = option(
+        None,
+        "trainings at once with --executor processes, each with --threads (default: as many as "
+        "there are cores, trainings and memory for)",
+        low=1,
+        high=1024,
         group=WORK,
     )
     ranks: int | None = option(
@@ -105,6 +113,12 @@ class WorkConfig(JobConfig):
         if self.executor == "ray" and self.threads is None:
             # Many trainings of one thread each are faster than few of many threads.
             object.__setattr__(self, "threads", 1)
+        if self.jobs is not None and self.executor in ("serial", "ray"):
+            raise ConfigError(
+                f"--jobs does not go with --executor {self.executor}",
+                where="--jobs",
+                mend="use --executor processes; a Ray cluster has --cpus-per-job",
+            )
         for name in ("ray_address", "cpus_per_job", "gpus_per_job"):
             if self.executor != "ray" and getattr(self, name):
                 flag = f"--{name.replace('_', '-')}"

@@ -47,7 +47,7 @@ def by_power(
     passes = config.epochs * config.runs * (config.folds - 1) * len(ground.rows)
     last: power.Iteration | None = None
     with (
-        executors.opened(config, ground.images, ground.journal) as crew,
+        executors.opened(config, ground.images, ground.dataset.images, ground.journal) as crew,
         meter("power iteration", config.iterations * passes) as bar,
     ):
         for last in power.iterate(

@@ -28,7 +28,7 @@ from taskdiscovery.training import (
     resolve_device,
     resolve_precision,
     resolve_ranks,
-    set_threads,
+    staff,
     to_tensor,
 )
 from taskdiscovery.types import Dataset, FloatArray, IntArray, Tasks
@@ -65,11 +65,20 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         ranks=there,
         device=device,
         precision=resolve_precision(config.precision, device),
-        threads=set_threads(config.threads),
+    )
+    learner = _learner(config)
+    assert config.epochs is not None
+    fitted = min(used, config.train_images or used)
+    config = staff(
+        config,
+        learner,
+        dataset.image_shape,
+        pieces=config.folds * config.runs if config.method == "power" else 1,
+        passes=config.epochs * fitted * (config.folds - 1) // config.folds,
+        rounds=config.iterations,
     )
     if config.method == "meta":
         rows = np.arange(min(len(dataset), config.inner_batch))
-        learner = _learner(config)
         images = to_tensor(dataset.images[: len(rows)], device)
         pixels = Pixels.measure(dataset.images, rows)
         inner = meta.Inner(learner, dataset.image_shape, pixels, images, config)

@@ -1,87 +1,31 @@
-"""Who does the trainings of a job: this process, one after the other, or a Ray cluster.
-
-A job makes its trainings as *pieces*, says which ones it will ask for, and asks for them in order.
-A piece's result follows from the piece alone, so who does it cannot be told from the result.
-"""
+"""Who does the trainings of a job: this process, one after the other; several; or a Ray cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
-from taskdiscovery.journal import Journal, Unit, Watch
-from taskdiscovery.progress import Meter
-from taskdiscovery.training import Training
+from taskdiscovery.executors.pieces import Executor, Piece
+from taskdiscovery.executors.serial import Serial
+from taskdiscovery.journal import Journal
+from taskdiscovery.types import ImageArray
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Piece:
-    """A training that a job asks for.
-
-    Attributes:
-        key: its name in the job's journal.
-        training: what to do.
-        keep: makes what the journal keeps from the (m, K) outputs.
-    """
-
-    key: str
-    training: Training
-    keep: Callable[[Tensor], Unit]
-
-
-class Executor(Protocol):
-    """Does pieces."""
-
-    def begin(self, pieces: Sequence[Piece], meter: Meter) -> None:
-        """Say which pieces will be asked for, in that order; some may begin at once."""
-        ...
-
-    def unit(self, piece: Piece, meter: Meter) -> Unit:
-        """Return the result of a piece, doing it if the journal does not have it.
-
-        Raises:
-            NumericalError: where its training diverged.
-            WorkerError: where it ends every worker that takes it up.
-            KeyboardInterrupt: where a signal asks for it.
-        """
-        ...
-
-
-class Serial:
-    """Does each piece in this process when it is asked for.
-
-    Args:
-        images: (N, H, W, channels) uint8 on the learner's device.
-        journal: remembers what is finished, and saves what is under way.
-    """
-
-    def __init__(self, images: Tensor, journal: Journal) -> None:
-        self.images, self.journal = images, journal
-
-    def begin(self, pieces: Sequence[Piece], meter: Meter) -> None:
-        """Do nothing yet."""
-
-    def unit(self, piece: Piece, meter: Meter) -> Unit:
-        """Return the result of a piece, doing it if the journal does not have it."""
-
-        def work(watch: Watch) -> Unit:
-            return piece.keep(piece.training.run(self.images, meter=meter, watch=watch))
-
-        return self.journal.unit(piece.key, work)
+__all__ = ["Executor", "Piece", "Serial", "opened"]
 
 
 @contextmanager
-def opened(config: WorkConfig, images: Tensor, journal: Journal) -> Iterator[Executor]:
+def opened(
+    config: WorkConfig, images: Tensor, source: ImageArray, journal: Journal
+) -> Iterator[Executor]:
     """Give the executor that the config names, and close it when the block ends.
 
     Args:
         config: resolved.
-        images: (N, H, W, channels) uint8.
+        images: (N, H, W, channels) uint8 on the learner's device.
+        source: the same as they were read: in memory, or mapped.
         journal: of the job.
 
     Raises:
@@ -91,7 +35,12 @@ def opened(config: WorkConfig, images: Tensor, journal: Journal) -> Iterator[Exe
     if config.executor == "ray":
         from taskdiscovery.executors.ray import Ray
 
-        with Ray.connected(config, images, journal) as crew:
+        with Ray.connected(config, source, journal) as crew:
+            yield crew
+    elif config.executor == "processes":
+        from taskdiscovery.executors.processes import Processes
+
+        with Processes.started(config, source, journal) as crew:
             yield crew
     else:
-        yield Serial(images, journal)
+        yield Serial(images, journal, config.threads or 1)

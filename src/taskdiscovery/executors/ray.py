@@ -1,9 +1,6 @@
 """Trainings on a Ray cluster.
 
-Each training is a task of its own. The images lie in the object store, once on every node. Results
-are committed to the journal one by one as they arrive, in whatever order, so a driver that is
-killed loses only what was under way. A training whose worker or node is lost is begun again
-elsewhere, so many times and no more.
+Each training is a task of its own. The images lie in the object store, once on every node.
 """
 
 from __future__ import annotations
@@ -14,30 +11,26 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from taskdiscovery import interrupts
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
-from taskdiscovery.executors import Piece
-from taskdiscovery.journal import Journal, Unit
-from taskdiscovery.progress import Meter
+from taskdiscovery.executors.crew import Crew, LostWorkerError
+from taskdiscovery.executors.pieces import Piece
+from taskdiscovery.journal import Journal
 from taskdiscovery.training import Training, to_tensor
+from taskdiscovery.types import ImageArray
 
-#: workers that a training may lose before it is set aside.
-ATTEMPTS = 5
 #: seconds without a node that could take a training before the job gives up.
 PATIENCE = 20.0
 
 
-class Ray:
+class Ray(Crew):
     """Does pieces as tasks of a cluster. Made by `connected`.
 
     Args:
@@ -47,27 +40,28 @@ class Ray:
         journal: of the job.
     """
 
-    def __init__(self, ray: Any, config: WorkConfig, images: Tensor, journal: Journal) -> None:
-        self._ray, self._journal = ray, journal
+    mend = (
+        "does it fit in a worker's memory? lower --batch, or give more --cpus-per-job; "
+        "then go on with taskdiscovery resume"
+    )
+
+    def __init__(self, ray: Any, config: WorkConfig, images: ImageArray, journal: Journal) -> None:
+        super().__init__(journal)
+        self._ray = ray
         self._cpus = config.cpus_per_job or config.threads or 1
         gpus = config.gpus_per_job
         self._gpus = (1.0 if config.device == "cuda" else 0.0) if gpus is None else gpus
         # The user's own networks are found where they are found here.
         paths = [os.path.abspath(path) for path in sys.path]
         self._common = (uuid.uuid4().hex, paths, config.device, config.threads or 1)
-        self._images = ray.put(images.cpu().numpy())
+        self._images = ray.put(images)
         # Ray's own retries cannot tell a training that ends every worker from one that was unlucky.
         self._task = ray.remote(max_retries=0, num_cpus=self._cpus, num_gpus=self._gpus)(_work)
-        self._waiting: deque[tuple[Piece, Meter]] = deque()
-        self._running: dict[Any, tuple[Piece, Meter]] = {}
-        self._lost: Counter[str] = Counter()
-        self._outcomes: dict[str, Unit | BaseException] = {}
-        self._asked: set[str] = set()
         self._placeless: float | None = None
 
     @classmethod
     @contextmanager
-    def connected(cls, config: WorkConfig, images: Tensor, journal: Journal) -> Iterator[Ray]:
+    def connected(cls, config: WorkConfig, images: ImageArray, journal: Journal) -> Iterator[Ray]:
         """Connect to the cluster, or start one of this machine's processors.
 
         Raises:
@@ -88,30 +82,6 @@ class Ray:
             if own:
                 ray.shutdown()
 
-    def begin(self, pieces: Sequence[Piece], meter: Meter) -> None:
-        """Hand out what the journal does not have."""
-        for piece in pieces:
-            if piece.key not in self._asked and not self._journal.has(piece.key):
-                self._asked.add(piece.key)
-                self._waiting.append((piece, meter))
-        self._hand_out()
-
-    def unit(self, piece: Piece, meter: Meter) -> Unit:
-        """Wait for the result of a piece, and commit whatever arrives meanwhile."""
-        self.begin([piece], meter)
-        if piece.key not in self._asked:
-            known = self._journal.get(piece.key)
-            assert known is not None
-            return known
-        with interrupts.deferred():
-            while piece.key not in self._outcomes:
-                self._collect()
-        self._asked.discard(piece.key)
-        outcome = self._outcomes.pop(piece.key)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
-
     def _slots(self) -> int:
         """Count the trainings for which the living nodes have room."""
         slots = 0
@@ -124,58 +94,31 @@ class Ray:
                 slots += room
         return slots
 
-    def _hand_out(self) -> None:
-        # Some wait in the cluster, so that no worker idles; not all, so that a long job does not
-        # fill the object store with what it will need in an hour.
-        while self._waiting and len(self._running) < max(2, 2 * self._slots()):
-            piece, meter = self._waiting.popleft()
-            reference = self._task.remote(self._images, *self._common, piece.training)
-            self._running[reference] = (piece, meter)
+    def _start(self, piece: Piece) -> Any:
+        return self._task.remote(self._images, *self._common, piece.training)
 
-    def _collect(self) -> None:
-        """Wait a little for a result, commit it, and hand out more.
+    def _ready(self) -> list[Any]:
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=0.5)
+        return list(ready)
+
+    def _result(self, handle: Any) -> Any:
+        try:
+            return self._ray.get(handle)
+        except self._ray.exceptions.RayTaskError as error:  # a fault within the training
+            return error.cause if isinstance(error.cause, Exception) else error
+        except self._ray.exceptions.RayError as error:
+            raise LostWorkerError(f"Ray: {type(error).__name__}") from error
+
+    def _collect(self) -> list[Any]:
+        """Collect.
 
         Raises:
-            KeyboardInterrupt: where a signal waits.
             WorkerError: where no node can take a training, for longer than `PATIENCE`.
         """
-        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=0.5)
-        interrupts.check()
-        for reference in ready:
-            piece, meter = self._running.pop(reference)
-            self._settle(piece, meter, reference)
-        self._hand_out()
+        ready = super()._collect()
         if not ready:
             self._require_place()
-
-    def _settle(self, piece: Piece, meter: Meter, reference: Any) -> None:
-        try:
-            found = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:  # a fault within the training
-            cause = error.cause if isinstance(error.cause, Exception) else error
-            self._outcomes[piece.key] = cause
-        except self._ray.exceptions.RayError as error:
-            self._begin_again(piece, meter, error)
-        else:
-            if isinstance(found, TaskDiscoveryError):
-                self._outcomes[piece.key] = found
-                return
-            unit = piece.keep(torch.from_numpy(np.array(found)))
-            self._journal.put(piece.key, unit)
-            self._outcomes[piece.key] = unit
-            meter.advance(piece.training.passes)
-
-    def _begin_again(self, piece: Piece, meter: Meter, error: Exception) -> None:
-        self._lost[piece.key] += 1
-        if self._lost[piece.key] < ATTEMPTS:
-            self._waiting.appendleft((piece, meter))
-            return
-        self._outcomes[piece.key] = WorkerError(
-            f"{piece.key} ended {ATTEMPTS} workers, and is set aside",
-            where=f"Ray: {type(error).__name__}",
-            mend="does it fit in a worker's memory? lower --batch, or give more --cpus-per-job; "
-            "then go on with taskdiscovery resume",
-        )
+        return ready
 
     def _require_place(self) -> None:
         if self._slots():

@@ -21,7 +21,7 @@ from taskdiscovery.networks.resnet import resnet18, resnet50
 from taskdiscovery.networks.vit import ViT
 from taskdiscovery.specs import Spec
 
-__all__ = ["NETWORKS", "Model", "build", "feature_size", "features", "last_linear"]
+__all__ = ["NETWORKS", "Model", "build", "feature_size", "features", "flops", "last_linear"]
 
 #: the networks of the package; each is called as `factory(image_shape, outputs, **options)`.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -89,6 +89,23 @@ def build(
         network = _network(spec, image_shape, outputs)
     model = Model(network, mean, std)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+@torch.no_grad()
+def flops(model: Model, image_shape: tuple[int, int, int]) -> float:
+    """Count the operations of convolutions and matrix products, forward, for one image.
+
+    Args:
+        model: left in evaluation mode.
+        image_shape: (H, W, channels).
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    images = torch.zeros(2, *image_shape, dtype=torch.uint8, device=model.mean.device)
+    model.eval()
+    with FlopCounterMode(display=False) as counted:
+        model(images)
+    return counted.get_total_flops() / 2
 
 
 def features(model: Model, images: Tensor) -> Tensor:

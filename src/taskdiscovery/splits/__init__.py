@@ -4,6 +4,6 @@ controls that it is the cut that does it.
 
 from taskdiscovery.splits.controls import untrained_cut
 from taskdiscovery.splits.cuts import Candidate, Cut, Sides
-from taskdiscovery.splits.split import SplitResult, split
+from taskdiscovery.splits.split import SplitResult, pieces, split
 
-__all__ = ["Candidate", "Cut", "Sides", "SplitResult", "split", "untrained_cut"]
+__all__ = ["Candidate", "Cut", "Sides", "SplitResult", "pieces", "split", "untrained_cut"]

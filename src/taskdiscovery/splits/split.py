@@ -52,6 +52,11 @@ class SplitResult:
     result: dict[str, Any]
 
 
+def pieces(config: SplitConfig) -> int:
+    """Count the trainings that are measured at once: each variant, so many runs."""
+    return config.runs * (1 + len(config.control_names))
+
+
 def split(
     dataset: Dataset,
     target: Target,
@@ -83,9 +88,10 @@ def split(
         DataError: where a side is left without images of two classes.
         NumericalError: where training diverges.
     """
-    config, journal = resolve(config), journal or Journal()
+    config = resolve(config, dataset, pieces=pieces(config))
+    journal = journal or Journal()
     images = to_tensor(dataset.images, config.device)
-    with executors.opened(config, images, journal) as crew:
+    with executors.opened(config, images, dataset.images, journal) as crew:
         return _split(dataset, target, cuts, config, train, crew)
 
 

@@ -16,6 +16,7 @@ from taskdiscovery.training.machine import (
     resolve_precision,
     resolve_ranks,
     set_threads,
+    staff,
 )
 from taskdiscovery.training.state import (
     optimizer_arrays,
@@ -42,6 +43,7 @@ __all__ = [
     "set_threads",
     "set_weights",
     "squared_error",
+    "staff",
     "step",
     "to_tensor",
     "train",

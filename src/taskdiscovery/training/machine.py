@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
-from taskdiscovery import ranks
+from taskdiscovery import networks, ranks
+from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.training.learner import Learner, Pixels
+
+W = TypeVar("W", bound=WorkConfig)
+
+#: floating-point operations per second and core, roughly; nothing but a choice depends on it.
+SPEED = {"bf16": 2e11, "float32": 1e11}
+#: seconds of all cores below which starting processes costs more than it saves.
+WORTH = 20.0
+#: seconds of a training above which it is to be saved on the way, which this process alone does.
+LONG = 120.0
+#: bytes of memory that a process is taken to need.
+NEEDED = 1.5e9
 
 
 def resolve_device(device: str) -> str:
@@ -50,9 +65,9 @@ def resolve_ranks(wanted: int | None, executor: str) -> int:
             where="--ranks",
             mend=f"torchrun --nproc-per-node {wanted} -m taskdiscovery …",
         )
-    if there > 1 and executor != "serial":
+    if there > 1 and executor not in ("serial", "auto"):
         raise ConfigError(
-            "a Ray cluster and ranks do not go together",
+            "other workers and ranks do not go together",
             where=f"--executor {executor}, under torchrun",
             mend="use one of the two",
         )
@@ -60,12 +75,81 @@ def resolve_ranks(wanted: int | None, executor: str) -> int:
     return there
 
 
-def set_threads(threads: int | None) -> int:
-    """Use so many CPU threads; by default all that the process may run on. Return how many.
+def staff(
+    config: W,
+    learner: Learner,
+    shape: tuple[int, int, int],
+    *,
+    pieces: int,
+    passes: int,
+    rounds: int = 1,
+) -> W:
+    """Decide who trains, how many trainings at once, and with how many threads each.
 
-    Ranks on one machine share it out.
+    The choice follows from the config, the network and the machine, never from a clock, so that
+    the same command gives the same numbers.
+
+    Args:
+        config: device, precision and ranks are resolved.
+        learner: what is trained.
+        shape: (H, W, channels) of an image.
+        pieces: trainings that can be done at once.
+        passes: images that pass in each.
+        rounds: how many times so many trainings are to be done.
+
+    Returns:
+        The config with `executor`, `jobs` and `threads`; this process takes jobs × threads.
+
+    Raises:
+        ConfigError: where processes are asked for on a GPU.
     """
+    executor, jobs, cores = config.executor, config.jobs, cpu_cores()
+    if executor == "processes" and config.device != "cpu":
+        raise ConfigError(
+            "several processes do not share a GPU well",
+            where=f"--executor processes, --device {config.device}",
+            mend="use --executor serial, or ray with --gpus-per-job",
+        )
+    if executor in ("auto", "processes"):
+        at_once = jobs or max(1, min(cores // (config.threads or 1), pieces, _memory_for()))
+        if executor == "auto":
+            suits = config.device == "cpu" and config.ranks == 1 and at_once > 1
+            seconds = _seconds(config, learner, shape, passes) if suits else 0.0
+            worth = seconds * pieces * rounds / cores > WORTH and seconds * at_once / cores < LONG
+            executor = "processes" if suits and (worth or jobs) else "serial"
+        jobs = at_once if executor == "processes" else None
+    threads = config.threads or max(1, cores // (jobs or 1))
+    set_threads(threads * (jobs or 1))
+    return replace(config, executor=executor, jobs=jobs, threads=threads)
+
+
+def _seconds(
+    config: WorkConfig, learner: Learner, shape: tuple[int, int, int], passes: int
+) -> float:
+    """Estimate how long a training takes on one core."""
+    plain = Pixels((0.0,) * shape[2], (1.0,) * shape[2])
+    model = learner.build(shape, 2, plain, seed=0)
+    return 3 * networks.flops(model, shape) * passes / SPEED[config.precision]
+
+
+def _memory_for() -> int:
+    """Return for how many processes there is memory."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as table:
+            known = dict(line.split(":") for line in table)
+        return max(1, int(float(known["MemAvailable"].split()[0]) * 1024 / NEEDED))
+    except (OSError, KeyError, ValueError):  # no Linux
+        return 4
+
+
+def cpu_cores() -> int:
+    """Count the cores that this process may use; ranks on one machine share them out."""
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    chosen = threads or max(1, len(os.sched_getaffinity(0)) // neighbours)
+    return max(1, len(os.sched_getaffinity(0)) // neighbours)
+
+
+def set_threads(threads: int | None) -> int:
+    """Use so many CPU threads; by default all that the process may run on. Return how many."""
+    chosen = threads or cpu_cores()
     torch.set_num_threads(chosen)
     return chosen

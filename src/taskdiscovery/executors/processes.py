@@ -1,0 +1,191 @@
+"""Trainings in several processes of this machine, each with a few threads.
+
+Small networks leave most threads waiting for each other: two trainings of one thread each are
+faster than one of two threads after the other, and the more so the more cores there are. The images
+are mapped from one file into all processes. A training is begun again when its process dies, with
+fewer of them at once: most die for want of memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import loky
+import numpy as np
+import torch
+from loky.process_executor import BrokenProcessPool
+from torch import Tensor
+
+from taskdiscovery.config import WorkConfig
+from taskdiscovery.errors import TaskDiscoveryError, first_line
+from taskdiscovery.executors.crew import Crew, LostWorkerError
+from taskdiscovery.executors.pieces import Piece
+from taskdiscovery.journal import Journal
+from taskdiscovery.progress import Meter
+from taskdiscovery.training import Training, to_tensor
+from taskdiscovery.types import ImageArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapped:
+    """Where on disk images lie as they lie in memory."""
+
+    path: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @classmethod
+    def of(cls, images: ImageArray, folder: Path) -> Mapped:
+        """Say where the images lie; those that lie in memory alone are written to the folder."""
+        whole = isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)
+        if not whole or not images.flags.c_contiguous:
+            np.save(folder / "images.npy", images)
+            images = np.load(folder / "images.npy", mmap_mode="r")
+        assert isinstance(images, np.memmap)
+        return cls(path=str(images.filename), shape=images.shape, offset=images.offset)
+
+    def open(self) -> ImageArray:
+        """Map them, so that a write would be a copy of one's own."""
+        return np.memmap(self.path, dtype=np.uint8, mode="c", offset=self.offset, shape=self.shape)
+
+
+class Processes(Crew):
+    """Does pieces in processes of its own. Made by `started`.
+
+    Args:
+        config: resolved; `jobs` trainings at once, of `threads` each.
+        images: where the images lie.
+        folder: for the counts of images that have passed.
+        journal: of the job.
+    """
+
+    attempts = 2
+    mend = "does it fit in memory? lower --batch or --jobs; then go on with taskdiscovery resume"
+
+    def __init__(self, config: WorkConfig, images: Mapped, folder: Path, journal: Journal) -> None:
+        super().__init__(journal)
+        self._jobs = config.jobs or 1
+        self._setting = (images, _paths(), config.threads or 1, os.getpid())
+        self._counts_at = folder / "passed.npy"
+        np.save(self._counts_at, np.zeros(4 * self._jobs + 4))
+        self._counts = np.load(self._counts_at, mmap_mode="r+")
+        self._free = list(range(len(self._counts)))
+        self._seat: dict[Any, tuple[int, float]] = {}
+        self._pool: loky.ProcessPoolExecutor | None = None
+
+    @classmethod
+    @contextmanager
+    def started(
+        cls, config: WorkConfig, images: ImageArray, journal: Journal
+    ) -> Iterator[Processes]:
+        """Start the processes with the first training, and end them with the block."""
+        with tempfile.TemporaryDirectory(prefix="taskdiscovery-") as name:
+            folder = Path(name)
+            crew = cls(config, Mapped.of(images, folder), folder, journal)
+            try:
+                yield crew
+            finally:
+                crew._close()
+
+    def _slots(self) -> int:
+        return self._jobs
+
+    def _start(self, piece: Piece) -> Any:
+        if self._pool is None:
+            self._pool = loky.ProcessPoolExecutor(
+                max_workers=self._jobs, initializer=_begin, initargs=self._setting, timeout=None
+            )
+        seat = self._free.pop()
+        self._counts[seat] = 0
+        future = self._pool.submit(_work, piece.training, str(self._counts_at), seat)
+        self._seat[future] = (seat, 0.0)
+        return future
+
+    def _ready(self) -> list[Any]:
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        done, _ = wait(self._running, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future, (_, meter) in self._running.items():
+            seat, seen = self._seat[future]
+            passed = float(self._counts[seat])
+            if passed > seen:
+                meter.advance(passed - seen)
+                self._seat[future] = (seat, passed)
+        return [future for future in self._running if future in done]
+
+    def _result(self, handle: Any) -> Any:
+        try:
+            return handle.result()
+        except BrokenProcessPool as error:
+            alone = self._jobs == 1
+            if self._pool is not None:  # all of its trainings are lost at once
+                self._close()
+                self._jobs = max(1, self._jobs // 2)
+            raise LostWorkerError(first_line(error), counts=alone) from error
+        except Exception as error:  # a bug in a network of the user's, or in ours
+            return error
+        finally:
+            self._free.append(self._seat[handle][0])
+
+    def _passed(self, handle: Any, piece: Piece, meter: Meter) -> None:
+        _, seen = self._seat.pop(handle)
+        meter.advance(piece.training.passes - seen)
+
+    def _close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, kill_workers=True)
+
+
+def _paths() -> list[str]:
+    """Where the user's own networks are found."""
+    return [os.path.abspath(path) for path in sys.path]
+
+
+_images: Tensor
+
+
+def _begin(images: Mapped, paths: list[str], threads: int, parent: int) -> None:
+    """Prepare a process. Ctrl-C reaches it too, but is for the driver, which ends it."""
+    global _images
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.extend(path for path in paths if path not in sys.path)
+    torch.set_num_threads(threads)
+    _images = to_tensor(images.open(), "cpu")
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its driver has been killed."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+class _Told:
+    """Counts the images that have passed where the driver can see it."""
+
+    def __init__(self, path: str, seat: int) -> None:
+        self.counts, self.seat = np.load(path, mmap_mode="r+"), seat
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self.counts[self.seat] += amount
+
+
+def _work(training: Training, counts: str, seat: int) -> Any:
+    """Do one training. An error that a user can mend is returned, not raised."""
+    try:
+        return training.run(_images, meter=_Told(counts, seat)).numpy()
+    except TaskDiscoveryError as error:
+        return error
