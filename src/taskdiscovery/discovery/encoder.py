@@ -19,13 +19,13 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from taskdiscovery import networks
-from taskdiscovery.discovery.labelling import Float32, class_scores, classify, task_columns
+from taskdiscovery.discovery.labelling import class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
 from taskdiscovery.networks import Model
 from taskdiscovery.rundir import atomic
 from taskdiscovery.specs import Spec, parse
 from taskdiscovery.training import predict, to_tensor
-from taskdiscovery.types import FloatArray, ImageArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, ImageArray, IntArray
 
 FORMAT = 1
 

@@ -15,12 +15,13 @@ from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery import power, spectral
 from taskdiscovery.discovery.encoder import Encoder
 from taskdiscovery.discovery.exclude import excluded_columns
-from taskdiscovery.discovery.labelling import Float32, balance, classify
+from taskdiscovery.discovery.labelling import balance, classify
 from taskdiscovery.errors import DataError
 from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
+from taskdiscovery.subspace import Table
 from taskdiscovery.training import (
     Learner,
     Pixels,
@@ -31,7 +32,7 @@ from taskdiscovery.training import (
     train,
     weights,
 )
-from taskdiscovery.types import Dataset, FloatArray, IntArray
+from taskdiscovery.types import Dataset, Float32, FloatArray, IntArray
 
 
 class Ground:
@@ -99,7 +100,7 @@ class Ground:
             }
         }
 
-    def untrained_features(self) -> tuple[Learner, Model, FloatArray]:
+    def untrained_features(self) -> tuple[Learner, Model, Float32]:
         """Build the untrained network; return its learner, itself and its (N, F) features."""
         learner = self.learner
         if self.config.start == "pixels":
@@ -113,17 +114,17 @@ class Ground:
         )
         return learner, model, spectral.extract(model, self.images, self.rows)
 
-    def start(self) -> FloatArray:
+    def start(self) -> Float32:
         """Return the whitened (N, D) coordinates that power iteration starts from."""
         start_ND = generator(self.config.seed, "start").normal(size=(len(self.rows), self.D))
         if self.config.start != "noise":
             _, _, features_NF = self.untrained_features()
             count = min(self.D, features_NF.shape[1])  # where features are too few: noise
             mean_F, directions = subspace.principal_components(features_NF, count)
-            start_ND[:, :count] = (features_NF - mean_F) @ directions
-        return self.constraints.apply(start_ND).coordinates
+            start_ND[:, :count] = subspace.apply(features_NF, directions, mean_F)
+        return self.constraints.apply(start_ND).coordinates.astype(np.float32)
 
-    def fit(self, coordinates_ND: FloatArray) -> tuple[Encoder, FloatArray]:
+    def fit(self, coordinates_ND: Table) -> tuple[Encoder, FloatArray]:
         """Train the encoder on all training images; report how often it agrees with Y."""
         config = self.config
         assert config.encoder_epochs is not None
@@ -140,7 +141,7 @@ class Ground:
                     model,
                     self.images,
                     self.rows,
-                    torch.from_numpy(targets_ND).float().to(config.device),
+                    torch.from_numpy(targets_ND).to(config.device),
                     squared_error,
                     seed=seed,
                     meter=bar,

@@ -6,12 +6,9 @@ Axes: N images, D tasks, C classes; a task has C - 1 coordinates.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from taskdiscovery import subspace
-from taskdiscovery.types import FloatArray, IntArray
-
-Float32 = NDArray[np.float32]
+from taskdiscovery.types import Float32, FloatArray, IntArray
 
 
 def task_columns(tasks: list[int], classes: int) -> list[int]:

@@ -32,7 +32,7 @@ def by_spectral(ground: Ground) -> Encoder:
         features_NF, ground.D, ground.constraints.excluded, ground.constraints.groups
     )
     if ground.config.rotate and ground.config.classes == 2:
-        coordinates_ND = (features_NF - features_NF.mean(axis=0)) @ directions_FD
+        coordinates_ND = subspace.apply(features_NF, directions_FD, mean_F)
         directions_FD = directions_FD @ subspace.bimodal_rotation(coordinates_ND)
     spectral.install(model, mean_F, directions_FD)
     return ground.encoder(model, learner, ground.outputs(model))
@@ -118,7 +118,7 @@ def by_meta(
     return ground.encoder(model, learner, ground.outputs(model)), {}, more
 
 
-def _embedding(ground: Ground) -> tuple[meta.Embedding, Learner, Model | None, FloatArray]:
+def _embedding(ground: Ground) -> tuple[meta.Embedding, Learner, Model | None, subspace.Table]:
     """Build what is to be optimized: an encoder, or a linear map of given features.
 
     Returns:

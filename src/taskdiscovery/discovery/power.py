@@ -30,9 +30,9 @@ from taskdiscovery.executors import Executor, Piece
 from taskdiscovery.journal import Journal, Unit
 from taskdiscovery.progress import Meter
 from taskdiscovery.seeds import derive, generator
-from taskdiscovery.subspace import Whitened
+from taskdiscovery.subspace import Table, Whitened
 from taskdiscovery.training import Learner, Pixels, Training
-from taskdiscovery.types import FloatArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Iteration:
     """
 
     number: int
-    coordinates: FloatArray
+    coordinates: Table
     correlation: FloatArray
     chance: float
     angle: float
@@ -84,7 +84,7 @@ class Constraints:
     excluded: FloatArray | None = None
     groups: IntArray | None = None
 
-    def apply(self, coordinates_ND: FloatArray) -> Whitened:
+    def apply(self, coordinates_ND: Table) -> Whitened:
         """Project out, then whiten (within groups)."""
         if self.excluded is not None:
             coordinates_ND = subspace.project_out(coordinates_ND, self.excluded)
@@ -94,7 +94,7 @@ class Constraints:
 
 
 def iterate(
-    start: Callable[[], FloatArray],
+    start: Callable[[], Table],
     learner: Learner,
     images: Tensor,
     rows: IntArray,
@@ -158,7 +158,7 @@ def _remembered(journal: Journal) -> Iteration | None:
 
 
 def _iteration(
-    coordinates_ND: FloatArray,
+    coordinates_ND: Table,
     before: Iteration | None,
     learner: Learner,
     images: Tensor,
@@ -171,7 +171,8 @@ def _iteration(
 ) -> Iteration:
     number = 1 if before is None else before.number + 1
     if config.rotate and config.classes == 2:
-        coordinates_ND = coordinates_ND @ subspace.bimodal_rotation(coordinates_ND)
+        rotation_DD = subspace.bimodal_rotation(coordinates_ND)
+        coordinates_ND = subspace.apply(coordinates_ND, rotation_DD, np.zeros(len(rotation_DD)))
     targets_ND = soft_targets(coordinates_ND)
     predictions_ND = crossfit(
         targets_ND, learner, images, rows, pixels, config, number, meter, crew
@@ -201,15 +202,17 @@ def _iteration(
     return replace(found, history=(*(before.history if before else ()), found.to_row()))
 
 
-def soft_targets(coordinates_ND: FloatArray) -> FloatArray:
+def soft_targets(coordinates_ND: Table) -> Float32:
     """Return g(Y): tanh(2Y), each column standardized. It pulls coordinates towards two values."""
-    squashed_ND = np.tanh(2 * coordinates_ND)
-    squashed_ND = squashed_ND - squashed_ND.mean(axis=0)
-    return squashed_ND / np.maximum(squashed_ND.std(axis=0), 1e-12)
+    squashed_ND = np.tanh(2 * coordinates_ND).astype(np.float32)
+    spread_D = np.sqrt(np.diag(subspace.covariance(squashed_ND)))
+    squashed_ND -= subspace.mean(squashed_ND).astype(np.float32)
+    squashed_ND /= np.maximum(spread_D, 1e-12).astype(np.float32)
+    return squashed_ND
 
 
 def crossfit(
-    targets_ND: FloatArray,
+    targets_ND: Float32,
     learner: Learner,
     images: Tensor,
     rows: IntArray,
@@ -218,7 +221,7 @@ def crossfit(
     number: int,
     meter: Meter,
     crew: Executor,
-) -> FloatArray:
+) -> Float32:
     """Predict every image by learners that have not seen it.
 
     The folds are drawn anew in every iteration: with fixed folds the halves decouple, and
@@ -250,10 +253,11 @@ def crossfit(
             key = f"{_KEY}/{number}/fold {fold}/run {run}"
             pieces.append((held_out, Piece(key=key, training=training, keep=_outputs)))
     crew.begin([piece for _, piece in pieces], meter)
-    predictions_ND = np.zeros((N, D))
+    predictions_ND = np.zeros((N, D), dtype=np.float32)
     for held_out, piece in pieces:
-        outputs = crew.unit(piece, meter).arrays["outputs"].astype(np.float64)
-        predictions_ND[held_out] += (outputs - outputs.mean(axis=0)) / config.runs
+        outputs = crew.unit(piece, meter).arrays["outputs"]
+        centre_D = outputs.mean(axis=0, dtype=np.float64).astype(np.float32)
+        predictions_ND[held_out] += (outputs - centre_D) / np.float32(config.runs)
     return predictions_ND
 
 
@@ -262,7 +266,7 @@ def _outputs(outputs: Tensor) -> Unit:
 
 
 def held_out_correlation(
-    predictions_ND: FloatArray, targets_ND: FloatArray, config: DiscoverConfig, number: int
+    predictions_ND: Table, targets_ND: Table, config: DiscoverConfig, number: int
 ) -> tuple[FloatArray, float]:
     """Return (D,) correlations and the 99 % quantile of those with permuted labels."""
     rng = generator(config.seed, "permuted labels", number)

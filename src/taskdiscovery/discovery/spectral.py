@@ -8,6 +8,8 @@ Axes: N images, F features, D coordinates.
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from taskdiscovery import networks, subspace
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
 from taskdiscovery.training import PREDICTION_BATCH, Learner, Pixels, calibrate
-from taskdiscovery.types import FloatArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, IntArray
 
 
 def untrained(
@@ -45,17 +47,35 @@ def untrained(
 
 
 @torch.no_grad()
-def extract(model: Model, images: Tensor, rows: IntArray) -> FloatArray:
-    """Return (n, F) float64 features of the chosen rows: what enters the last linear layer."""
-    blocks = []
+def extract(model: Model, images: Tensor, rows: IntArray) -> Float32:
+    """Return (n, F) float32 features of the chosen rows: what enters the last linear layer.
+
+    A table that is large lies in a temporary file, which ends with the array.
+    """
+    table_nF: Float32 | None = None
     for start in range(0, len(rows), PREDICTION_BATCH):
         chosen = torch.from_numpy(rows[start : start + PREDICTION_BATCH]).to(images.device)
-        blocks.append(networks.features(model, images.index_select(0, chosen)).cpu().double())
-    return torch.cat(blocks).numpy()
+        found = networks.features(model, images.index_select(0, chosen)).float().cpu().numpy()
+        if table_nF is None:
+            table_nF = _table((len(rows), found.shape[1]))
+        table_nF[start : start + len(found)] = found
+    assert table_nF is not None
+    return table_nF
+
+
+#: bytes of a table above which it lies on disk.
+LARGE = 2**28
+
+
+def _table(shape: tuple[int, int]) -> Float32:
+    if 4 * shape[0] * shape[1] < LARGE:
+        return np.empty(shape, dtype=np.float32)
+    with tempfile.TemporaryFile(prefix="taskdiscovery-") as file:  # stays while it is mapped
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 def components(
-    features_NF: FloatArray,
+    features_NF: Float32,
     count: int,
     excluded_NE: FloatArray | None = None,
     groups_N: IntArray | None = None,
@@ -76,14 +96,16 @@ def components(
     Raises:
         ConfigError: where fewer than `count` directions are left.
     """
-    centred_NF = features_NF - features_NF.mean(axis=0)
-    if groups_N is not None:
-        for group in np.unique(groups_N):
-            centred_NF[groups_N == group] -= centred_NF[groups_N == group].mean(axis=0)
+    mean_F, covariance_FF = subspace.mean(features_NF), subspace.covariance(features_NF)
+    if groups_N is not None:  # what groups differ by is taken out
+        shares_G, apart_GF = _group_means(features_NF, groups_N)
+        covariance_FF -= (apart_GF.T * shares_G) @ apart_GF
     basis_FB = np.eye(features_NF.shape[1])
     if excluded_NE is not None:
-        excluded_NE = excluded_NE - excluded_NE.mean(axis=0)
-        u, s, _ = np.linalg.svd(centred_NF.T @ excluded_NE, full_matrices=True)
+        cross_FE = subspace.covariance(features_NF, excluded_NE)
+        if groups_N is not None:
+            cross_FE -= (apart_GF.T * shares_G) @ _group_means(excluded_NE, groups_N)[1]
+        u, s, _ = np.linalg.svd(cross_FE, full_matrices=True)
         basis_FB = u[:, int((s > 1e-9 * max(s.max(), 1e-300)).sum()) :]
     if basis_FB.shape[1] < count:
         raise ConfigError(
@@ -91,8 +113,17 @@ def components(
             where="--tasks",
             mend="ask for fewer tasks, or take a wider network",
         )
-    _, directions_BD = subspace.principal_components(centred_NF @ basis_FB, count)
-    return features_NF.mean(axis=0), basis_FB @ directions_BD
+    directions_BD = subspace.principal_directions(basis_FB.T @ covariance_FF @ basis_FB, count)
+    return mean_F, basis_FB @ directions_BD
+
+
+def _group_means(table_NF: subspace.Table, groups_N: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the groups' shares (G,), and (G, F) how far their means are from that of all."""
+    _, group_N, counts_G = np.unique(groups_N, return_inverse=True, return_counts=True)
+    sums_GF = np.zeros((len(counts_G), table_NF.shape[1]))
+    for rows in subspace.blocks(len(table_NF)):
+        np.add.at(sums_GF, group_N[rows], table_NF[rows])
+    return counts_G / counts_G.sum(), sums_GF / counts_G[:, None] - subspace.mean(table_NF)
 
 
 def install(model: Model, mean_F: FloatArray, directions_FD: FloatArray) -> None:

@@ -1,6 +1,13 @@
 """Values that cross the border between modules: `Dataset`, `Tasks`, `Score`, `Split`."""
 
-from taskdiscovery.types.aliases import BoolArray, FloatArray, IdArray, ImageArray, IntArray
+from taskdiscovery.types.aliases import (
+    BoolArray,
+    Float32,
+    FloatArray,
+    IdArray,
+    ImageArray,
+    IntArray,
+)
 from taskdiscovery.types.dataset import Dataset, Target, target_from_values
 from taskdiscovery.types.scores import Interval, Score, Scores
 from taskdiscovery.types.split import TEST, TRAIN, WITHIN, Split
@@ -12,6 +19,7 @@ __all__ = [
     "WITHIN",
     "BoolArray",
     "Dataset",
+    "Float32",
     "FloatArray",
     "IdArray",
     "ImageArray",

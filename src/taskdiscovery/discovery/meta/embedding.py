@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from taskdiscovery import networks
+from taskdiscovery import networks, subspace
 from taskdiscovery.discovery import spectral
 from taskdiscovery.discovery.encoder import Encoder
 from taskdiscovery.errors import ConfigError, DataError, first_line
@@ -110,12 +110,12 @@ class Table(nn.Module):
     """
 
     def __init__(
-        self, features_NF: FloatArray, rows: IntArray, coordinates: int, seed: int, device: str
+        self, features_NF: subspace.Table, rows: IntArray, coordinates: int, seed: int, device: str
     ) -> None:
         super().__init__()
-        spread_F = features_NF[rows].std(axis=0)
+        spread_F = features_NF[rows].std(axis=0, dtype=np.float64)
         self.spread_F = np.where(spread_F > 1e-9, spread_F, 1.0)
-        standard_NF = (features_NF - features_NF[rows].mean(axis=0)) / self.spread_F
+        standard_NF = (features_NF - subspace.mean(features_NF[rows])) / self.spread_F
         self.features = torch.from_numpy(standard_NF).float().to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -137,7 +137,7 @@ class Table(nn.Module):
         mean_D, matrix_DD = embedding.projection(outputs_ND)
         return (outputs_ND - mean_D) @ matrix_DD
 
-    def fold(self, embedding: Embedding, model: Model, features_NF: FloatArray) -> Model:
+    def fold(self, embedding: Embedding, model: Model, features_NF: subspace.Table) -> Model:
         """Return the backbone with a last layer that gives the coordinates."""
         return _fold(model, features_NF, self.weight_FD(), embedding)
 
@@ -147,10 +147,10 @@ def _weight_FD(layer: nn.Linear) -> FloatArray:
 
 
 def _fold(
-    model: Model, features_NF: FloatArray, weight_FD: FloatArray, embedding: Embedding
+    model: Model, features_NF: subspace.Table, weight_FD: FloatArray, embedding: Embedding
 ) -> Model:
     _, matrix_DD = embedding.projection(features_NF @ weight_FD)
-    spectral.install(model, features_NF.mean(axis=0), weight_FD @ matrix_DD)
+    spectral.install(model, subspace.mean(features_NF), weight_FD @ matrix_DD)
     return model
 
 
