@@ -11,8 +11,6 @@ from the same weights and batches; the error is the largest difference over the 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import json
 import sys
 import time
@@ -27,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from benchmarks.machine import peak_memory, seconds
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, objectives
 from taskdiscovery.discovery.meta import Pixels as PixelSource
@@ -165,37 +164,6 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
 
 def _named(search: MetaSearch, gradients: dict[str, Tensor | None]) -> dict[str, Tensor]:
     return {n: g.detach().clone() for n, g in gradients.items() if g is not None}
-
-
-def peak_memory(work: Callable[[], Any], device: str) -> int:
-    """Return the bytes that the work holds at most, beyond what was held before it."""
-    gc.collect()
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return torch.cuda.max_memory_allocated() - before
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
-    before = _status("VmRSS")
-    work()
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no {field} in /proc/self/status")
-
-
-def seconds(work: Callable[[], Any], device: str) -> float:
-    """Time one call."""
-    began = time.perf_counter()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
 
 
 @dataclass

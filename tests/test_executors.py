@@ -15,7 +15,7 @@ import torch
 
 import taskdiscovery as td
 from taskdiscovery import training
-from taskdiscovery.config import DiscoverConfig, Recipe, ScoreConfig
+from taskdiscovery.config import Recipe, ScoreConfig
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.executors.processes import Mapped
 from taskdiscovery.networks import flops
@@ -196,11 +196,11 @@ def test_what_is_chosen_stays_chosen(monkeypatch):
         monkeypatch, passes=90_000, executor=first[0], jobs=first[1], threads=first[2], pieces=2
     )
     assert again == first
+    here = chosen(monkeypatch, passes=90_000, executor="serial", jobs=first[1], threads=first[2])
+    assert here[1:] == first[1:]  # so that what this process does itself rounds as before
 
 
-def test_options_that_do_not_go_together():
-    with pytest.raises(ConfigError, match="--jobs does not go with"):
-        DiscoverConfig(executor="serial", jobs=2)
+def test_processes_are_for_processors():
     learner = Learner.of("linear", Recipe(), device="cpu", precision="float32")
     config = replace(ScoreConfig(executor="processes", ranks=1, precision="float32"), device="cuda")
     with pytest.raises(ConfigError, match="share a GPU"):

@@ -113,12 +113,6 @@ class WorkConfig(JobConfig):
         if self.executor == "ray" and self.threads is None:
             # Many trainings of one thread each are faster than few of many threads.
             object.__setattr__(self, "threads", 1)
-        if self.jobs is not None and self.executor in ("serial", "ray"):
-            raise ConfigError(
-                f"--jobs does not go with --executor {self.executor}",
-                where="--jobs",
-                mend="use --executor processes; a Ray cluster has --cpus-per-job",
-            )
         for name in ("ray_address", "cpus_per_job", "gpus_per_job"):
             if self.executor != "ray" and getattr(self, name):
                 flag = f"--{name.replace('_', '-')}"

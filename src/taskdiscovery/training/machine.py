@@ -118,6 +118,7 @@ def staff(
             worth = seconds * pieces * rounds / cores > WORTH and seconds * at_once / cores < LONG
             executor = "processes" if suits and (worth or jobs) else "serial"
         jobs = at_once if executor == "processes" else None
+    # A job that was begun with processes and goes on without keeps the threads it had.
     threads = config.threads or max(1, cores // (jobs or 1))
     set_threads(threads * (jobs or 1))
     return replace(config, executor=executor, jobs=jobs, threads=threads)

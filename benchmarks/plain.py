@@ -1,0 +1,145 @@
+"""The plain reference: what a researcher would write in an afternoon.
+
+Float32, the default memory layout, a DataLoader over a TensorDataset of normalized floats, Adam,
+one training after the other. The networks are those of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from taskdiscovery import networks
+from taskdiscovery.specs import parse
+
+BATCH = 512
+
+
+def network(spec: str, outputs: int, seed: int, device: str = "cpu") -> nn.Module:
+    """Build a network for 32×32 images."""
+    plain = torch.ones(3)
+    model = networks.build(parse(spec), (32, 32, 3), outputs, seed=seed, mean=plain, std=plain)
+    return model.network.to(memory_format=torch.contiguous_format).to(device)  # type: ignore[call-overload]
+
+
+def tensor(images: NDArray[np.uint8]) -> Tensor:
+    """Normalize all images, (N, channels, H, W)."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).float().permute(0, 3, 1, 2).contiguous()
+    return (x - x.mean(dim=(0, 2, 3), keepdim=True)) / x.std(dim=(0, 2, 3), keepdim=True)
+
+
+def train(
+    spec: str,
+    x: Tensor,
+    y: Tensor,
+    *,
+    outputs: int,
+    epochs: int,
+    seed: int,
+    batch: int = BATCH,
+    device: str = "cpu",
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+) -> nn.Module:
+    """Train a network."""
+    torch.manual_seed(seed)
+    model = network(spec, outputs, seed, device)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    loader = DataLoader(TensorDataset(x, y), batch_size=batch, shuffle=True)
+    model.train()
+    for _ in range(epochs):
+        for images, labels in loader:
+            optimizer.zero_grad()
+            value = loss(model(images.to(device)), labels.to(device))
+            value.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, x: Tensor, device: str = "cpu") -> Tensor:
+    """Return the outputs."""
+    loader = DataLoader(TensorDataset(x), batch_size=BATCH)
+    return torch.cat([model(images.to(device)).cpu() for (images,) in loader])
+
+
+def score(
+    spec: str,
+    images: NDArray[np.uint8],
+    labelings: Sequence[NDArray[np.int64]],
+    train_images: int,
+    epochs: int,
+    device: str = "cpu",
+) -> list[float]:
+    """Return the agreement of two runs on each labeling."""
+    x, found = tensor(images), []
+    for labels in labelings:
+        y = torch.from_numpy(labels)
+        answers = []
+        for seed in range(2):
+            model = train(
+                spec,
+                x[:train_images],
+                y[:train_images],
+                outputs=2,
+                epochs=epochs,
+                seed=seed,
+                device=device,
+            )
+            answers.append(predict(model, x[train_images:], device).argmax(dim=1))
+        found.append(float((answers[0] == answers[1]).float().mean()))
+    return found
+
+
+def spectral(spec: str, images: NDArray[np.uint8], tasks: int) -> NDArray[Any]:
+    """Return tasks from the principal components of an untrained network's features."""
+    model, x = network(spec, tasks, 0), tensor(images)
+    kept: list[Tensor] = []
+    head = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
+    hook = head.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    model.train()
+    predict(model, x[:BATCH])  # statistics of batch norm
+    kept.clear()
+    predict(model.eval(), x)
+    hook.remove()
+    coordinates = PCA(tasks, whiten=True).fit_transform(torch.cat(kept).numpy())
+    return np.asarray(coordinates > np.median(coordinates, axis=0))
+
+
+def power(
+    spec: str, images: NDArray[np.uint8], tasks: int, *, iterations: int, epochs: int, batch: int
+) -> NDArray[Any]:
+    """Return tasks by power iteration with two folds, and an encoder's fit."""
+    x, rng = tensor(images), np.random.default_rng(0)
+    y = rng.normal(size=(len(x), tasks))
+    options: dict[str, Any] = {"outputs": tasks, "batch": batch, "loss": F.mse_loss}
+    for i in range(iterations):
+        targets = torch.from_numpy(np.tanh(2 * y)).float()
+        predictions = np.zeros_like(y)
+        halves = np.array_split(rng.permutation(len(x)), 2)
+        for own, other in (halves, halves[::-1]):
+            model = train(spec, x[own], targets[own], epochs=epochs, seed=i, **options)
+            predictions[other] = predict(model, x[other]).numpy()
+            predictions[other] -= predictions[other].mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(predictions.T))
+        y = predictions @ (vectors / np.sqrt(values)) @ vectors.T
+    targets = torch.from_numpy(np.tanh(2 * y)).float()
+    model = train(spec, x, targets, epochs=2 * epochs, seed=0, **options)
+    return predict(model, x).numpy() > 0
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """Decode the images of a Parquet file."""
+    frame = pd.read_parquet(path)
+    return np.stack([np.asarray(Image.open(BytesIO(c["bytes"])).convert("RGB")) for c in frame.img])
