@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+import taskdiscovery as td
 from taskdiscovery import training
 from taskdiscovery.augment import augment
 from taskdiscovery.config import Recipe
 from taskdiscovery.errors import ConfigError, NumericalError
-from taskdiscovery.training import Learner, Pixels, cross_entropy, predict, train
+from taskdiscovery.journal import Journal, Watch
+from taskdiscovery.rundir import Checkpoints
+from taskdiscovery.training import Learner, Pixels, Training, cross_entropy, predict, train
+from taskdiscovery.training.early import Settling
 
 RECIPE = Recipe(epochs=3, batch=64, recalibrate=True)
 
@@ -88,3 +92,114 @@ def test_pixels_of_a_constant_channel():
     pixels = Pixels.measure(images, np.arange(50))
     assert pixels.mean == pytest.approx((24.5, 0))
     assert pixels.std == pytest.approx((np.arange(50).std(), 1))
+
+
+# --- ending early ------------------------------------------------------------------------------
+
+
+class Counted:
+    """A meter; and a watch's worth of steps."""
+
+    def __init__(self):
+        self.passed = 0.0
+
+    def advance(self, amount=1, note=""):
+        self.passed += amount
+
+
+def early(digits, epochs=24, labels=None, watch=None, rate=5e-3):
+    """Train on 600 digits, watch 300 others; return the model and how many updates it took."""
+    made = learner("mlp", replace(RECIPE, epochs=epochs, learning_rate=rate))
+    labels = digits.labels if labels is None else labels
+    rows, watched = np.arange(600), np.arange(600, 900)
+    pixels = Pixels.measure(digits.images, rows)
+    model = made.build(digits.image_shape, 10, pixels, 0)
+    images = training.to_tensor(digits.images, "cpu")
+    steps, counted = [], Counted()
+
+    def loss(outputs, targets):
+        steps.append(1)
+        return cross_entropy(outputs, targets)
+
+    settling = Settling(images, rows, watched, "float32")
+    targets = torch.from_numpy(labels[rows])
+    train(
+        made,
+        model,
+        images,
+        rows,
+        targets,
+        loss,
+        seed=0,
+        meter=counted,
+        watch=watch,
+        settling=settling,
+    )
+    return model, len(steps), counted.passed
+
+
+def test_a_run_ends_when_its_answers_have_settled(digits):
+    model, steps, passed = early(digits)
+    assert 3 / 12 <= steps / (24 * 9) < 1
+    assert passed == 24 * 600  # what need not be done counts as done
+    accuracy = predict(
+        model, training.to_tensor(digits.images, "cpu"), np.arange(900, 1797), "float32"
+    )
+    assert (accuracy.argmax(1).numpy() == digits.labels[900:]).mean() > 0.85
+
+
+def test_a_run_that_still_learns_goes_on(digits):
+    _, settled, _ = early(digits)
+    _, steps, _ = early(digits, rate=2e-5)
+    assert steps > settled
+
+
+def test_being_asked_changes_nothing(digits, monkeypatch):
+    monkeypatch.setattr(training.early, "GROWTH", -2.0)  # never settled
+    asked, steps, _ = early(digits, epochs=2)
+    assert steps == 2 * 9
+    monkeypatch.setattr(Settling, "done", lambda *_: False)
+    left_alone, _, _ = early(digits, epochs=2)
+    for a, b in zip(asked.state_dict().values(), left_alone.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_run_that_was_stopped_ends_at_the_same_step(digits, tmp_path):
+    whole, steps, _ = early(digits)
+
+    class Stop(Watch):
+        taken = 0
+
+        def boundary(self, state):
+            Stop.taken += 1
+            if Stop.taken == steps - 5:
+                self.save(state)
+                raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        early(digits, watch=Stop(Journal(checkpoints), "run"))
+    journal = Journal(checkpoints)
+    journal.load()
+    model, rest, _ = early(digits, watch=Watch(journal, "run"))
+    assert rest == 5
+    for a, b in zip(model.state_dict().values(), whole.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_watched_images_are_neither_trained_on_nor_measured(digits, monkeypatch):
+    seen = []
+    real = Training.run
+
+    def spy(self, *arguments, **more):
+        seen.append(self)
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(Training, "run", spy)
+    for images in (400, None):  # all others can be watched; a twentieth is set apart
+        options = {"target": "label", "learner": "linear", "preset": "smoke", "threads": 1}
+        td.score(digits, early=True, train_images=images, **options)
+    for run in seen:
+        assert run.watched is not None
+        assert not np.intersect1d(run.watched, run.rows).size
+        assert not np.intersect1d(run.watched, run.measured).size

@@ -22,6 +22,7 @@ from taskdiscovery.journal import Journal, Unit
 from taskdiscovery.progress import Meter, meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.stage import Stage, predicted, resolve
+from taskdiscovery.training import WATCHED
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Score, Target, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -62,10 +63,11 @@ def score(
     # One choice of images for all labelings, so that their scores compare.
     fit = partition.sample(np.flatnonzero(train), config.train_images, config.seed, "fit")
     held = partition.sample(np.flatnonzero(~train), config.test_images, config.seed, "held out")
+    fit, watched = _watched(np.flatnonzero(train), fit, config) if config.early else (fit, None)
     stage = Stage.prepare(dataset, config, fit)
     passes = len(targets) * config.runs * stage.learner.recipe.epochs * len(fit)
     plans = [
-        _Plan.make(stage, _key(number, target), target, config, fit, held)
+        _Plan.make(stage, _key(number, target), target, config, fit, held, watched)
         for number, target in enumerate(targets)
     ]
     lost: list[WorkerError] = []
@@ -166,6 +168,7 @@ class _Plan:
         config: ScoreConfig,
         fit: IntArray,
         held: IntArray,
+        watched: IntArray | None,
     ) -> _Plan:
         """Plan the runs.
 
@@ -192,7 +195,13 @@ class _Plan:
         for run in range(config.runs):
             init, order, rows = _vary(config, fit, run)
             training = stage.training(
-                target.labels, target.k, rows, held, init_seed=init, order_seed=order
+                target.labels,
+                target.k,
+                rows,
+                held,
+                init_seed=init,
+                order_seed=order,
+                watched=watched,
             )
             pieces.append(Piece(key=f"{key}/run {run}", training=training, keep=predicted))
         return cls(key=key, target=target, held=held, pieces=tuple(pieces))
@@ -237,6 +246,18 @@ def _score_one(plan: _Plan, config: ScoreConfig, crew: Executor, bar: Meter) -> 
         failed=len(failures),
         seconds=round(time.perf_counter() - began, 2),
     )
+
+
+def _watched(train: IntArray, fit: IntArray, config: ScoreConfig) -> tuple[IntArray, IntArray]:
+    """Return the images to train on, and those whose answers are watched.
+
+    These are of the training part, not trained on; where all are, a twentieth is set apart.
+    """
+    spare = np.setdiff1d(train, fit)
+    if len(spare) < min(WATCHED, len(fit) // 20):
+        spare = partition.sample(fit, max(1, len(fit) // 20), config.seed, "watched")
+        fit = np.setdiff1d(fit, spare)
+    return fit, partition.sample(spare, WATCHED, config.seed, "watched")
 
 
 def _vary(config: ScoreConfig, fit: IntArray, run: int) -> tuple[int, int, IntArray]:

@@ -112,6 +112,7 @@ class Stage:
         *,
         init_seed: int,
         order_seed: int,
+        watched: IntArray | None = None,
     ) -> Training:
         """Make one run: a training on `rows`, asked on `measured`.
 
@@ -121,6 +122,7 @@ class Stage:
             rows: images to train on.
             measured: (m,) images whose outputs are wanted.
             init_seed, order_seed: what the run is drawn from.
+            watched: images on which the answers must settle for the run to end early.
         """
         return Training(
             learner=self.learner,
@@ -132,6 +134,7 @@ class Stage:
             measured=measured,
             init_seed=init_seed,
             order_seed=order_seed,
+            watched=watched,
         )
 
 

@@ -54,6 +54,11 @@ class ScoreConfig(TrainingConfig):
     runs: int = option(2, "independent trainings per task", low=2, high=1000)
     vary: str = option("init,order", "what differs between runs: init, order, data")
     shared_order: bool | None = option(None, "give every run identical batches, as published")
+    early: bool = option(
+        False,
+        "end a run when its predictions on held-out images have settled: ranks tasks as whole runs "
+        "do, at a third of the cost",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

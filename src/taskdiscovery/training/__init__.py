@@ -1,16 +1,9 @@
 """Training: the one update step, its loop, prediction, and what they run on."""
 
+from taskdiscovery.training.asking import PREDICTION_BATCH, autocast, calibrate, predict
+from taskdiscovery.training.early import WATCHED
 from taskdiscovery.training.learner import Learner, Pixels, to_tensor
-from taskdiscovery.training.loop import (
-    PREDICTION_BATCH,
-    autocast,
-    calibrate,
-    cross_entropy,
-    predict,
-    squared_error,
-    step,
-    train,
-)
+from taskdiscovery.training.loop import cross_entropy, squared_error, step, train
 from taskdiscovery.training.machine import (
     resolve_device,
     resolve_precision,
@@ -28,6 +21,7 @@ from taskdiscovery.training.work import Training
 
 __all__ = [
     "PREDICTION_BATCH",
+    "WATCHED",
     "Learner",
     "Pixels",
     "Training",

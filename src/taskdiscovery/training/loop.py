@@ -1,4 +1,4 @@
-"""The one update step, its loop, and prediction.
+"""The one update step, and its loop.
 
 Scoring, discovery and splits all train through here: what is optimized is what is measured.
 
@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +22,8 @@ from taskdiscovery.errors import ConfigError, ResourceError
 from taskdiscovery.journal import Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter, Silent
+from taskdiscovery.training.asking import autocast, calibrate
+from taskdiscovery.training.early import Settling
 from taskdiscovery.training.learner import Learner
 from taskdiscovery.training.state import TrainingState
 from taskdiscovery.types import IntArray
@@ -78,6 +79,7 @@ def train(
     seed: int,
     meter: Meter | None = None,
     watch: Watch | None = None,
+    settling: Settling | None = None,
 ) -> Model:
     """Train a model and leave it in evaluation mode.
 
@@ -91,6 +93,7 @@ def train(
         seed: decides the order of batches, the augmentation, and the model's own random draws.
         meter: told of every image passed through.
         watch: saves the training between two updates, and gives back where it was saved.
+        settling: says when the training may end before its schedule does.
 
     Returns:
         The same model.
@@ -107,7 +110,7 @@ def train(
         meter.advance(state.passed)
         row_index = torch.from_numpy(rows).to(images.device)
         model.train()
-        while state.epoch < recipe.epochs:
+        while state.epoch < recipe.epochs and not state.settled:
             # Batches of nearly equal size: a last batch of one image would break batch norm.
             batches = state.permutation.to(images.device).tensor_split(state.batches)
             for chosen in batches[state.batch :]:
@@ -128,11 +131,16 @@ def train(
                     state.schedule.step()
                 state.batch += 1
                 meter.advance(len(chosen))
+                state.settled = settling is not None and settling.done(model, state)
                 watch.boundary(state.to_unit)
+                if state.settled:
+                    break
             ranks.add([state.total])
             if not math.isfinite(float(state.total)):
                 raise state.diverged()
-            state.next_epoch()
+            if not state.settled:
+                state.next_epoch()
+        meter.advance(recipe.epochs * len(rows) - state.passed)  # what need not be done
         if not state.finite():
             raise state.diverged()
         if recipe.recalibrate:
@@ -178,54 +186,6 @@ def _memory(batch: int) -> Iterator[None]:
             where=f"--batch {batch}",
             mend=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
         ) from error
-
-
-@torch.no_grad()
-def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
-    """Set the statistics of all batch norms to plain averages over ten batches of these rows."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches that follow
-    model.train()
-    batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
-    for batch in batches:
-        chosen = torch.from_numpy(batch[: 2 * PREDICTION_BATCH]).to(images.device)
-        model(images.index_select(0, chosen))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-
-
-@torch.no_grad()
-def predict(
-    model: nn.Module, images: Tensor, rows: IntArray, precision: str, *, batch: int = 0
-) -> Tensor:
-    """Return (n, K) float32 outputs on the CPU for the chosen rows, in evaluation mode.
-
-    Every batch has the same number of images, the last one filled up with copies of its first,
-    so that kernels that depend on the size of a batch are the same for all.
-    """
-    model.eval()
-    outputs, size = [], batch or PREDICTION_BATCH
-    for start in range(0, len(rows), size):
-        chosen = rows[start : start + size]
-        filled = np.concatenate([chosen, np.repeat(chosen[:1], size - len(chosen))])
-        block = images.index_select(0, torch.from_numpy(filled).to(images.device))
-        with autocast(images.device.type, precision):
-            result = model(block)
-        outputs.append(result.float()[: len(chosen)].cpu())
-    return torch.cat(outputs)
-
-
-PREDICTION_BATCH = 256
-
-
-def autocast(device: str, precision: str) -> torch.autocast:
-    """The context in which a model multiplies in the given precision."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from taskdiscovery.journal import Unit, Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.seeds import derive
 from taskdiscovery.training.learner import Learner
+from taskdiscovery.types import IntArray
 
 
 class TrainingState:
@@ -30,6 +31,10 @@ class TrainingState:
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
         self.total = torch.zeros((), device=learner.device)
+        # What `early.Settling` remembers: answers, their agreement with those before, the verdict.
+        self.answers: IntArray | None = None
+        self.steady: float | None = None
+        self.settled = False
 
     @property
     def passed(self) -> int:
@@ -74,6 +79,9 @@ class TrainingState:
             schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
         groups = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
         values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
+        values |= {"steady": self.steady, "settled": self.settled}
+        if self.answers is not None:
+            arrays["answers"] = self.answers
         return Unit(values=values, arrays=arrays)
 
     def take_up(self, watch: Watch) -> None:
@@ -102,6 +110,8 @@ class TrainingState:
         if self.schedule is not None:
             self.schedule.load_state_dict(dict(values["schedule"]))
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
+        self.steady, self.settled = values["steady"], bool(values["settled"])
+        self.answers = arrays.get("answers")
         self.permutation = torch.from_numpy(arrays["permutation"].copy())
         self.total = _like(arrays["total"], self.total)
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))

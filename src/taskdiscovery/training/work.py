@@ -17,8 +17,10 @@ from torch import Tensor
 
 from taskdiscovery.journal import Watch
 from taskdiscovery.progress import Meter
+from taskdiscovery.training.asking import predict
+from taskdiscovery.training.early import Settling
 from taskdiscovery.training.learner import Learner, Pixels
-from taskdiscovery.training.loop import Loss, cross_entropy, predict, squared_error, train
+from taskdiscovery.training.loop import Loss, cross_entropy, squared_error, train
 from taskdiscovery.types import IntArray
 
 LOSSES: dict[str, Loss] = {"cross entropy": cross_entropy, "squared error": squared_error}
@@ -38,6 +40,8 @@ class Training:
         loss: name of one of `LOSSES`.
         measured: (m,) images whose outputs are wanted.
         init_seed, order_seed: what the weights and the batches are drawn from.
+        watched: images on which the answers must settle for the training to end early; None to
+            train for the whole schedule.
     """
 
     learner: Learner
@@ -50,6 +54,7 @@ class Training:
     measured: IntArray
     init_seed: int
     order_seed: int
+    watched: IntArray | None = None
 
     @property
     def passes(self) -> int:
@@ -83,5 +88,8 @@ class Training:
             seed=self.order_seed,
             meter=meter,
             watch=watch,
+            settling=None
+            if self.watched is None
+            else Settling(images, self.rows, self.watched, self.learner.precision),
         )
         return predict(model, images, self.measured, self.learner.precision)

@@ -1,0 +1,65 @@
+"""When a training may end before its schedule does: its answers have settled.
+
+A run is asked, twelve times in its schedule, about images that it is not trained on. While it
+learns, its answers come to agree with its own of a moment before; where that agreement no longer
+grows, further training moves answers but teaches little. Scores of runs that end there rank tasks
+as scores of whole runs do: `python -m benchmarks.early` measures how well, and at what cost.
+
+Axes: m watched images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+
+from taskdiscovery.training.asking import calibrate, predict
+from taskdiscovery.training.state import TrainingState
+from taskdiscovery.types import IntArray
+
+#: how often in a schedule a run is asked.
+CHECKS = 12
+#: checks before which no run ends.
+LEAST = 3
+#: a run ends where its agreement with itself grows by less than this.
+GROWTH = 0.02
+#: images whose answers are watched, at most.
+WATCHED = 1000
+#: images from which batch norms' statistics are taken before a run is asked.
+_CALIBRATION = 1024
+
+
+class Settling:
+    """Says when the answers of a run have settled.
+
+    Args:
+        images: (N, H, W, channels) uint8 on the learner's device.
+        rows: images that are trained on.
+        watched: (m,) images whose answers are watched.
+        precision: of the answers.
+    """
+
+    def __init__(self, images: Tensor, rows: IntArray, watched: IntArray, precision: str) -> None:
+        self.images, self.watched, self.precision = images, watched, precision
+        few = np.linspace(0, len(rows) - 1, min(len(rows), _CALIBRATION)).astype(np.int64)
+        self.few = rows[few]
+
+    def done(self, model: nn.Module, state: TrainingState) -> bool:
+        """Ask, if it is time; say whether the training may end. The model stays as it is."""
+        total = state.batches * state.learner.recipe.epochs
+        step = state.epoch * state.batches + state.batch
+        check = step * CHECKS // total
+        if check == (step - 1) * CHECKS // total or step == total:
+            return False
+        running = {name: b.clone() for name, b in model.named_buffers()}
+        calibrate(model, self.images, self.few)
+        answers = predict(model, self.images, self.watched, self.precision).argmax(dim=1).numpy()
+        model.train()
+        for name, buffer in model.named_buffers():
+            buffer.copy_(running[name])
+        before, state.answers = state.answers, answers
+        if before is None:
+            return False
+        agreement = float((answers == before).mean())
+        last, state.steady = state.steady, agreement
+        return check >= LEAST and last is not None and agreement - last < GROWTH
