@@ -2,8 +2,8 @@
 
 Time: `discover --method power`, one process, all its threads, synthetic 32×32 images. Memory: the
 commands `discover` and `score` on a Parquet file of images, decoded, discovered and scored at one
-epoch by a small network; the largest anonymous memory (mapped pages are not counted) of the process,
-looked at five times a second.
+epoch by a small network; the largest anonymous memory (mapped pages are not counted) of the
+process, looked at five times a second.
 
     python -m benchmarks.growth --json
 """
@@ -100,10 +100,10 @@ def memory(count: int, folder: Path) -> list[dict[str, Any]]:
     data, run = f"parquet:{folder}/images.parquet", folder / "run"
     common = ["--learner", "convnet?width=0.25", "--executor", "serial", "--quiet"]
     short = ["--epochs", "1", "--train-images", str(count)]
+    search = ["--tasks", "8", "--iterations", "1", "--encoder-epochs", "1"]
     commands = {
         "read": ["info", data],
-        "discover": ["discover", data, *common, *short, "--tasks", "8", "--iterations", "1"]
-        + ["--encoder-epochs", "1", "--out", str(run)],
+        "discover": ["discover", data, *common, *short, *search, "--out", str(run)],
         "score": ["score", data, *common, *short, "--target", "label", "--test-images", str(count)],
     }
     rows = []

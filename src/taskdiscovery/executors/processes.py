@@ -33,7 +33,7 @@ from taskdiscovery.executors.crew import Crew, LostWorkerError
 from taskdiscovery.executors.pieces import Piece
 from taskdiscovery.journal import Journal
 from taskdiscovery.progress import Meter
-from taskdiscovery.training import Training, to_tensor
+from taskdiscovery.training import Training, keep_freed_memory, to_tensor
 from taskdiscovery.types import ImageArray
 
 
@@ -162,6 +162,7 @@ def _begin(images: Mapped, paths: list[str], threads: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     _images = to_tensor(images.open(), "cpu")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -23,7 +23,7 @@ from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, f
 from taskdiscovery.executors.crew import Crew, LostWorkerError
 from taskdiscovery.executors.pieces import Piece
 from taskdiscovery.journal import Journal
-from taskdiscovery.training import Training, to_tensor
+from taskdiscovery.training import Training, keep_freed_memory, to_tensor
 from taskdiscovery.types import ImageArray
 
 #: seconds without a node that could take a training before the job gives up.
@@ -144,6 +144,7 @@ def _work(
     """Do one training; runs on a worker. An error that a user can mend is returned, not raised."""
     sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
+    keep_freed_memory()
     if device == "cuda":  # one copy on the GPU for all trainings of this worker
         if data not in _resident:
             _resident.clear()

@@ -5,6 +5,7 @@ from taskdiscovery.training.early import WATCHED
 from taskdiscovery.training.learner import Learner, Pixels, to_tensor
 from taskdiscovery.training.loop import cross_entropy, squared_error, step, train
 from taskdiscovery.training.machine import (
+    keep_freed_memory,
     resolve_device,
     resolve_precision,
     resolve_ranks,
@@ -28,6 +29,7 @@ __all__ = [
     "autocast",
     "calibrate",
     "cross_entropy",
+    "keep_freed_memory",
     "optimizer_arrays",
     "predict",
     "resolve_device",

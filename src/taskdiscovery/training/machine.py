@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import sys
 from dataclasses import replace
 from typing import TypeVar
 
@@ -133,6 +136,22 @@ def _seconds(
     return 3 * networks.flops(model, shape) * passes / SPEED[config.precision]
 
 
+def keep_freed_memory() -> None:
+    """Have the C library keep large blocks that are freed.
+
+    Activations are asked for again at the next step. By default glibc gives blocks above 32 MB back
+    to the kernel at once, which zeroes every page anew: a fifth of the time of float32 training.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+            libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
 def _memory_for() -> int:
     """Return for how many processes there is memory."""
     try:
@@ -151,6 +170,7 @@ def cpu_cores() -> int:
 
 def set_threads(threads: int | None) -> int:
     """Use so many CPU threads; by default all that the process may run on. Return how many."""
+    keep_freed_memory()
     chosen = threads or cpu_cores()
     torch.set_num_threads(chosen)
     return chosen
