@@ -1,37 +1,55 @@
 """Do scores of runs that end early rank tasks as scores of whole runs do, and what do they cost?
 
-Forty labelings of every kind: human ones, tasks of a run of `discover`, spectral ones, some of
-these with a share of their labels flipped, random ones. Each is scored twice: with `early`, and
-without.
+Forty-two labelings of every kind: human ones, tasks of a run of `discover`, spectral ones, some of
+these with a share of their labels flipped, random ones; two runs each. A run that ends early is the
+beginning of the whole run, so each is trained once, whole, and asked at every check on the way.
 
-    python -m benchmarks.early parquet:train.parquet --from RUN --json
+    python -m benchmarks.early parquet:train.parquet --from RUN --answers DIR --json
+
+The answers are kept in a directory, so that it can be stopped, and shared out: `--part 0/2`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-import time
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import taskdiscovery as td
 from taskdiscovery import partition
-from taskdiscovery.config import ScoreConfig
+from taskdiscovery.config import Recipe
 from taskdiscovery.inputs import load_tasks
 from taskdiscovery.rundir import environment
-from taskdiscovery.scoring import score
-from taskdiscovery.types import BoolArray, Dataset, IntArray, Target
+from taskdiscovery.training import (
+    Learner,
+    Pixels,
+    calibrate,
+    cross_entropy,
+    predict,
+    resolve_precision,
+    set_threads,
+    step,
+)
+from taskdiscovery.training.early import CHECKS, WATCHED, settled
+from taskdiscovery.training.state import TrainingState
+from taskdiscovery.types import BoolArray, Dataset, IntArray
 
+#: checks at which the answers are kept, and the end.
+KEPT = (1, 2, 3, 4, 5, 6, CHECKS)
 HUMAN = (0, 11, 18, 27, 31, 38, 40, 55, 90, 120)
 FLIPS = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 
-def labelings(dataset: Dataset, run: Path) -> tuple[list[Target], BoolArray]:
+def labelings(dataset: Dataset, run: Path) -> tuple[dict[str, IntArray], BoolArray]:
     """Make the labelings, and say which images discovery has seen."""
     tasks = load_tasks(run, dataset)
     assert tasks.train is not None
@@ -53,40 +71,125 @@ def labelings(dataset: Dataset, run: Path) -> tuple[list[Target], BoolArray]:
             found[f"{name}, {share:.0%} flipped"] = np.where(flipped, 1 - found[name], found[name])
     found["random"] = rng.permutation(found["human 0"])
     found["random, 30%"] = (rng.random(len(dataset)) < 0.3).astype(np.int64)
-    targets = [Target(name=n, labels=y, classes=("0", "1")) for n, y in found.items()]
-    train = partition.draw(len(dataset), 0)
-    return targets, train & tasks.train
+    return found, partition.draw(len(dataset), 0) & tasks.train
+
+
+def answers(
+    dataset: Dataset, labels: IntArray, train: BoolArray, learner: Learner, run: int
+) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    """Train one run, whole; yield its answers at the checks that are kept.
+
+    Yields:
+        The check, and the classes of the `watched` and of the `test` images.
+    """
+    fit = partition.sample(np.flatnonzero(train), 15_000, 0, "fit")
+    rows = {
+        "test": partition.sample(np.flatnonzero(~train), 3000, 0, "held out"),
+        "watched": partition.sample(np.setdiff1d(np.flatnonzero(train), fit), WATCHED, 0, "w"),
+    }
+    images, y = torch.from_numpy(dataset.images), torch.from_numpy(labels[fit])
+    order = torch.from_numpy(fit)
+    model = learner.build(dataset.image_shape, 2, Pixels.measure(dataset.images, fit), 1000 + run)
+    state = TrainingState(learner, model, len(fit), run)
+    total, precision = state.batches * learner.recipe.epochs, learner.precision
+    while state.epoch < learner.recipe.epochs:
+        for chosen in state.permutation.tensor_split(state.batches):
+            model.train()
+            batch = images.index_select(0, order[chosen])
+            step(model, batch, y[chosen], cross_entropy, state.optimizer, precision)
+            state.batch += 1
+            now = state.epoch * state.batches + state.batch
+            check = now * CHECKS // total
+            if check in KEPT and check != (now - 1) * CHECKS // total:
+                asked = copy.deepcopy(model)
+                few = np.linspace(0, len(fit) - 1, 1024).astype(np.int64)
+                calibrate(asked, images, fit if check == CHECKS else fit[few])
+                yield (
+                    check,
+                    {
+                        name: predict(asked, images, r, precision).argmax(dim=1).numpy()
+                        for name, r in rows.items()
+                    },
+                )
+        state.next_epoch()
+
+
+def collect(dataset: Dataset, run: Path, place: Path, part: int, parts: int) -> None:
+    """Train what is not there yet, and keep its answers."""
+    found, train = labelings(dataset, run)
+    precision = resolve_precision("auto", "cpu")
+    learner = Learner.of("convnet", Recipe(), device="cpu", precision=precision)
+    for name, labels in list(found.items())[part::parts]:
+        for number in range(2):
+            file = place / f"{name}, run {number}.npz"
+            if not file.exists():
+                kept = {
+                    f"{check} {what}": classes.astype(np.uint8)
+                    for check, own in answers(dataset, labels, train, learner, number)
+                    for what, classes in own.items()
+                }
+                np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+
+
+def ended(known: dict[str, NDArray[Any]]) -> int:
+    """Return the check at which the run ends early."""
+    agreements: list[float] = []
+    for check in KEPT[1:-1]:
+        before, now = known[f"{check - 1} watched"], known[f"{check} watched"]
+        agreements.append(float((before == now).mean()))
+        if settled(check, agreements):
+            return check
+    return CHECKS
+
+
+def evaluate(place: Path) -> dict[str, Any]:
+    """Compare the scores of runs that end early with those of whole ones."""
+    names = sorted({file.name.rpartition(", run")[0] for file in place.glob("*.npz")})
+    rows, stops = [], []
+    for name in names:
+        files = sorted(place.glob(f"{name}, run *.npz"))
+        if len(files) != 2:
+            continue
+        runs = [dict(np.load(file)) for file in files]
+        ends = [ended(known) for known in runs]
+        early = [known[f"{end} test"] for known, end in zip(runs, ends, strict=True)]
+        whole = [known[f"{CHECKS} test"] for known in runs]
+        stops += ends
+        rows.append(
+            {
+                "task": name,
+                "early": round(float((early[0] == early[1]).mean()), 4),
+                "whole": round(float((whole[0] == whole[1]).mean()), 4),
+                "ended_at": [round(end / CHECKS, 3) for end in ends],
+            }
+        )
+    both = np.array([[row["early"], row["whole"]] for row in rows])
+    return {
+        "labelings": len(rows),
+        "spearman": round(float(spearmanr(both[:, 0], both[:, 1]).statistic), 4),
+        "images_passed": round(float(np.mean(stops)) / CHECKS, 3),
+        "mean_difference": round(float((both[:, 0] - both[:, 1]).mean()), 4),
+        "rows": rows,
+        "environment": environment(),
+    }
 
 
 def main() -> None:
-    """Score, compare, print."""
+    """Train, compare, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--from", dest="run", type=Path, required=True, help="a run of discover")
-    parser.add_argument("--train-images", type=int, default=None)
+    parser.add_argument("--answers", type=Path, required=True, help="where answers are kept")
+    parser.add_argument("--part", default="0/1", help="which part of the labelings to train")
+    parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
     options = parser.parse_args()
-    dataset = td.load(options.data)
-    targets, train = labelings(dataset, options.run)
-    scores: dict[bool, list[float]] = {}
-    seconds: dict[bool, float] = {}
-    for early in (True, False):
-        began = time.perf_counter()
-        config = ScoreConfig(early=early, train_images=options.train_images)
-        scores[early] = [s.agreement for s in score(dataset, targets, config, train=train)]
-        seconds[early] = time.perf_counter() - began
-    document = {
-        "labelings": len(targets),
-        "spearman": round(float(spearmanr(scores[True], scores[False]).statistic), 4),
-        "cost": round(seconds[True] / seconds[False], 3),
-        "seconds": {"early": round(seconds[True], 1), "whole": round(seconds[False], 1)},
-        "rows": [
-            {"task": t.name, "early": round(a, 4), "whole": round(b, 4)}
-            for t, a, b in zip(targets, scores[True], scores[False], strict=True)
-        ],
-        "environment": environment(),
-    }
+    set_threads(options.threads)
+    options.answers.mkdir(parents=True, exist_ok=True)
+    part, parts = map(int, options.part.split("/"))
+    collect(td.load(options.data), options.run, options.answers, part, parts)
+    document = evaluate(options.answers)
     if options.out is not None:
         options.out.write_text(json.dumps(document, indent=1) + "\n")
     if options.json:

@@ -60,6 +60,17 @@ class Settling:
         before, state.answers = state.answers, answers
         if before is None:
             return False
-        agreement = float((answers == before).mean())
-        last, state.steady = state.steady, agreement
-        return check >= LEAST and last is not None and agreement - last < GROWTH
+        state.agreements.append(float((answers == before).mean()))
+        return settled(check, state.agreements)
+
+
+def settled(check: int, agreements: list[float]) -> bool:
+    """Say whether a run may end.
+
+    Args:
+        check: which it is, from 1.
+        agreements: of its answers at the checks from the second on, each with those before it.
+    """
+    if check < LEAST or len(agreements) < 2:
+        return False
+    return agreements[-1] - agreements[-2] < GROWTH

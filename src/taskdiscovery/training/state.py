@@ -31,9 +31,9 @@ class TrainingState:
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
         self.total = torch.zeros((), device=learner.device)
-        # What `early.Settling` remembers: answers, their agreement with those before, the verdict.
+        # What `early.Settling` remembers: answers, how each agreed with those before, the verdict.
         self.answers: IntArray | None = None
-        self.steady: float | None = None
+        self.agreements: list[float] = []
         self.settled = False
 
     @property
@@ -79,7 +79,7 @@ class TrainingState:
             schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
         groups = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
         values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
-        values |= {"steady": self.steady, "settled": self.settled}
+        values |= {"agreements": self.agreements, "settled": self.settled}
         if self.answers is not None:
             arrays["answers"] = self.answers
         return Unit(values=values, arrays=arrays)
@@ -110,7 +110,7 @@ class TrainingState:
         if self.schedule is not None:
             self.schedule.load_state_dict(dict(values["schedule"]))
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
-        self.steady, self.settled = values["steady"], bool(values["settled"])
+        self.agreements, self.settled = list(values["agreements"]), bool(values["settled"])
         self.answers = arrays.get("answers")
         self.permutation = torch.from_numpy(arrays["permutation"].copy())
         self.total = _like(arrays["total"], self.total)
