@@ -1,0 +1,58 @@
+"""The experiments behind docs/results.md.
+
+    python -m experiments separates --data parquet:train.parquet --learner mlp
+    python -m experiments all --data parquet:train.parquet --photographs folder:imagenette
+    python -m experiments page
+
+Given again, a command goes on where it was stopped. Results are dated files in
+experiments/results; `page` makes docs/results.md of the newest of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import taskdiscovery as td
+from experiments import page
+from experiments.laboratory import Laboratory, record
+from experiments.studies import STUDIES
+
+
+def main() -> None:
+    """Do one experiment, all of them, or the page."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("name", choices=[*STUDIES, "all", "page"])
+    parser.add_argument("--data", default="", help="labelled images, e.g. parquet:train.parquet")
+    parser.add_argument("--photographs", default="", help="for the experiment of that name")
+    parser.add_argument("--learner", default="", help="one of those an experiment is made for")
+    parser.add_argument("--work", type=Path, default=Path("runs/experiments"))
+    parser.add_argument("--threads", type=int, default=None)
+    options = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    warnings.simplefilter("ignore")
+    if options.name == "page":
+        print(page.write())
+        return
+    for name in STUDIES if options.name == "all" else [options.name]:
+        data = options.photographs if name == "photographs" else options.data
+        if not data:
+            parser.error(f"{name} needs --{'photographs' if name == 'photographs' else 'data'}")
+        size = {"size": 32} if name == "photographs" else {}
+        lab = Laboratory(dataset=td.load(data, **size), work=options.work, threads=options.threads)
+        for learner in STUDIES[name].learners:
+            if options.learner in ("", learner):
+                began = time.perf_counter()
+                document = STUDIES[name].run(lab, learner)
+                stem = learner.replace("?", "-").replace("=", "")
+                print(record(f"{name}-{stem}", document, began))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""What all experiments share: data, searches and scores that can be stopped, dated results.
+
+Everything long goes through the package's own journal, in a working directory: the same command,
+given again, goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskdiscovery import jobs, scoring
+from taskdiscovery.config import DiscoverConfig, ScoreConfig, to_mapping
+from taskdiscovery.inputs import load_tasks
+from taskdiscovery.journal import Journal
+from taskdiscovery.rundir import Checkpoints, RunDir, environment
+from taskdiscovery.types import BoolArray, Dataset, Target, Tasks
+
+RESULTS = Path(__file__).with_name("results")
+#: the ways to cut ten classes five against five, in the order in which the paper numbers them.
+CUTS = list(combinations(range(10), 5))
+#: the seven core ones of the paper.
+CORE = (0, 11, 18, 27, 31, 38, 40)
+_LOG = logging.getLogger("taskdiscovery")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Laboratory:
+    """The data, and where work in progress is kept.
+
+    Attributes:
+        dataset: labelled images.
+        work: directory of searches and journals.
+        threads: of all trainings; None for all there are.
+    """
+
+    dataset: Dataset
+    work: Path
+    threads: int | None = None
+
+    def human(self, count: int, seed: int = 0) -> list[Target]:
+        """Return human tasks: the core ones, then others drawn at random, in a fixed order."""
+        others = np.setdiff1d(np.arange(len(CUTS)), CORE)
+        drawn = np.random.default_rng(seed).permutation(others)
+        numbers = [*CORE, *(int(n) for n in drawn)][:count]
+        found = []
+        for number in numbers:
+            target = self.dataset.target(f"label:{','.join(map(str, CUTS[number]))}")
+            found.append(Target(name=f"human {number}", labels=target.labels, classes=("0", "1")))
+        return found
+
+    def random(self, count: int) -> list[Target]:
+        """Return random labels with the rates of human tasks."""
+        like = self.human(1)[0]
+        return [
+            Target(
+                name=f"random {i}", labels=scoring.random_like(like, i).labels, classes=("0", "1")
+            )
+            for i in range(count)
+        ]
+
+    def tasks(self, name: str, **options: Any) -> tuple[Tasks, Row]:
+        """Search for tasks, or take what was found before; return them and the run's result.
+
+        Args:
+            name: of the run in the working directory.
+            **options: as `DiscoverConfig`.
+        """
+        place = self.work / f"discover {name}"
+        config = DiscoverConfig(threads=self.threads, **options)
+        if not (place / "status.json").exists():
+            _LOG.warning("searching: %s", name)
+            jobs.run_discover(self.dataset, config, place)
+        elif RunDir.open(place).state() != "done":
+            jobs.resume(place, self.dataset)
+        return load_tasks(place, self.dataset), RunDir.open(place).result()
+
+    def scores(
+        self,
+        name: str,
+        targets: Sequence[Target],
+        *,
+        train: BoolArray | None = None,
+        **options: Any,
+    ) -> list[Row]:
+        """Score labelings; what is scored already is remembered.
+
+        Args:
+            name: of the journal in the working directory.
+            targets: with distinct names, whose first word is their kind.
+            train: (N,) which images may be trained on; by default those of seed 0.
+            **options: as `ScoreConfig`.
+        """
+        config = ScoreConfig(threads=self.threads, **options)
+        header = {"command": "experiment", "config": to_mapping(config)}
+        header["data"] = self.dataset.fingerprint
+        journal = Journal(Checkpoints(self.work / f"score {name}"), header=header)
+        journal.load()
+        rows = []
+        for score in scoring.score(self.dataset, targets, config, train=train, journal=journal):
+            row = {**score.to_row(), "kind": score.task.split()[0], "seconds": score.seconds}
+            rows.append(row)
+            _LOG.warning("%s, %s: %.3f", name, score.task, score.agreement)
+        return rows
+
+
+def as_targets(tasks: Tasks, kind: str, count: int | None = None) -> list[Target]:
+    """Return tasks as labelings named by their kind, e.g. `power 3`; spread over their order."""
+    found = scoring.as_targets(tasks)
+    chosen = (
+        range(len(found)) if count is None else np.linspace(0, len(found) - 1, count).astype(int)
+    )
+    return [
+        Target(name=f"{kind} {i}", labels=found[i].labels, classes=found[i].classes) for i in chosen
+    ]
+
+
+def flipped(target: Target, share: float, seed: int = 0) -> Target:
+    """Return a labeling some of whose labels are flipped."""
+    turned = np.random.default_rng(seed).random(len(target.labels)) < share
+    labels = np.where(turned, 1 - target.labels, target.labels)
+    return Target(name=f"{target.name}, {share:.0%} flipped", labels=labels, classes=("0", "1"))
+
+
+def mean(rows: Sequence[Row], kind: str) -> dict[str, float]:
+    """Return mean, least and greatest agreement of the rows of a kind."""
+    found = [row["agreement"] for row in rows if row["kind"] == kind]
+    return {
+        "tasks": len(found),
+        "mean": round(float(np.mean(found)), 4),
+        "min": round(float(np.min(found)), 4),
+        "max": round(float(np.max(found)), 4),
+    }
+
+
+def record(name: str, document: Row, began: float) -> Path:
+    """Write a dated result with what it came from."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    place = RESULTS / f"{today}-{name}.json"
+    about: Row = {
+        "experiment": name,
+        "date": today,
+        "commit": commit(),
+        "environment": environment(),
+    }
+    about["sitting_seconds"] = round(time.perf_counter() - began, 1)
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(json.dumps({**about, **document}, indent=1) + "\n", "utf-8")
+    return place
+
+
+def commit() -> str:
+    """Return the commit of the code, marked where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", ".")
+    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")

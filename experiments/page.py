@@ -1,0 +1,263 @@
+"""docs/results.md and its figures: from the newest result of every experiment, nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments import figures
+from experiments.laboratory import RESULTS
+from experiments.studies import STUDIES
+
+Row = dict[str, Any]
+DOCS = RESULTS.parents[1] / "docs"
+
+#: mean AS, least, greatest of the published tasks, preset `paper` (Atanov et al. 2022, assets).
+PUBLISHED = {
+    "ResNet-18, d = 32": (0.879, 0.859, 0.907),
+    "ResNet-18, d = 8": (0.931, 0.884, 0.964),
+    "MLP, d = 32": (0.941, 0.925, 0.962),
+    "ViT, d = 32": (0.704, 0.618, 0.805),
+}
+
+
+def newest() -> dict[str, dict[str, Row]]:
+    """Return the newest result of every experiment and learner, with the name of its file."""
+    found: dict[str, dict[str, Row]] = {}
+    for file in sorted(RESULTS.glob("*.json")):
+        document = json.loads(file.read_text("utf-8"))
+        document["file"] = file.name
+        found.setdefault(document["experiment"], {})[document["learner"]] = document
+    return found
+
+
+def write() -> Path:
+    """Write the page; return its path."""
+    found, place = newest(), DOCS / "results.md"
+    parts = [_HEAD]
+    for name in STUDIES:
+        if name in found:
+            parts.append(SECTIONS[name](list(found[name].values())))
+    parts.append(_sources(found))
+    place.write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
+    return place
+
+
+_HEAD = """
+# Results
+
+Made by `python -m experiments page` from the dated files in
+[experiments/results](../experiments/results); the list at the end says which commit, machine and
+command each came from. CIFAR-10 (our copy is JPEG re-encoded: accuracies sit a few points under
+published ones), two cores without a GPU, learners as named; `quick` is at most 15,000 training
+images and six epochs, `paper` the published protocol (45,000 images, 100 epochs). AS is the
+agreement of two runs on images that neither has seen (5,000 of them at `quick`). Published numbers
+are from the assets of Atanov et al., NeurIPS 2022 (arXiv 2212.00261).
+"""
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
+
+
+def _span(kind: Row) -> str:
+    return f"{kind['mean']:.3f} ({kind['min']:.3f} to {kind['max']:.3f})"
+
+
+def _separates(found: list[Row]) -> str:
+    rows = []
+    for result in found:
+        kinds, alike = result["kinds"], result["similarity"]
+        above, similar = result["power_above_human"], alike["mean"]
+        rows.append(
+            [
+                f"`{result['learner']}`",
+                *(f"{kinds[k]['tasks']}: {_span(kinds[k])}" for k in ("human", "random", "power")),
+                f"{above:+.3f}" + ("" if above >= 0.15 else " (claim fails)"),
+                f"{similar:.3f}" + ("" if similar <= 0.52 else " (above 0.52)"),
+            ]
+        )
+    figures.kinds(found, DOCS / "figures" / "separates.svg")
+    published = [[name, *(f"{v:.3f}" for v in values)] for name, values in PUBLISHED.items()]
+    return "\n\n".join(
+        [
+            "## AS separates labelings, and discovered tasks beat human ones",
+            "Preset `quick`. Number of tasks, then mean AS (least to greatest). Claimed: `power` is "
+            "at least 0.15 above human labels, at a mean similarity of at most 0.52.",
+            _table(["learner", "human", "random", "`power`", "above human", "similarity"], rows),
+            "![agreement scores by kind of task and learner](figures/separates.svg)",
+            "Published, preset `paper`, for comparison of the order of magnitude only:",
+            _table(["tasks found for", "mean AS", "least", "greatest"], published),
+        ]
+    )
+
+
+def _paper(found: list[Row]) -> str:
+    rows = []
+    for result in found:
+        kind = result["kinds"]["power"]
+        rows.append(
+            [f"`{result['learner']}`", kind["tasks"], _span(kind), "0.941 (0.925 to 0.962)"]
+        )
+    return "\n\n".join(
+        [
+            "## Like for like: the MLP at preset `paper`",
+            "Four of 32 tasks of `power`, spread over their order of held-out correlation; the "
+            "published column is the mean over all 32 tasks of the published search.",
+            _table(["learner", "tasks", "mean AS", "published"], rows),
+        ]
+    )
+
+
+def _architectures(found: list[Row]) -> str:
+    columns = list(found[0]["found_for"])
+    rows = [
+        [
+            f"`{result['learner']}`",
+            *(f"{result['found_for'][other]['mean']:.3f}" for other in columns),
+        ]
+        for result in found
+    ]
+    return "\n\n".join(
+        [
+            "## Architectures differ",
+            "Rows: the learner that is trained. Columns: the learner that the tasks (four each) "
+            "were found for. Mean AS, preset `quick`.",
+            _table(["trained", *(f"found for `{c}`" for c in columns)], rows),
+        ]
+    )
+
+
+def _splits(found: list[Row]) -> str:
+    parts = ["## Adversarial splits", "Test accuracy on the target; two runs from fresh seeds."]
+    for result in found:
+        names = list(result["rows"][0]["accuracy"])
+        rows = [
+            [f"`{row['target']}`", *(f"{row['accuracy'][n]['mean']:.3f}" for n in names)]
+            for row in result["rows"]
+        ]
+        parts.append(_table([f"`{result['learner']}`", *names], rows))
+        moved = [
+            (row["target"], other, own)
+            for row in result["rows"]
+            for other, own in row["transfer"].items()
+        ]
+        if moved:
+            kept = [n for n in names if all(n in own for _, _, own in moved)]
+            cells = [
+                [f"`{t}`", f"`{other}`", *(f"{own[n]['mean']:.3f}" for n in kept)]
+                for t, other, own in moved
+            ]
+            parts.append("The same splits, other learners:")
+            parts.append(_table(["target", "learner", *kept], cells))
+    return "\n\n".join(parts)
+
+
+def _sizes(found: list[Row]) -> str:
+    figures.sizes(found, DOCS / "figures" / "sizes.svg")
+    parts = ["## More data, more agreement", "As many updates at every size."]
+    for result in found:
+        images = sorted({row["train_images"] for row in result["rows"]})
+        rows = []
+        for kind in ("human", "random", "power"):
+            own = [r for r in result["rows"] if r["kind"] == kind]
+            means = []
+            for n in images:
+                values = [r["agreement"] for r in own if r["train_images"] == n]
+                means.append(f"{sum(values) / len(values):.3f}")
+            rows.append([kind, *means])
+        head = [f"`{result['learner']}`, images", *(f"{n:,}" for n in images)]
+        parts.append(_table(head, rows))
+    parts.append("![agreement against training images](figures/sizes.svg)")
+    return "\n\n".join(parts)
+
+
+def _beyond(found: list[Row]) -> str:
+    parts = ["## Beyond colour", "What `power` finds when something is projected out, eight tasks."]
+    for result in found:
+        rows = []
+        for stage in result["rows"]:
+            left = stage["excluded"].get("explained_on_test", {})
+            rows.append(
+                [
+                    stage["removed"],
+                    _span(stage["agreement"]),
+                    f"{left['mean']:.3f}" if left else "–",
+                    f"{stage['similarity']['mean']:.3f}",
+                ]
+            )
+        head = [f"`{result['learner']}`, removed", "AS", "still explained on test images"]
+        parts.append(_table([*head, "similarity"], rows))
+        for stage in result["rows"]:
+            best = max(range(len(stage["rows"])), key=lambda i: stage["rows"][i]["agreement"])
+            parts.append(
+                f"- **{stage['removed']}**, best of eight "
+                f"({stage['rows'][best]['agreement']:.3f}): {stage['verdicts'][best]}"
+            )
+    return "\n\n".join(parts)
+
+
+def _accuracy(found: list[Row]) -> str:
+    figures.accuracy(found, DOCS / "figures" / "accuracy.svg")
+    rows = [
+        [f"`{r['learner']}`", len(r["rows"]), f"{r['spearman']:.3f}", f"{r['largest_gap']:.3f}"]
+        for r in found
+    ]
+    return "\n\n".join(
+        [
+            "## Does AS tell accuracy?",
+            "Human tasks, and two of them with 5 to 40 % of their labels flipped.",
+            _table(["learner", "labelings", "Spearman", "largest gap"], rows),
+            "![test accuracy against agreement](figures/accuracy.svg)",
+        ]
+    )
+
+
+def _photographs(found: list[Row]) -> str:
+    parts = [
+        "## Four hundred photographs",
+        "Too few to train on from pixels: the intervals say so. Forty test images; five runs.",
+    ]
+    for result in found:
+        rows = [
+            [
+                row["task"],
+                f"{row['agreement']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                "–" if row["kappa"] is None else f"{row['kappa']:.2f}",
+            ]
+            for row in result["rows"]
+        ]
+        parts.append(_table([f"`{result['learner']}`", "AS", "κ"], rows))
+    return "\n\n".join(parts)
+
+
+def _sources(found: dict[str, dict[str, Row]]) -> str:
+    rows = []
+    for results in found.values():
+        for result in results.values():
+            about = result["environment"]
+            rows.append(
+                [
+                    f"[{result['file']}](../experiments/results/{result['file']})",
+                    f"`{result['commit']}`",
+                    f"{about['cpus']} × {about['processor']}, torch {about['versions']['torch']}",
+                    f"`python -m experiments {' '.join(about['arguments'])}`",
+                ]
+            )
+    return "## Where every number comes from\n\n" + _table(
+        ["file", "commit", "machine", "command"], rows
+    )
+
+
+SECTIONS = {
+    "separates": _separates,
+    "paper": _paper,
+    "architectures": _architectures,
+    "splits": _splits,
+    "sizes": _sizes,
+    "beyond": _beyond,
+    "accuracy": _accuracy,
+    "photographs": _photographs,
+}

@@ -1,0 +1,250 @@
+"""The experiments. Each takes the laboratory and a learner, and returns what is to be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from experiments.laboratory import CORE, CUTS, Laboratory, Row, as_targets, flipped, mean
+from taskdiscovery import jobs
+from taskdiscovery.config import AnalyzeConfig, SplitConfig
+from taskdiscovery.rundir import RunDir
+from taskdiscovery.types import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """An experiment.
+
+    Attributes:
+        run: does it.
+        minutes: its budget on two cores.
+        learners: which it is made for.
+        about: one line.
+    """
+
+    run: Callable[[Laboratory, str], Row]
+    minutes: int
+    learners: tuple[str, ...]
+    about: str
+
+
+#: how many human, random and discovered tasks each learner is given.
+SIZES = {
+    "mlp": (40, 6, 32),
+    "convnet": (20, 4, 32),
+    "resnet18?width=0.25": (14, 2, 8),
+    "vit?width=0.5": (14, 2, 8),
+}
+ALL = tuple(SIZES)
+
+
+def found(lab: Laboratory, learner: str, tasks: int = 0, **more: Any) -> tuple[Any, Row]:
+    """Return the power tasks of a learner; the other studies share the search."""
+    tasks = tasks or SIZES[learner][2]
+    own = f"{learner} d={tasks}" + "".join(f" {k}={v}" for k, v in more.items())
+    return lab.tasks(own, learner=learner, tasks=tasks, train_images=20_000, **more)
+
+
+def separates(lab: Laboratory, learner: str) -> Row:
+    """AS of human, random and discovered labelings, for one learner."""
+    human, random, _ = SIZES[learner]
+    tasks, search = found(lab, learner)
+    targets = [*lab.human(human), *lab.random(random), *as_targets(tasks, "power")]
+    rows = lab.scores(f"separates {learner}", targets, train=tasks.train, learner=learner)
+    kinds = {kind: mean(rows, kind) for kind in ("human", "random", "power")}
+    return {
+        "learner": learner,
+        "preset": "quick",
+        "kinds": kinds,
+        "power_above_human": round(kinds["power"]["mean"] - kinds["human"]["mean"], 4),
+        "similarity": search["similarity"],
+        "search": {key: search[key] for key in ("iterations", "seconds", "train_images")},
+        "rows": rows,
+    }
+
+
+def paper(lab: Laboratory, learner: str) -> Row:
+    """Four of 32 tasks, spread over their order, by the published protocol."""
+    tasks, search = found(lab, learner, 32)
+    rows = lab.scores(
+        f"paper {learner}",
+        as_targets(tasks, "power", 4),
+        train=tasks.train,
+        learner=learner,
+        preset="paper",
+    )
+    return {
+        "learner": learner,
+        "preset": "paper",
+        "kinds": {"power": mean(rows, "power")},
+        "similarity": search["similarity"],
+        "rows": rows,
+    }
+
+
+def architectures(lab: Laboratory, learner: str) -> Row:
+    """Tasks found for each architecture, scored with this one."""
+    targets, train = [], None
+    for other in SIZES:
+        tasks, _ = found(lab, other)
+        train = tasks.train if train is None else train & tasks.train
+        kind = other.partition("?")[0]
+        targets += as_targets(tasks, f"{kind}", 4)
+    rows = lab.scores(f"architectures {learner}", targets, train=train, learner=learner)
+    kinds = {other: mean(rows, other.partition("?")[0]) for other in SIZES}
+    return {"learner": learner, "preset": "quick", "found_for": kinds, "rows": rows}
+
+
+def splits(lab: Laboratory, learner: str) -> Row:
+    """The seven core targets and all ten classes: a split, its controls, its transfer."""
+    rows = []
+    for target in [*(f"human {n}" for n in CORE), "label"]:
+        spec = target
+        if target != "label":
+            spec = f"label:{','.join(map(str, CUTS[int(target.split()[1])]))}"
+        place = lab.work / f"split {learner} {target}"
+        tasks: dict[str, str] = {} if target != "label" else {"within": "label"}
+        found(lab, learner, 16, **tasks)
+        own = "".join(f" {k}={v}" for k, v in tasks.items())
+        source = str(lab.work / f"discover {learner} d=16{own}")
+        config = SplitConfig(
+            target=spec,
+            source=source,
+            learner=learner,
+            runs=2,
+            train_images=10_000,
+            transfer="mlp;resnet18?width=0.25" if target in ("human 0", "label") else "",
+            threads=lab.threads,
+        )
+        if not (place / "status.json").exists():
+            jobs.run_split(lab.dataset, config, place)
+        elif RunDir.open(place).state() != "done":
+            jobs.resume(place, lab.dataset)
+        result = RunDir.open(place).result()
+        keys = ("target", "task", "orientation", "accuracy", "transfer", "where_runs_agree")
+        rows.append({key: result[key] for key in keys})
+    return {"learner": learner, "preset": "quick", "rows": rows}
+
+
+def sizes(lab: Laboratory, learner: str) -> Row:
+    """AS against the number of training images, as many updates for each."""
+    tasks, _ = found(lab, learner)
+    targets = [*lab.human(3), *lab.random(1), *as_targets(tasks, "power", 3)]
+    rows = []
+    for images in (1000, 3000, 9000, 27_000):
+        epochs = max(2, round(6 * 9000 / images))
+        for row in lab.scores(
+            f"sizes {learner} {images}",
+            targets,
+            train=tasks.train,
+            learner=learner,
+            train_images=images,
+            epochs=epochs,
+        ):
+            rows.append({**row, "train_images": images, "epochs": epochs})
+    return {"learner": learner, "preset": "quick, epochs by images", "rows": rows}
+
+
+def beyond(lab: Laboratory, learner: str) -> Row:
+    """What is left when statistics of the image, and its labels, are projected out."""
+    stages: dict[str, dict[str, str]] = {
+        "nothing": {},
+        "brightness, colour, contrast, saturation": {
+            "exclude": "brightness,colour,contrast,saturation"
+        },
+        "and labels": {"exclude": "label,brightness,colour,contrast,saturation"},
+        "within each class": {"within": "label"},
+    }
+    rows: list[Row] = []
+    for name, more in stages.items():
+        tasks, search = found(lab, learner, 8, **more)
+        own = "".join(f" {k}={v}" for k, v in more.items())
+        place = lab.work / f"discover {learner} d=8{own}"
+        evidence = jobs.run_analyze(place, lab.dataset, AnalyzeConfig())
+        scores = lab.scores(
+            f"beyond {learner} {name}",
+            as_targets(tasks, "power"),
+            train=tasks.train,
+            learner=learner,
+        )
+        rows.append(
+            {
+                "removed": name,
+                "agreement": mean(scores, "power"),
+                "excluded": search.get("excluded", {}),
+                "similarity": search["similarity"],
+                "verdicts": list(evidence.verdicts.values()),
+                "rows": scores,
+            }
+        )
+    return {"learner": learner, "preset": "quick", "rows": rows}
+
+
+def accuracy(lab: Laboratory, learner: str) -> Row:
+    """AS against test accuracy, over human tasks and noise levels."""
+    human = lab.human(SIZES[learner][0])
+    noisy = [flipped(human[i], share) for i in (0, 3) for share in (0.05, 0.1, 0.2, 0.3, 0.4)]
+    rows = lab.scores(f"accuracy {learner}", [*human, *noisy], learner=learner)
+    pairs = np.array([[row["agreement"], row["accuracy"]] for row in rows])
+    return {
+        "learner": learner,
+        "preset": "quick",
+        "spearman": round(float(spearmanr(pairs[:, 0], pairs[:, 1]).statistic), 4),
+        "largest_gap": round(float(np.abs(pairs[:, 0] - pairs[:, 1]).max()), 4),
+        "rows": rows,
+    }
+
+
+def photographs(lab: Laboratory, learner: str) -> Row:
+    """Four hundred photographs: features of an untrained network, and what they can carry."""
+    dataset = lab.dataset
+    small = Laboratory(dataset=dataset, work=lab.work, threads=lab.threads)
+    tasks, search = small.tasks(
+        f"photographs {learner}", learner=learner, tasks=4, method="spectral"
+    )
+    assert dataset.labels is not None
+    half = len(dataset.classes) // 2
+    human = Target(
+        name="human 0", labels=(dataset.labels < half).astype(np.int64), classes=("0", "1")
+    )
+    rng = np.random.default_rng(0)
+    chance = Target(name="random 0", labels=rng.permutation(human.labels), classes=("0", "1"))
+    rows = small.scores(
+        f"photographs {learner}",
+        [human, chance, *as_targets(tasks, "spectral")],
+        train=tasks.train,
+        learner=learner,
+        runs=5,
+        epochs=30,
+        batch=64,
+    )
+    return {
+        "learner": learner,
+        "preset": "quick, 30 epochs, batches of 64, five runs",
+        "images": len(dataset),
+        "similarity": search["similarity"],
+        "rows": rows,
+    }
+
+
+STUDIES: dict[str, Study] = {
+    "separates": Study(
+        run=separates, minutes=80, learners=ALL, about="AS separates tasks; discovered beat human"
+    ),
+    "paper": Study(run=paper, minutes=40, learners=("mlp",), about="the published protocol"),
+    "architectures": Study(
+        run=architectures, minutes=45, learners=ALL, about="tasks of one scored with another"
+    ),
+    "splits": Study(run=splits, minutes=40, learners=("convnet",), about="adversarial splits"),
+    "sizes": Study(run=sizes, minutes=25, learners=("convnet",), about="more data"),
+    "beyond": Study(run=beyond, minutes=40, learners=("convnet",), about="beyond colour"),
+    "accuracy": Study(run=accuracy, minutes=20, learners=("mlp",), about="does AS tell accuracy?"),
+    "photographs": Study(
+        run=photographs, minutes=3, learners=("mlp",), about="four hundred photographs"
+    ),
+}
