@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import taskdiscovery as td
 from experiments import page
@@ -44,7 +45,7 @@ def main() -> None:
         data = options.photographs if name == "photographs" else options.data
         if not data:
             parser.error(f"{name} needs --{'photographs' if name == 'photographs' else 'data'}")
-        size = {"size": 32} if name == "photographs" else {}
+        size: dict[str, Any] = {"size": 32} if name == "photographs" else {}
         lab = Laboratory(dataset=td.load(data, **size), work=options.work, threads=options.threads)
         for learner in STUDIES[name].learners:
             if options.learner in ("", learner):

@@ -10,6 +10,7 @@ import numpy as np
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
 
 Row = dict[str, Any]
 COLOURS = {"human": "#3b6fb6", "random": "#8a8a8a", "power": "#c2571a"}
@@ -62,7 +63,7 @@ def sizes(results: list[Row], place: Path) -> None:
     axis.set_xscale("log")
     axis.set_xlabel("training images")
     axis.set_ylabel("agreement score")
-    handles = [plt.Line2D([], [], color=c, label=k) for k, c in COLOURS.items()]
+    handles = [Line2D([], [], color=c, label=k) for k, c in COLOURS.items()]
     axis.legend(handles=handles, frameon=False)
     _save(figure, place)
 

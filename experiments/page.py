@@ -84,8 +84,8 @@ def _separates(found: list[Row]) -> str:
     return "\n\n".join(
         [
             "## AS separates labelings, and discovered tasks beat human ones",
-            "Preset `quick`. Number of tasks, then mean AS (least to greatest). Claimed: `power` is "
-            "at least 0.15 above human labels, at a mean similarity of at most 0.52.",
+            "Preset `quick`. Number of tasks, then mean AS (least to greatest). Claimed: `power` "
+            "is at least 0.15 above human labels, at a mean similarity of at most 0.52.",
             _table(["learner", "human", "random", "`power`", "above human", "similarity"], rows),
             "![agreement scores by kind of task and learner](figures/separates.svg)",
             "Published, preset `paper`, for comparison of the order of magnitude only:",
