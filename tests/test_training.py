@@ -203,3 +203,12 @@ def test_watched_images_are_neither_trained_on_nor_measured(digits, monkeypatch)
         assert run.watched is not None
         assert not np.intersect1d(run.watched, run.rows).size
         assert not np.intersect1d(run.watched, run.measured).size
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (5, 5, 1), (4, 4, 1)])
+def test_images_are_gathered_as_torch_does(shape):
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (40, *shape), dtype=np.uint8))
+    rows = torch.from_numpy(rng.integers(0, 30, 17))
+    for given in (images, images[3:], images.transpose(1, 2), images[:, :, :, :1]):
+        assert torch.equal(training.take(given, rows), given.index_select(0, rows))

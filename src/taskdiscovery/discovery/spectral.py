@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from taskdiscovery import networks, subspace
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
-from taskdiscovery.training import PREDICTION_BATCH, Learner, Pixels, calibrate
+from taskdiscovery.training import PREDICTION_BATCH, Learner, Pixels, calibrate, take
 from taskdiscovery.types import Float32, FloatArray, IntArray
 
 
@@ -55,7 +55,7 @@ def extract(model: Model, images: Tensor, rows: IntArray) -> Float32:
     table_nF: Float32 | None = None
     for start in range(0, len(rows), PREDICTION_BATCH):
         chosen = torch.from_numpy(rows[start : start + PREDICTION_BATCH]).to(images.device)
-        found = networks.features(model, images.index_select(0, chosen)).float().cpu().numpy()
+        found = networks.features(model, take(images, chosen)).float().cpu().numpy()
         if table_nF is None:
             table_nF = _table((len(rows), found.shape[1]))
         table_nF[start : start + len(found)] = found

@@ -2,7 +2,8 @@
 
 from taskdiscovery.training.asking import PREDICTION_BATCH, autocast, calibrate, predict
 from taskdiscovery.training.early import WATCHED
-from taskdiscovery.training.learner import Learner, Pixels, to_tensor
+from taskdiscovery.training.images import take, to_tensor
+from taskdiscovery.training.learner import Learner, Pixels
 from taskdiscovery.training.loop import cross_entropy, squared_error, step, train
 from taskdiscovery.training.machine import (
     keep_freed_memory,
@@ -41,6 +42,7 @@ __all__ = [
     "squared_error",
     "staff",
     "step",
+    "take",
     "to_tensor",
     "train",
     "weights",

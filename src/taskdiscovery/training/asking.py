@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taskdiscovery.training.images import take
 from taskdiscovery.types import IntArray
 
 
@@ -26,7 +27,7 @@ def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
     batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
     for batch in batches:
         chosen = torch.from_numpy(batch[: 2 * PREDICTION_BATCH]).to(images.device)
-        model(images.index_select(0, chosen))
+        model(take(images, chosen))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
@@ -45,7 +46,7 @@ def predict(
     for start in range(0, len(rows), size):
         chosen = rows[start : start + size]
         filled = np.concatenate([chosen, np.repeat(chosen[:1], size - len(chosen))])
-        block = images.index_select(0, torch.from_numpy(filled).to(images.device))
+        block = take(images, torch.from_numpy(filled).to(images.device))
         with autocast(images.device.type, precision):
             result = model(block)
         outputs.append(result.float()[: len(chosen)].cpu())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from taskdiscovery import networks
 from taskdiscovery.config import Recipe
@@ -76,11 +74,3 @@ class Pixels:
         mean = np.asarray(sums) / count
         std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 0))
         return cls(tuple(mean.tolist()), tuple(np.where(std > 1e-6, std, 1.0).tolist()))
-
-
-def to_tensor(images: ImageArray, device: str) -> Tensor:
-    """Share the images with torch without a copy on the CPU; make them resident on a GPU."""
-    with warnings.catch_warnings():
-        # Read-only memory (a mapped file, an object store) is not written to.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(images).to(device)

@@ -24,6 +24,7 @@ from taskdiscovery.networks import Model
 from taskdiscovery.progress import Meter, Silent
 from taskdiscovery.training.asking import autocast, calibrate
 from taskdiscovery.training.early import Settling
+from taskdiscovery.training.images import take
 from taskdiscovery.training.learner import Learner
 from taskdiscovery.training.state import TrainingState
 from taskdiscovery.types import IntArray
@@ -114,7 +115,7 @@ def train(
             # Batches of nearly equal size: a last batch of one image would break batch norm.
             batches = state.permutation.to(images.device).tensor_split(state.batches)
             for chosen in batches[state.batch :]:
-                batch = images.index_select(0, row_index[chosen])
+                batch = take(images, row_index[chosen])
                 if recipe.augment:
                     batch = augment(batch, recipe.augment, state.order)
                 mine = _part(len(chosen))

@@ -22,7 +22,7 @@ from taskdiscovery.discovery import spectral
 from taskdiscovery.discovery.encoder import Encoder
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.networks import Model
-from taskdiscovery.training import autocast, calibrate
+from taskdiscovery.training import autocast, calibrate, take
 from taskdiscovery.types import FloatArray, IntArray
 
 
@@ -83,7 +83,7 @@ class Pixels(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) outputs."""
         with autocast(self.images.device.type, self.precision):
-            return self.model(self.images.index_select(0, rows))
+            return self.model(take(self.images, rows))
 
     def fold(self, embedding: Embedding, rows: IntArray) -> Model:
         """Return the model whose outputs are the coordinates, with frozen statistics."""

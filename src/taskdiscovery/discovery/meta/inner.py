@@ -30,7 +30,7 @@ from taskdiscovery.metagrad import (
 )
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.seeds import derive
-from taskdiscovery.training import Learner, Pixels
+from taskdiscovery.training import Learner, Pixels, take
 from taskdiscovery.types import IntArray
 
 
@@ -100,9 +100,9 @@ class Inner:
         """Share a batch out among the networks, or give each the whole of it."""
         K = self.config.networks
         if self.config.share_batch:
-            return tuple((self.images.index_select(0, rows), labels) for _ in range(K))
+            return tuple((take(self.images, rows), labels) for _ in range(K))
         parts = zip(rows.tensor_split(K), labels.tensor_split(K), strict=True)
-        return tuple((self.images.index_select(0, r), y) for r, y in parts)
+        return tuple((take(self.images, r), y) for r, y in parts)
 
     def gradient(
         self,
@@ -126,7 +126,7 @@ class Inner:
             trained networks agree.
         """
         config, T = self.config, len(batches)
-        held_out = self.images.index_select(0, torch.from_numpy(unseen).to(self.images.device))
+        held_out = take(self.images, torch.from_numpy(unseen).to(self.images.device))
         inputs = [self.deal(r, y) for r, y in zip(batches, labels, strict=True)]
         agreed: list[float] = []
 
