@@ -64,7 +64,7 @@ def synthetic(n: int) -> Dataset:
 
 def training(setting: Setting) -> Iterator[Row]:
     """Epochs of training, beside the plain loop and beside the convolutions alone."""
-    sizes = {"convnet": (12, 40), "resnet18?width=0.25": (4, 12)}
+    sizes = {"convnet": (8, 40), "resnet18?width=0.25": (3, 12)}
     for spec, (quick, full) in sizes.items():
         n = 512 * setting.much(quick, full)
         dataset = synthetic(n)
@@ -97,7 +97,7 @@ def training(setting: Setting) -> Iterator[Row]:
             for _ in range(n // 512):
                 bare()
 
-        sides = [Side(work, setting.device) for work in (theirs, ours, alone)]
+        sides = [Side(work, setting.device, plain=work is theirs) for work in (theirs, ours, alone)]
         alternate(sides, setting.rounds + 1)
         flops = 3 * networks.flops(learner.build((32, 32, 3), 2, pixels, 0), (32, 32, 3)) * n
         yield {
@@ -112,7 +112,7 @@ def training(setting: Setting) -> Iterator[Row]:
 
 def score(setting: Setting) -> Iterator[Row]:
     """Two runs on each of a few labelings."""
-    n, test = setting.much(4096, 12_288), 2048
+    n, test = setting.much(3072, 12_288), 2048
     dataset = synthetic(n + test)
     assert dataset.labels is not None
     rng = np.random.default_rng(1)
@@ -131,7 +131,7 @@ def score(setting: Setting) -> Iterator[Row]:
 
 def discover(setting: Setting) -> Iterator[Row]:
     """The three methods."""
-    n = setting.much(4096, 12_288)
+    n = setting.much(3072, 12_288)
     dataset = synthetic(n * 10 // 9 + 1)
     fit, here = dataset.images[:n], _place(setting)
     common: dict[str, Any] = {"tasks": 8, "train_images": n, "rotate": False, **here}
@@ -189,7 +189,7 @@ def gradients(setting: Setting) -> Iterator[Row]:
 
 def split(setting: Setting) -> Iterator[Row]:
     """An adversarial split and its random control; the plain loop does these two trainings."""
-    n, epochs = setting.much(4096, 12_288), setting.much(1, 3)
+    n, epochs = setting.much(3072, 12_288), setting.much(1, 3)
     dataset = synthetic(n * 10 // 9)
     place = (dataset.images[:, 16:].mean(axis=(1, 2, 3)) > 127).astype(np.int64)
     cuts = [Cut(name="lower half", place=place)]
@@ -223,7 +223,7 @@ def split(setting: Setting) -> Iterator[Row]:
 
 def reading(setting: Setting) -> Iterator[Row]:
     """A Parquet file of PNG images: decoded into the cache, and opened again."""
-    n = setting.much(4000, 20_000)
+    n = setting.much(3000, 20_000)
     images = synthetic(n).images
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -276,7 +276,7 @@ def _case(
     ours: Callable[[], Any],
     beside: str = "",
 ) -> Row:
-    sides = [Side(theirs, setting.device), Side(ours, setting.device)]
+    sides = [Side(theirs, setting.device, plain=True), Side(ours, setting.device)]
     alternate(sides, setting.rounds)
     return _row(name, setting, sides[0], sides[1], beside)
 

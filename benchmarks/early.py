@@ -26,6 +26,7 @@ from scipy.stats import spearmanr
 
 import taskdiscovery as td
 from taskdiscovery import partition
+from taskdiscovery.agreement import agreement
 from taskdiscovery.config import Recipe
 from taskdiscovery.inputs import load_tasks
 from taskdiscovery.rundir import environment
@@ -152,14 +153,20 @@ def evaluate(place: Path) -> dict[str, Any]:
             continue
         runs = [dict(np.load(file)) for file in files]
         ends = [ended(known) for known in runs]
-        early = [known[f"{end} test"] for known, end in zip(runs, ends, strict=True)]
+        early = np.stack(
+            [
+                np.stack([known[f"{before} test"], known[f"{end} test"]])
+                for known, end in zip(runs, ends, strict=True)
+                for before in [end - 1 if end < CHECKS else end]
+            ]
+        )
         whole = [known[f"{CHECKS} test"] for known in runs]
         stops += ends
         rows.append(
             {
                 "task": name,
-                "early": round(float((early[0] == early[1]).mean()), 4),
-                "whole": round(float((whole[0] == whole[1]).mean()), 4),
+                "early": round(agreement(early, 2).interval.mean, 4),
+                "whole": round(agreement(np.stack(whole), 2).interval.mean, 4),
                 "ended_at": [round(end / CHECKS, 3) for end in ends],
             }
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from taskdiscovery.training import keep_freed_memory
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
@@ -104,22 +107,44 @@ def _status(name: str) -> int:
     raise RuntimeError(f"no {name} in /proc/self/status")
 
 
+@contextmanager
+def usual_allocator() -> Iterator[None]:
+    """Let the C library give large blocks back, as it does in a program that is not ours.
+
+    The thresholds are those that glibc arrives at by itself.
+    """
+    libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)
+    libc.mallopt(_M_MMAP_THRESHOLD, 2**25)
+    libc.mallopt(_M_TRIM_THRESHOLD, 2**26)
+    try:
+        yield
+    finally:
+        keep_freed_memory()
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
 @dataclass
 class Side:
     """One way to do the work of a case, and what was measured of it."""
 
     work: Callable[[], Any]
     device: str = "cpu"
+    plain: bool = False
     memory: int = 0
     times: list[float] = field(default_factory=list)
 
     def warm_up(self) -> None:
         """Do it once, for its peak memory, and for what is done only the first time."""
-        self.memory = peak_memory(self.work, self.device)
+        with usual_allocator() if self.plain else nullcontext():
+            self.memory = peak_memory(self.work, self.device)
 
     def time(self) -> None:
         """Do it once more, and note how long it took."""
-        self.times.append(seconds(self.work, self.device))
+        with usual_allocator() if self.plain else nullcontext():
+            self.times.append(seconds(self.work, self.device))
 
     @property
     def seconds(self) -> float:

@@ -77,7 +77,7 @@ def outer_step(count: int, data: str) -> float:
 
 def measure(name: str, dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
     """Compare one process, one node and two nodes."""
-    serial, alone = scores(dataset, options)
+    serial, alone = scores(dataset, {**options, "executor": "serial"})
     one, of_one = on_nodes(1, dataset, options)
     two, of_two = on_nodes(2, dataset, options)
     rows = [found.to_pandas()[COLUMNS] for found in (serial, one, two)]

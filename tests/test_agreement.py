@@ -122,3 +122,20 @@ def test_similarity_matrix_binary_equals_pairwise():
     for i in range(5):
         for j in range(5):
             assert matrix_DD[i, j] == pytest.approx(similarity(labels_ND[:, i], labels_ND[:, j], 2))
+
+
+@given(st.integers(2, 4), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_answers_of_different_runs_are_compared_each_with_each(runs, asked, seed):
+    predictions_KSN = np.random.default_rng(seed).integers(0, 3, (runs, asked, 25))
+    expected = np.mean(
+        [
+            (predictions_KSN[k, s] == predictions_KSN[m, t]).mean()
+            for k, m in combinations(range(runs), 2)
+            for s in range(asked)
+            for t in range(asked)
+        ]
+    )
+    found = agreement(predictions_KSN, 3)
+    assert found.interval.mean == pytest.approx(expected)
+    once = agreement(predictions_KSN[:, :1], 3)
+    assert once.interval == agreement(predictions_KSN[:, 0], 3).interval

@@ -44,7 +44,9 @@ def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
     """Score the agreement of K runs over all their K(K-1)/2 pairs.
 
     Args:
-        predictions_KN: (K, N) predicted class indices in [0, classes), K >= 2.
+        predictions_KN: (K, N) predicted class indices in [0, classes), K >= 2; or (K, S, N), where
+            each run was asked S times: every answer is then compared with every one of the other
+            runs.
         classes: number of classes C.
 
     Returns:
@@ -53,21 +55,22 @@ def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
     Raises:
         ValueError: for fewer than two runs or no images.
     """
-    K, N = predictions_KN.shape
+    K, N = len(predictions_KN), predictions_KN.shape[-1]
     if K < 2 or N < 1:
         raise ValueError(f"agreement needs at least two runs and one image, got K={K}, N={N}")
-    counts_CN = np.stack([(predictions_KN == c).sum(axis=0) for c in range(classes)])
-    per_image_N = (counts_CN * (counts_CN - 1)).sum(axis=0) / (K * (K - 1))
-    pairs_KK = (predictions_KN[:, None, :] == predictions_KN[None, :, :]).mean(axis=2)
-    rates_KC = np.stack([np.bincount(run, minlength=classes) / N for run in predictions_KN])
-    chance_KK = rates_KC @ rates_KC.T
+    answers_KSN = predictions_KN.reshape(K, -1, N)
+    same_KN, rates_KC = np.zeros((K, N)), np.zeros((K, classes))
+    for c in range(classes):
+        share_KN = (answers_KSN == c).mean(axis=1)  # of a run's answers
+        same_KN += share_KN * (share_KN.sum(axis=0) - share_KN)
+        rates_KC[:, c] = share_KN.mean(axis=1)
+    per_image_N = same_KN.sum(axis=0) / (K * (K - 1))
 
-    score = _off_diagonal_mean(pairs_KK)
-    chance = _off_diagonal_mean(chance_KK)
+    score = float(per_image_N.mean())
+    chance = _off_diagonal_mean(rates_KC @ rates_KC.T)
     kappa = None if chance > 1 - 1e-12 else (score - chance) / (1 - chance)
     pseudo_KN = None
     if K > 2:
-        same_KN = np.take_along_axis(counts_CN, predictions_KN, axis=0) - 1
         pseudo_KN = _jackknife_pseudo_values(per_image_N, same_KN)
     return Agreement(
         interval=_interval(score, per_image_N, pseudo_KN),
@@ -94,7 +97,7 @@ def mean_over_runs(correct_KN: NDArray[np.bool_]) -> Interval:
     )
 
 
-def _jackknife_pseudo_values(per_image_N: FloatArray, same_KN: NDArray[np.integer]) -> FloatArray:
+def _jackknife_pseudo_values(per_image_N: FloatArray, same_KN: FloatArray) -> FloatArray:
     """What each run contributes on each image; the mean over runs is the per-image agreement.
 
     Args:

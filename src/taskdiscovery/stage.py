@@ -139,5 +139,5 @@ class Stage:
 
 
 def predicted(outputs: Tensor) -> Unit:
-    """Keep the (m,) predicted classes of (m, C) outputs."""
-    return Unit(arrays={"predicted": outputs.argmax(dim=1).numpy()})
+    """Keep the (…, m) predicted classes of (…, m, C) outputs."""
+    return Unit(arrays={"predicted": outputs.argmax(dim=-1).numpy()})

@@ -108,6 +108,8 @@ def train(
     with randomness.private(seed), interrupts.deferred(), _memory(recipe.batch):
         state = TrainingState(learner, model, len(rows), seed)
         state.take_up(watch)
+        if settling is not None and state.settled:
+            settling.before = state.before
         meter.advance(state.passed)
         row_index = torch.from_numpy(rows).to(images.device)
         model.train()

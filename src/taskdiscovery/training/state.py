@@ -31,7 +31,9 @@ class TrainingState:
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
         self.total = torch.zeros((), device=learner.device)
-        # What `early.Settling` remembers: answers, how each agreed with those before, the verdict.
+        # What `early.Settling` remembers: weights and answers, how these agreed with those before,
+        # the verdict.
+        self.before: dict[str, Tensor] = {}
         self.answers: IntArray | None = None
         self.agreements: list[float] = []
         self.settled = False
@@ -82,6 +84,7 @@ class TrainingState:
         values |= {"agreements": self.agreements, "settled": self.settled}
         if self.answers is not None:
             arrays["answers"] = self.answers
+            arrays |= {f"before.{k}": to_numpy(v) for k, v in self.before.items()}
         return Unit(values=values, arrays=arrays)
 
     def take_up(self, watch: Watch) -> None:
@@ -112,6 +115,8 @@ class TrainingState:
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
         self.agreements, self.settled = list(values["agreements"]), bool(values["settled"])
         self.answers = arrays.get("answers")
+        if self.answers is not None:
+            self.before = {k: _like(arrays[f"before.{k}"], own[k]) for k in own}
         self.permutation = torch.from_numpy(arrays["permutation"].copy())
         self.total = _like(arrays["total"], self.total)
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from taskdiscovery.journal import Watch
 from taskdiscovery.progress import Meter
-from taskdiscovery.training.asking import predict
+from taskdiscovery.training.asking import calibrate, predict
 from taskdiscovery.training.early import Settling
 from taskdiscovery.training.learner import Learner, Pixels
 from taskdiscovery.training.loop import Loss, cross_entropy, squared_error, train
@@ -64,7 +64,7 @@ class Training:
     def run(
         self, images: Tensor, *, meter: Meter | None = None, watch: Watch | None = None
     ) -> Tensor:
-        """Train, and return (m, K) float32 outputs on the CPU.
+        """Train, and return (m, K) float32 outputs on the CPU; (2, m, K) where `watched` is given.
 
         Args:
             images: (N, H, W, channels) uint8 on the learner's device.
@@ -78,6 +78,9 @@ class Training:
         targets = torch.from_numpy(self.targets)
         if targets.is_floating_point():
             targets = targets.float()
+        settling = None
+        if self.watched is not None:
+            settling = Settling(images, self.rows, self.watched, self.learner.precision)
         train(
             self.learner,
             model,
@@ -88,8 +91,14 @@ class Training:
             seed=self.order_seed,
             meter=meter,
             watch=watch,
-            settling=None
-            if self.watched is None
-            else Settling(images, self.rows, self.watched, self.learner.precision),
+            settling=settling,
         )
-        return predict(model, images, self.measured, self.learner.precision)
+        outputs = predict(model, images, self.measured, self.learner.precision)
+        if settling is None:
+            return outputs
+        if settling.before:
+            model.load_state_dict(settling.before)
+            if self.learner.recipe.recalibrate:
+                calibrate(model, images, self.rows)
+        before = predict(model, images, self.measured, self.learner.precision)
+        return torch.stack([before, outputs])
