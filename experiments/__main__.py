@@ -51,8 +51,7 @@ def main() -> None:
             if options.learner in ("", learner):
                 began = time.perf_counter()
                 document = STUDIES[name].run(lab, learner)
-                stem = learner.replace("?", "-").replace("=", "")
-                print(record(f"{name}-{stem}", document, began))
+                print(record(name, document, began))
 
 
 if __name__ == "__main__":

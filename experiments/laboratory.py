@@ -146,15 +146,12 @@ def mean(rows: Sequence[Row], kind: str) -> dict[str, float]:
 
 
 def record(name: str, document: Row, began: float) -> Path:
-    """Write a dated result with what it came from."""
+    """Write a dated result with what it came from; one file for each experiment and learner."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    place = RESULTS / f"{today}-{name}.json"
-    about: Row = {
-        "experiment": name,
-        "date": today,
-        "commit": commit(),
-        "environment": environment(),
-    }
+    learner = document["learner"].replace("?", "-").replace("=", "")
+    place = RESULTS / f"{today}-{name}-{learner}.json"
+    about: Row = {"experiment": name, "date": today, "commit": commit()}
+    about["environment"] = environment()
     about["sitting_seconds"] = round(time.perf_counter() - began, 1)
     place.parent.mkdir(exist_ok=True)
     place.write_text(json.dumps({**about, **document}, indent=1) + "\n", "utf-8")

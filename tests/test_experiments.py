@@ -1,0 +1,54 @@
+"""The experiments: resumable, dated, and a page of nothing but them."""
+
+import json
+import time
+
+import pytest
+from experiments import laboratory, page, studies
+from experiments.laboratory import CORE, Laboratory, as_targets, flipped
+
+from taskdiscovery.training import Training
+
+
+@pytest.fixture
+def lab(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "SIZES", {"linear": (3, 1, 2)})
+    return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
+
+
+def test_human_tasks_begin_with_the_core_ones(lab):
+    found = lab.human(20)
+    assert [t.name for t in found[:7]] == [f"human {n}" for n in CORE]
+    assert len({t.name for t in found}) == 20
+    assert lab.human(20)[19].name == found[19].name
+    noisy = flipped(found[0], 0.2)
+    assert (noisy.labels != found[0].labels).mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_what_was_done_is_not_done_again(lab, monkeypatch):
+    first = studies.separates(lab, "linear")
+    monkeypatch.setattr(Training, "run", lambda *_, **__: pytest.fail("trained again"))
+    again = studies.separates(lab, "linear")
+    assert [r["agreement"] for r in again["rows"]] == [r["agreement"] for r in first["rows"]]
+    assert {r["kind"] for r in first["rows"]} == {"human", "random", "power"}
+
+
+def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
+    for module in (laboratory, page):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(page, "DOCS", tmp_path / "docs")
+    (tmp_path / "docs").mkdir()
+    for name in ("separates", "accuracy"):
+        document = studies.STUDIES[name].run(lab, "linear")
+        place = laboratory.record(name, document, time.perf_counter())
+    written = page.write().read_text("utf-8")
+    known = json.loads(place.read_text("utf-8"))
+    assert f"{known['spearman']:.3f}" in written
+    assert place.name in written
+    assert known["commit"] in written
+    assert (tmp_path / "docs" / "figures" / "separates.svg").read_text("utf-8").count("<path") > 5
+
+
+def test_tasks_are_spread_over_their_order(lab):
+    tasks, _ = studies.found(lab, "linear")
+    assert [t.name for t in as_targets(tasks, "power", 2)] == ["power 0", "power 1"]
