@@ -64,7 +64,7 @@ def synthetic(n: int) -> Dataset:
 
 def training(setting: Setting) -> Iterator[Row]:
     """Epochs of training, beside the plain loop and beside the convolutions alone."""
-    sizes = {"convnet": (8, 40), "resnet18?width=0.25": (3, 12)}
+    sizes = {"convnet": (6, 40), "resnet18?width=0.25": (2, 12)}
     for spec, (quick, full) in sizes.items():
         n = 512 * setting.much(quick, full)
         dataset = synthetic(n)
