@@ -111,26 +111,13 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
             meter(f"reading {source.name}", 2 * len(source.ids)) as bar,
             ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
-            headers = _map(pool, _header, source, bar)
-            bad = {i: h for i, h in enumerate(headers) if isinstance(h, str)}
-            _refuse(source, bad, skip_bad)
-            shapes = Counter(h[:2] for h in headers if not isinstance(h, str))
-            if len(shapes) > 1 and size is None:
-                common = ", ".join(f"{w}×{h} ({n})" for (h, w), n in shapes.most_common(3))
-                raise DataError(
-                    f"images have {len(shapes)} different sizes: {common}",
-                    where=source.name,
-                    mend="give one with --size, e.g. --size 32",
-                )
-            height, width = (size, size) if size is not None else next(iter(shapes))
-            channels = 1 if all(h[2] == 1 for h in headers if not isinstance(h, str)) else 3
-            images: ImageArray = np.lib.format.open_memmap(
-                building / "images.npy",
-                mode="w+",
-                dtype=np.uint8,
-                shape=(len(source.ids) - len(bad), height, width, channels),
-            )
-            late = _fill(pool, source, images, bad, size, bar)
+            bad: dict[int, str] = {}
+            late: dict[int, str] = {}
+            images = _uniform(pool, source, building, size, bar)
+            if images is None:  # look at every header first
+                bad, shape = _survey(pool, source, size, skip_bad, bar)
+                images = _new(building, len(source.ids) - len(bad), shape)
+                late = _fill(pool, source, images, bad, size, bar)
         kept = np.ones(len(source.ids), dtype=np.bool_)
         kept[list(bad)] = False
         if late:
@@ -156,6 +143,82 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
     finally:
         shutil.rmtree(building, ignore_errors=True)
         lock.close()
+
+
+def _new(building: Path, count: int, shape: tuple[int, int, int]) -> ImageArray:
+    return np.lib.format.open_memmap(
+        building / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *shape)
+    )
+
+
+def _uniform(
+    pool: ThreadPoolExecutor, source: Source, building: Path, size: int | None, bar: Meter
+) -> ImageArray | None:
+    """Decode in one pass, as most data allows: every image is sound and of the first one's kind.
+
+    Returns:
+        The images; or None, as soon as one is not so.
+    """
+    first = _header(next(iter(_stream(source)), None))
+    if isinstance(first, str):
+        return None
+    height, width, channels = first
+    if size is not None:
+        height = width = size
+    images = _new(building, len(source.ids), (height, width, channels))
+    others: list[int] = []
+
+    def work(start: int, items: tuple[bytes | Path | None, ...]) -> None:
+        for row, item in enumerate(items, start):
+            if others:
+                return
+            try:
+                if start + len(items) > len(images):
+                    raise ValueError("there are more images than ids")
+                images[row] = _pixels(item, images.shape[1:], size, expected=first)
+            except Exception:  # what hostile files raise has no end
+                others.append(row)
+
+    pending: list[Future[None]] = []
+    count = 0
+    for block in _blocks(_stream(source)):
+        pending.append(pool.submit(work, count, block))
+        count += len(block)
+        if len(pending) > 8:
+            pending.pop(0).result()
+        bar.advance(2 * len(block))
+        if others:
+            break
+    for future in pending:
+        future.result()
+    if others or count != len(images):
+        bar.advance(-2 * count)
+        return None
+    return images
+
+
+def _survey(
+    pool: ThreadPoolExecutor, source: Source, size: int | None, skip_bad: bool, bar: Meter
+) -> tuple[dict[int, str], tuple[int, int, int]]:
+    """Look at every header; return which cannot be read and why, and the shape of the others.
+
+    Raises:
+        DataError: where images cannot be read, or are of different sizes.
+    """
+    headers = _map(pool, _header, source, bar)
+    bad = {i: h for i, h in enumerate(headers) if isinstance(h, str)}
+    _refuse(source, bad, skip_bad)
+    shapes = Counter(h[:2] for h in headers if not isinstance(h, str))
+    if len(shapes) > 1 and size is None:
+        common = ", ".join(f"{w}×{h} ({n})" for (h, w), n in shapes.most_common(3))
+        raise DataError(
+            f"images have {len(shapes)} different sizes: {common}",
+            where=source.name,
+            mend="give one with --size, e.g. --size 32",
+        )
+    height, width = (size, size) if size is not None else next(iter(shapes))
+    channels = 1 if all(h[2] == 1 for h in headers if not isinstance(h, str)) else 3
+    return bad, (height, width, channels)
 
 
 @contextmanager
@@ -251,17 +314,40 @@ def _header(item: bytes | Path | None) -> tuple[int, int, int] | str:
     """Return (height, width, channels) from the header, or why it cannot be read."""
     try:
         with _open(item) as image:
-            width, height = image.size
-            if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # turned by a quarter
-                width, height = height, width
-            return height, width, 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
+            return _kind(image)
     except Exception as error:  # what hostile files raise has no end
         return first_line(error)
 
 
-def _pixels(item: bytes | Path | None, shape: tuple[int, ...], size: int | None) -> ImageArray:
+def _kind(image: Image.Image) -> tuple[int, int, int]:
+    width, height = image.size
+    if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):  # turned by a quarter
+        width, height = height, width
+    return height, width, 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
+
+
+_ORIENTATION = 0x0112
+
+
+def _pixels(
+    item: bytes | Path | None,
+    shape: tuple[int, ...],
+    size: int | None,
+    expected: tuple[int, int, int] | None = None,
+) -> ImageArray:
+    """Decode an image; with `expected` only one of that height, width and number of channels.
+
+    Raises:
+        Exception: of many kinds, where it is damaged, or another.
+    """
     with _open(item) as opened:
-        image = ImageOps.exif_transpose(opened)
+        if expected is not None:
+            height, width, channels = _kind(opened)
+            if channels != expected[2] or (size is None and (height, width) != expected[:2]):
+                raise ValueError("it is of another kind than the first")
+        image: Image.Image = opened
+        if opened.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(opened)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -269,7 +355,9 @@ def _pixels(item: bytes | Path | None, shape: tuple[int, ...], size: int | None)
             array = np.asarray(image, dtype=np.float64)
             scale = 257.0 if array.max(initial=0) > 255 else 1.0
             image = Image.fromarray(np.clip(array / scale, 0, 255).astype(np.uint8))
-        image = image.convert("L" if shape[2] == 1 else "RGB")
+        mode = "L" if shape[2] == 1 else "RGB"
+        if image.mode != mode:
+            image = image.convert(mode)
         if size is not None and image.size != (size, size):
             image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
         return np.asarray(image, dtype=np.uint8).reshape(shape)
