@@ -12,7 +12,7 @@ from taskdiscovery.training import Training
 
 @pytest.fixture
 def lab(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(studies, "SIZES", {"linear": (3, 1, 2)})
+    monkeypatch.setattr(studies, "SIZES", {"linear": (4, 1, 2)})
     return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
 
 

@@ -7,6 +7,7 @@ prints. A rank that is lost ends the others: they notice at the next sum.
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import os
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,8 @@ def join() -> None:
         backend = "cpu:gloo,cuda:nccl"
     with _together():
         dist.init_process_group(backend, timeout=datetime.timedelta(minutes=PATIENCE))
+    # Left to the interpreter's end, gloo's threads may outlive what they use, and abort the process.
+    atexit.register(dist.destroy_process_group)
 
 
 def add(tensors: Sequence[Tensor]) -> None:

@@ -20,7 +20,7 @@ class DiscoverConfig(MetaOptions, WorkConfig):
     train_images: int | None = option(None, "discover on at most so many images", low=16)
     iterations: int = option(6, "power iterations at most", low=1, high=1000)
     tolerance: float = option(
-        1.0,
+        1.5,
         "stop when the angle by which the subspace turns settles to so many degrees",
         low=0.0,
         high=90.0,
