@@ -62,7 +62,7 @@ def join() -> None:
         backend = "cpu:gloo,cuda:nccl"
     with _together():
         dist.init_process_group(backend, timeout=datetime.timedelta(minutes=PATIENCE))
-    # Left to the interpreter's end, gloo's threads may outlive what they use, and abort the process.
+    # Left to the end of the interpreter, gloo's threads may outlive what they use, and abort it.
     atexit.register(dist.destroy_process_group)
 
 
