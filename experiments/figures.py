@@ -11,6 +11,9 @@ import numpy as np
 mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
+from PIL import Image
+
+from taskdiscovery.types import Tasks
 
 Row = dict[str, Any]
 COLOURS = {"human": "#3b6fb6", "random": "#8a8a8a", "power": "#c2571a"}
@@ -78,3 +81,31 @@ def accuracy(results: list[Row], place: Path) -> None:
     axis.set_xlabel("agreement score")
     axis.set_ylabel("test accuracy")
     _save(figure, place)
+
+
+def extremes(tasks: Tasks, at: int, place: Path, across: int = 24, down: int = 2) -> None:
+    """Draw the images of the test partition that lie farthest on either side of a binary task.
+
+    Args:
+        tasks: with coordinates and images.
+        at: which task.
+        place: file to write; the format is that of its name.
+        across: images in a row.
+        down: rows for each side.
+    """
+    assert tasks.coordinates is not None
+    assert tasks.images is not None
+    assert tasks.train is not None
+    test = np.flatnonzero(~tasks.train)
+    order = test[np.argsort(tasks.coordinates[test, at])]
+    count, gap = across * down, 4
+    tile = tasks.images.shape[1]
+    sheet = np.full((2 * down * tile + gap, across * tile, 3), 255, np.uint8)
+    for side, rows in enumerate((order[::-1][:count], order[:count])):
+        for i, row in enumerate(rows):
+            y = (side * down + i // across) * tile + side * gap
+            x = i % across * tile
+            sheet[y : y + tile, x : x + tile] = tasks.images[int(row)]
+    place.parent.mkdir(parents=True, exist_ok=True)
+    enlarged = (sheet.shape[1] * 2, sheet.shape[0] * 2)
+    Image.fromarray(sheet).resize(enlarged, Image.Resampling.NEAREST).save(place, quality=80)

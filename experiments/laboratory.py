@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from taskdiscovery import jobs, scoring
-from taskdiscovery.config import DiscoverConfig, ScoreConfig, to_mapping
+from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, to_mapping
 from taskdiscovery.inputs import load_tasks
 from taskdiscovery.journal import Journal
 from taskdiscovery.rundir import Checkpoints, RunDir, environment
@@ -87,6 +87,38 @@ class Laboratory:
             jobs.resume(place, self.dataset)
         return load_tasks(place, self.dataset), RunDir.open(place).result()
 
+    def verdicts(self, name: str) -> list[str]:
+        """Return what `analyze` says of each task of a run in the working directory."""
+        place = self.work / f"discover {name}"
+        evidence = jobs.run_analyze(place, self.dataset, AnalyzeConfig(threads=self.threads))
+        return list(evidence.verdicts.values())
+
+    def cost(self, name: str) -> Row:
+        """Return what a search took: seconds, and images passed forwards and backwards.
+
+        An image of `meta` goes through a network forwards, backwards, and through both of these
+        again for the derivative of the training itself; it counts once here, too.
+        """
+        run = RunDir.open(self.work / f"discover {name}")
+        config, result = run.config(), run.result()
+        images = result["train_images"]
+        passed = config["encoder_epochs"] * images
+        if result["method"] == "power":
+            fitted = config["epochs"] * config["runs"] * (config["folds"] - 1) * images
+            passed += len(result["iterations"]) * fitted
+        elif result["method"] == "meta":
+            steps = config["outer_steps"] * config["tasks_per_step"]
+            each = config["networks"] if config["share_batch"] else 1
+            passed = steps * config["inner_steps"] * config["inner_batch"] * each
+        else:
+            passed = 0
+        return {
+            "seconds": result["seconds"],
+            "images_trained_on": passed,
+            "train_images": images,
+            "threads": config["threads"],
+        }
+
     def scores(
         self,
         name: str,
@@ -106,6 +138,7 @@ class Laboratory:
         config = ScoreConfig(threads=self.threads, **options)
         header = {"command": "experiment", "config": to_mapping(config)}
         header["data"] = self.dataset.fingerprint
+        self.work.mkdir(parents=True, exist_ok=True)
         journal = Journal(Checkpoints(self.work / f"score {name}"), header=header)
         journal.load()
         rows = []
@@ -145,15 +178,24 @@ def mean(rows: Sequence[Row], kind: str) -> dict[str, float]:
     }
 
 
+def today() -> str:
+    """Return the date, in UTC."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def result_path(name: str, learner: str, suffix: str) -> Path:
+    """Return the path of today's result of an experiment; its directory exists."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    word = learner.replace("?", "-").replace("=", "")
+    return RESULTS / f"{today()}-{name}-{word}.{suffix}"
+
+
 def record(name: str, document: Row, began: float) -> Path:
     """Write a dated result with what it came from; one file for each experiment and learner."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    learner = document["learner"].replace("?", "-").replace("=", "")
-    place = RESULTS / f"{today}-{name}-{learner}.json"
-    about: Row = {"experiment": name, "date": today, "commit": commit()}
+    place = result_path(name, document["learner"], "json")
+    about: Row = {"experiment": name, "date": today(), "commit": commit()}
     about["environment"] = environment()
     about["sitting_seconds"] = round(time.perf_counter() - began, 1)
-    place.parent.mkdir(exist_ok=True)
     place.write_text(json.dumps({**about, **document}, indent=1) + "\n", "utf-8")
     return place
 
