@@ -186,7 +186,7 @@ def today() -> str:
 def result_path(name: str, learner: str, suffix: str) -> Path:
     """Return the path of today's result of an experiment; its directory exists."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    word = learner.replace("?", "-").replace("=", "")
+    word = learner.translate(str.maketrans("?&", "--", "="))
     return RESULTS / f"{today()}-{name}-{word}.{suffix}"
 
 

@@ -13,6 +13,8 @@ from taskdiscovery.training import Training
 @pytest.fixture
 def lab(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "SIZES", {"linear": (4, 1, 2)})
+    for module in (laboratory, page):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
 
 
@@ -34,8 +36,6 @@ def test_what_was_done_is_not_done_again(lab, monkeypatch):
 
 
 def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
-    for module in (laboratory, page):
-        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(page, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
     for name in ("separates", "accuracy"):
