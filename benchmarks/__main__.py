@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.cases import CASES, Setting
 from benchmarks.machine import product_peak
-from taskdiscovery.rundir import environment
+from benchmarks.provenance import about
 from taskdiscovery.training import resolve_precision, set_threads
 
 
@@ -56,7 +56,7 @@ def main() -> None:
         "product_peak_gflops": {kind: round(value / 1e9) for kind, value in peak.items()},
         "threads": threads,
         "seconds": round(time.perf_counter() - began, 1),
-        "environment": environment(),
+        "environment": about(),
     }
     if options.out is not None:
         options.out.write_text(json.dumps(document, indent=1) + "\n")

@@ -23,10 +23,10 @@ import numpy as np
 
 import taskdiscovery as td
 from benchmarks import human
+from benchmarks.provenance import about, plain
 from taskdiscovery import scoring
 from taskdiscovery.config import DiscoverConfig, ScoreConfig, from_mapping
 from taskdiscovery.jobs import run_discover
-from taskdiscovery.rundir import environment
 from taskdiscovery.types import BoolArray, Dataset, Target
 
 ROWS = ("human", "untrained", "uniformity", "meta", "warm", "power", "spectral")
@@ -176,8 +176,8 @@ def main() -> None:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         document = {
             "rows": rows,
-            "options": {k: str(v) for k, v in vars(options).items()},
-            "environment": environment(),
+            "options": {k: plain(str(v)) for k, v in vars(options).items()},
+            "environment": about(),
         }
         if options.out is not None:  # after each row: they take long
             options.out.write_text(json.dumps(document, indent=1) + "\n")

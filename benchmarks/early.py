@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import taskdiscovery as td
+from benchmarks.provenance import about
 from taskdiscovery import partition
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import Recipe
 from taskdiscovery.inputs import load_tasks
-from taskdiscovery.rundir import environment
 from taskdiscovery.training import (
     Learner,
     Pixels,
@@ -177,7 +177,7 @@ def evaluate(place: Path) -> dict[str, Any]:
         "images_passed": round(float(np.mean(stops)) / CHECKS, 3),
         "mean_difference": round(float((both[:, 0] - both[:, 1]).mean()), 4),
         "rows": rows,
-        "environment": environment(),
+        "environment": about(),
     }
 
 

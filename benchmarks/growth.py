@@ -29,7 +29,7 @@ from PIL import Image
 
 import taskdiscovery as td
 from benchmarks.cases import synthetic
-from taskdiscovery.rundir import environment
+from benchmarks.provenance import about
 
 
 def power(images: int, tasks: int, iterations: int) -> float:
@@ -143,7 +143,7 @@ def main() -> None:
             rows = memory(options.images // 10, Path(folder))
         with tempfile.TemporaryDirectory() as folder:
             document["memory"] = rows + memory(options.images, Path(folder))
-    document["environment"] = environment()
+    document["environment"] = about()
     if options.out is not None:
         options.out.write_text(json.dumps(document, indent=1) + "\n")
     if options.json:

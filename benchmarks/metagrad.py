@@ -26,12 +26,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from benchmarks.machine import peak_memory, seconds
+from benchmarks.provenance import about
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, objectives
 from taskdiscovery.discovery.meta import Pixels as PixelSource
 from taskdiscovery.metagrad import SGD, GradientStep, State, Tree, metagrad
 from taskdiscovery.networks.stateless import Stateless
-from taskdiscovery.rundir import environment
 from taskdiscovery.training import Learner, Pixels, set_threads
 
 MEAN, STD = (127.0,) * 3, (64.0,) * 3
@@ -248,7 +248,7 @@ def main() -> None:
             plain = [r for r in rows if not r["compiled"] and all(r[k] == row[k] for k in same)]
             saved = plain[0]["seconds"] - row["seconds"] if plain else 0.0
             row["pays_after"] = round(row["compile_seconds"] / saved) if saved > 0 else None
-    document = {"cases": rows, "environment": environment()}
+    document = {"cases": rows, "environment": about()}
     if options.out is not None:
         options.out.write_text(json.dumps(document, indent=1) + "\n")
     if options.json:

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from taskdiscovery.rundir import RunDir, environment
+from benchmarks.provenance import about
+from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, Scores
 
 COLUMNS = ["task", "agreement", "low", "high", "kappa", "accuracy"]
@@ -82,7 +83,7 @@ def measure(name: str, dataset: Dataset, options: dict[str, Any]) -> dict[str, A
     two, of_two = on_nodes(2, dataset, options)
     rows = [found.to_pandas()[COLUMNS] for found in (serial, one, two)]
     return {
-        "data": name,
+        "data": plain(name),
         "trainings": 2 * options["runs"],
         "serial_seconds": round(alone, 2),
         "one_worker_seconds": round(of_one, 2),
@@ -119,7 +120,7 @@ def main() -> None:
             "two_ranks_seconds": round(steps[1], 3),
             "ratio": round(steps[1] / steps[0], 3),
         },
-        "environment": environment(),
+        "environment": about(),
     }
     if options.out is not None:
         options.out.write_text(json.dumps(document, indent=1) + "\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks import provenance
 
 from taskdiscovery import jobs, scoring
 from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, to_mapping
 from taskdiscovery.inputs import load_tasks
 from taskdiscovery.journal import Journal
-from taskdiscovery.rundir import Checkpoints, RunDir, environment
+from taskdiscovery.rundir import Checkpoints, RunDir
 from taskdiscovery.types import BoolArray, Dataset, Target, Tasks
 
 RESULTS = Path(__file__).with_name("results")
@@ -193,21 +193,7 @@ def result_path(name: str, learner: str, suffix: str) -> Path:
 def record(name: str, document: Row, began: float) -> Path:
     """Write a dated result with what it came from; one file for each experiment and learner."""
     place = result_path(name, document["learner"], "json")
-    about: Row = {"experiment": name, "date": today(), "commit": commit()}
-    about["environment"] = environment()
+    about: Row = {"experiment": name, "date": today(), "environment": provenance.about()}
     about["sitting_seconds"] = round(time.perf_counter() - began, 1)
     place.write_text(json.dumps({**about, **document}, indent=1) + "\n", "utf-8")
     return place
-
-
-def commit() -> str:
-    """Return the commit of the code, marked where files differ from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", ".")
-    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")

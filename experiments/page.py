@@ -359,7 +359,7 @@ def _sources(found: dict[str, dict[str, Row]]) -> str:
             rows.append(
                 [
                     f"[{result['file']}](../experiments/results/{result['file']})",
-                    f"`{result['commit']}`",
+                    f"`{about['commit']}`",
                     f"{about['cpus']} × {about['processor']}, torch {about['versions']['torch']}",
                     f"`python -m experiments {' '.join(about['arguments'])}`",
                 ]

@@ -45,7 +45,7 @@ def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
     known = json.loads(place.read_text("utf-8"))
     assert f"{known['spearman']:.3f}" in written
     assert place.name in written
-    assert known["commit"] in written
+    assert known["environment"]["commit"] in written
     assert (tmp_path / "docs" / "figures" / "separates.svg").read_text("utf-8").count("<path") > 5
 
 
