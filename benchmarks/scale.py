@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from benchmarks.provenance import about
+from benchmarks.provenance import about, plain
 from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, Scores
 

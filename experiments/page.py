@@ -53,11 +53,10 @@ Made by `python -m experiments page` from the dated files in
 [experiments/results](../experiments/results); the list at the end says which commit, machine and
 command each came from. CIFAR-10 (our copy is JPEG re-encoded: accuracies sit a few points under
 published ones), two cores without a GPU, learners as named. `quick` is at most 15,000 training
-images and six epochs, `--early` ends such a run once its answers on held-out images have settled,
-and `paper` is the published protocol (45,000 images, 100 epochs). AS is the agreement of two runs
-on 5,000 images that neither has seen. Published numbers are from Atanov et al., *Task Discovery:
-Finding the Tasks that Neural Networks Generalize on*, NeurIPS 2022 (arXiv 2212.00261), and the
-labels published with it.
+images and six epochs, and `paper` the published protocol (45,000 images, 100 epochs). AS is the
+agreement of two runs on 5,000 images that neither has seen. Published numbers are from Atanov et
+al., *Task Discovery: Finding the Tasks that Neural Networks Generalize on*, NeurIPS 2022 (arXiv
+2212.00261), and the labels published with it.
 
 A human task here is one of the 126 ways to cut ten classes five against five: the seven core ones
 of the paper, and others drawn at random (seed 0). Random labels have the class rates of a human
@@ -84,6 +83,7 @@ def _separates(found: list[Row]) -> str:
                 f"`{result['learner']}`",
                 result["preset"],
                 *(f"{kinds[k]['tasks']}: {_span(kinds[k])}" for k in ("human", "random", "power")),
+                result["tasks"],
                 f"{above:+.3f}" + ("" if above >= 0.15 else " (claim fails)"),
                 f"{similar:.3f}" + ("" if similar <= 0.52 else " (above 0.52)"),
             ]
@@ -95,7 +95,9 @@ def _separates(found: list[Row]) -> str:
             "## AS separates labelings, and discovered tasks beat human ones",
             "Number of tasks, then mean AS (least to greatest). Claimed: `power` is at least 0.15 "
             "above human labels, at a mean similarity of at most 0.52.",
-            _table([*head, "human", "random", "`power`", "above human", "similarity"], rows),
+            _table(
+                [*head, "human", "random", "`power`", "of d", "above human", "similarity"], rows
+            ),
             "![agreement scores by kind of task and learner](figures/separates.svg)",
             "Published, preset `paper`, for comparison of the order of magnitude only:",
             _table(["tasks found for", "mean AS", "least", "greatest"], published),

@@ -35,33 +35,37 @@ class Study:
     about: str
 
 
-#: how many human, random and discovered tasks each learner is given.
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How many labelings of each kind fit a learner's budget.
+
+    Attributes:
+        human: ways to cut ten classes.
+        random: random labels.
+        tasks: that are searched for.
+        scored: of these, spread over their order.
+    """
+
+    human: int
+    random: int
+    tasks: int
+    scored: int
+
+
 SIZES = {
-    "mlp": (28, 3, 32),
-    "convnet": (14, 2, 32),
-    "vit?width=0.5&patch=8": (8, 1, 8),
-    "resnet18?width=0.25": (8, 1, 8),
+    "mlp": Size(human=28, random=3, tasks=32, scored=32),
+    "convnet": Size(human=7, random=1, tasks=32, scored=8),
+    "vit?width=0.5&patch=8": Size(human=5, random=1, tasks=32, scored=6),
+    "resnet18?width=0.125": Size(human=5, random=1, tasks=32, scored=6),
 }
 ALL = tuple(SIZES)
-#: the learners whose runs are too long for the budget unless they end once they have settled.
-EARLY = ALL[1:]
 #: those of the square table.
 SQUARE = ALL[:3]
 
 
-def preset(learner: str) -> Row:
-    """Return the options of every score of a learner, but for those of a study."""
-    return {"learner": learner, "early": learner in EARLY}
-
-
-def named(learner: str) -> str:
-    """Say how a learner is scored."""
-    return "quick, --early" if learner in EARLY else "quick"
-
-
 def found(lab: Laboratory, learner: str, tasks: int = 0, **more: Any) -> tuple[Any, Row]:
     """Return the power tasks of a learner; the other studies share the search."""
-    tasks = tasks or SIZES[learner][2]
+    tasks = tasks or SIZES[learner].tasks
     own = f"{learner} d={tasks}{described(more)}"
     return lab.tasks(own, learner=learner, tasks=tasks, train_images=20_000, **more)
 
@@ -73,13 +77,17 @@ def described(more: Row) -> str:
 
 def separates(lab: Laboratory, learner: str) -> Row:
     """AS of human, random and discovered labelings, for one learner."""
-    human, random, count = SIZES[learner]
+    size = SIZES[learner]
     tasks, search = found(lab, learner)
-    targets = [*lab.human(human), *lab.random(random), *as_targets(tasks, "power")]
-    rows = lab.scores(f"separates {learner}", targets, train=tasks.train, **preset(learner))
+    targets = [
+        *lab.human(size.human),
+        *lab.random(size.random),
+        *as_targets(tasks, "power", size.scored),
+    ]
+    rows = lab.scores(f"separates {learner}", targets, train=tasks.train, learner=learner)
     kinds = {kind: mean(rows, kind) for kind in ("human", "random", "power")}
     power = sorted((row for row in rows if row["kind"] == "power"), key=itemgetter("agreement"))
-    verdicts = lab.verdicts(f"{learner} d={count}")
+    verdicts = lab.verdicts(f"{learner} d={size.tasks}")
     pictured = []
     for which, row in (("best", power[-1]), ("worst", power[0])):
         at = int(row["task"].split()[1])
@@ -89,12 +97,13 @@ def separates(lab: Laboratory, learner: str) -> Row:
         pictured.append({"which": which, **known, "verdict": verdicts[at], "image": place.name})
     return {
         "learner": learner,
-        "preset": named(learner),
+        "preset": "quick",
+        "tasks": size.tasks,
         "pictured": pictured,
         "kinds": kinds,
         "power_above_human": round(kinds["power"]["mean"] - kinds["human"]["mean"], 4),
         "similarity": search["similarity"],
-        "search": {"iterations": search["iterations"], **lab.cost(f"{learner} d={count}")},
+        "search": {"iterations": search["iterations"], **lab.cost(f"{learner} d={size.tasks}")},
         "rows": rows,
     }
 
@@ -116,7 +125,7 @@ def methods(lab: Laboratory, learner: str) -> Row:
                 f"methods {learner} {method} {count}",
                 as_targets(tasks, method, 4),
                 train=tasks.train,
-                **preset(learner),
+                learner=learner,
             )
             rows.append(
                 {
@@ -129,7 +138,7 @@ def methods(lab: Laboratory, learner: str) -> Row:
                     "rows": scores,
                 }
             )
-    return {"learner": learner, "preset": named(learner), "rows": rows}
+    return {"learner": learner, "preset": "quick", "rows": rows}
 
 
 def paper(lab: Laboratory, learner: str) -> Row:
@@ -158,9 +167,9 @@ def architectures(lab: Laboratory, learner: str) -> Row:
         tasks, _ = found(lab, other)
         train = tasks.train if train is None else train & tasks.train
         targets += as_targets(tasks, other.partition("?")[0], 3)
-    rows = lab.scores(f"architectures {learner}", targets, train=train, **preset(learner))
+    rows = lab.scores(f"architectures {learner}", targets, train=train, learner=learner)
     kinds = {other: mean(rows, other.partition("?")[0]) for other in SQUARE}
-    return {"learner": learner, "preset": named(learner), "found_for": kinds, "rows": rows}
+    return {"learner": learner, "preset": "quick", "found_for": kinds, "rows": rows}
 
 
 def splits(lab: Laboratory, learner: str) -> Row:
@@ -171,7 +180,7 @@ def splits(lab: Laboratory, learner: str) -> Row:
         place = lab.work / f"split {learner} human {number}"
         config = SplitConfig(
             target=f"label:{','.join(map(str, CUTS[number]))}",
-            source=str(lab.work / f"discover {learner} d={SIZES[learner][2]}"),
+            source=str(lab.work / f"discover {learner} d={SIZES[learner].tasks}"),
             learner=learner,
             runs=2,
             train_images=10_000,
@@ -222,9 +231,7 @@ def beyond(lab: Laboratory, learner: str) -> Row:
         tasks, search = found(lab, learner, 8, **more)
         verdicts = lab.verdicts(f"{learner} d=8{described(more)}")
         chosen = as_targets(tasks, "power", 4)
-        scores = lab.scores(
-            f"beyond {learner} {name}", chosen, train=tasks.train, **preset(learner)
-        )
+        scores = lab.scores(f"beyond {learner} {name}", chosen, train=tasks.train, learner=learner)
         rows.append(
             {
                 "removed": name,
@@ -235,12 +242,12 @@ def beyond(lab: Laboratory, learner: str) -> Row:
                 "rows": scores,
             }
         )
-    return {"learner": learner, "preset": named(learner), "rows": rows}
+    return {"learner": learner, "preset": "quick", "rows": rows}
 
 
 def accuracy(lab: Laboratory, learner: str) -> Row:
     """AS against test accuracy, over human tasks and noise levels."""
-    human = lab.human(SIZES[learner][0])
+    human = lab.human(SIZES[learner].human)
     noisy = [flipped(human[i], share) for i in (0, 3) for share in (0.05, 0.1, 0.2, 0.3, 0.4)]
     # The human ones are those of `separates`, on the same images.
     rows = lab.scores(f"separates {learner}", human, learner=learner)

@@ -12,7 +12,9 @@ from taskdiscovery.training import Training
 
 @pytest.fixture
 def lab(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(studies, "SIZES", {"linear": (4, 1, 2)})
+    monkeypatch.setattr(
+        studies, "SIZES", {"linear": studies.Size(human=4, random=1, tasks=2, scored=2)}
+    )
     for module in (laboratory, page):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
