@@ -11,7 +11,7 @@ import atexit
 import datetime
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.errors import WorkerError, first_line
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: minutes that a rank may take longer than the others; a dead one is noticed at once.
 PATIENCE = 30
+#: how long a rank that has ended waits for the others.
+FAREWELL = datetime.timedelta(seconds=5)
+#: why other ranks were lost.
+_lost: list[str] = []
 
 
 def size() -> int:
@@ -53,6 +57,7 @@ def join() -> None:
         return
     import torch
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     if dist.is_initialized():
         return
@@ -61,9 +66,30 @@ def join() -> None:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"
     with _together():
-        dist.init_process_group(backend, timeout=datetime.timedelta(minutes=PATIENCE))
-    # Left to the end of the interpreter, gloo's threads may outlive what they use, and abort it.
-    atexit.register(dist.destroy_process_group)
+        store, rank, count = next(rendezvous("env://"))
+        dist.init_process_group(
+            backend,
+            store=store,
+            rank=rank,
+            world_size=count,
+            timeout=datetime.timedelta(minutes=PATIENCE),
+        )
+    atexit.register(_leave, store)
+
+
+def _leave(store: Any) -> None:
+    """Close the connections, once the other ranks have what was sent last, too.
+
+    A rank whose neighbour closes while it still receives takes that one for lost. And left to the
+    end of the interpreter, gloo's threads may outlive what they use, and abort it.
+    """
+    import torch.distributed as dist
+
+    if not _lost:
+        with suppress(RuntimeError):  # the others have failed, or are gone
+            store.set(f"left {here()}", "1")
+            store.wait([f"left {rank}" for rank in range(size())], FAREWELL)
+    dist.destroy_process_group()
 
 
 def add(tensors: Sequence[Tensor]) -> None:
@@ -126,6 +152,7 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # what torch raises for all that can happen to a connection
+        _lost.append(first_line(error))
         raise WorkerError(
             "another rank was lost",
             where=f"rank {here()} of {size()}: {first_line(error)[:120]}",
