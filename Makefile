@@ -1,5 +1,7 @@
 # Needs Python >= 3.11 with venv and pip. Another Python: make demo PYTHON=python3.12
 PYTHON ?= python3
+# Processes that the tests are shared out to.
+WORKERS ?= 2
 BIN := .venv/bin
 
 .PHONY: demo test test-slow fuzz lint clean
@@ -8,12 +10,12 @@ demo: .venv/installed
 	$(BIN)/taskdiscovery demo
 
 test: .venv/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 # Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun.
 test-slow: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
 
 # Coverage-guided, for so many seconds; what it finds becomes a test case.
 fuzz: .venv/installed
