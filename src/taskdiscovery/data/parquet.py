@@ -120,7 +120,8 @@ def _open(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        # Buffered ahead, all row groups of a file would be in memory at once.
+        return pq.ParquetFile(path, pre_buffer=False)
     except Exception as error:  # what hostile files raise has no end
         raise _damaged(path, error) from error
 
