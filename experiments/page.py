@@ -114,7 +114,7 @@ def _pictured(result: Row) -> str:
     for own in result["pictured"]:
         title = f"`{result['learner']}`, {own['which']} of {result['kinds']['power']['tasks']}"
         score = f"AS {own['agreement']:.3f} [{own['low']:.3f}, {own['high']:.3f}]"
-        parts.append(f"**{title}** ({own['task']}): {score}. {own['verdict']}")
+        parts.append(f"**{title}** ({own['task']}): {score}; it {own['verdict']}.")
         alt = f"images on both sides of the {own['which']} task of {result['learner']}"
         parts.append(f"![{alt}](../experiments/results/{own['image']})")
     return "\n\n".join(parts)
@@ -180,9 +180,9 @@ def _benchmark(name: str) -> str | None:
 
 
 def _landed(place: Path) -> str:
-    """Return the commit in which a file came to be as it is."""
+    """Return the commit that added a file."""
     done = subprocess.run(
-        ["git", "log", "-1", "--format=%h", "--abbrev=12", "--", place.name],
+        ["git", "log", "--diff-filter=A", "-1", "--format=%h", "--abbrev=12", "--", place.name],
         cwd=place.parent,
         capture_output=True,
         text=True,
