@@ -1,7 +1,7 @@
 """How fast, how lean: every job beside a plain PyTorch loop, alternating in one run.
 
     python -m benchmarks --quick --json         at most 3 minutes on two cores
-    python -m benchmarks --full --json --out benchmarks/results/DATE-cpu.json
+    python -m benchmarks --full --json          larger cases, four rounds: most of an hour
 
 Ratios are of times within a round, medians over rounds. Memory is the peak beyond what was held
 before, of this process. `share_of_convolutions` is our throughput as a share of that of the
