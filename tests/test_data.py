@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from taskdiscovery import data
+from taskdiscovery.data import parquet
 from taskdiscovery.data.decode import cache_dir
 from taskdiscovery.errors import ConfigError, DataError
 
@@ -461,3 +462,19 @@ def test_real_photographs(photographs):
     dataset = data.load(f"folder:{photographs}", size=32)
     assert dataset.images.shape == (400, 32, 32, 3)
     assert len(dataset.classes) == 10
+
+
+def test_a_parquet_file_is_not_in_memory_as_a_whole(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 48, 48, 3), dtype=np.uint8)
+    cells = [{"bytes": encoded(image), "path": None} for image in noise]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(cells, kind), "label": np.arange(1024) % 2})
+    place = tmp_path / "images.parquet"
+    pq.write_table(table, place, row_group_size=32, compression="none")
+    del table
+    source = parquet.read(place, "images")
+    before, held = pa.total_allocated_bytes(), []
+    for _ in source.stream():
+        held.append(pa.total_allocated_bytes() - before)
+    assert len(held) == 1024
+    assert max(held) < place.stat().st_size / 4

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LABELS = ("label", "labels", "fine_label", "class")
 IDS = ("image_id", "id")
+#: rows read at once: photographs may have megabytes each.
+_ROWS = 128
 
 
 def check(path: Path, name: str) -> None:
@@ -86,7 +88,7 @@ def read(path: Path, name: str) -> Source | Dataset:
 
     def stream() -> Iterator[bytes | None]:
         for file in files:
-            for batch in file.iter_batches(batch_size=1024, columns=[image]):
+            for batch in file.iter_batches(batch_size=_ROWS, columns=[image]):
                 column = batch.column(0)
                 if pa.types.is_struct(column.type):
                     column = column.field("bytes")
