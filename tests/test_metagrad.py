@@ -12,6 +12,7 @@ from taskdiscovery.metagrad import (
     SGD,
     WAYS,
     Adam,
+    Estimate,
     FunctionStep,
     GradientStep,
     Parallel,
@@ -326,7 +327,14 @@ def test_the_estimate_orders_the_ways_by_memory():
     assert cost.memory["graphs"] > cost.memory["store"] > cost.memory["recompute"] > 0
     assert cost.seconds["recompute"] > cost.seconds["store"]
     assert cost.cheapest(share=1e-9) == "recompute"
-    quick = replace(cost, seconds={"graphs": 1.0, "store": 2.0, "recompute": 3.0})
-    assert quick.cheapest(share=1.0) == "graphs"
-    even = replace(cost, seconds={"graphs": 1.0, "store": 1.05, "recompute": 3.0})
-    assert even.cheapest(share=1.0) == "store"
+    assert cost.cheapest(share=1e9) == "graphs"
+    tight = replace(cost, available=(cost.memory["store"] + cost.memory["graphs"]) // 2)
+    assert tight.cheapest(share=1.0) == "store"
+
+
+def test_the_way_does_not_hang_on_a_clock():
+    """Ways differ in their last bits: a slow moment must not change a search's numbers."""
+    memory = {"graphs": 3, "store": 2, "recompute": 1}
+    for seconds in ((1.0, 2.0, 3.0), (2.0, 1.0, 3.0), (3.0, 2.0, 1.0)):
+        cost = Estimate(dict(zip(memory, seconds, strict=True)), memory, available=10)
+        assert cost.cheapest() == "graphs"

@@ -6,6 +6,7 @@ import torch
 from taskdiscovery import augment, learners, networks
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.learners import check_learner
+from taskdiscovery.networks import guards
 from taskdiscovery.specs import parse
 
 SPECS = [
@@ -148,3 +149,27 @@ def test_timm_stand_in(tmp_path, monkeypatch):
 def test_missing_timm_names_the_pip_command():
     with pytest.raises(ConfigError, match="timm is not installed"):
         make("timm:resnet18")
+
+
+def test_narrow_strided_projections_have_the_gradients_of_plain_ones():
+    """Where the processor has no AVX-512, the plain float32 convolution corrupts memory."""
+    weights = torch.randn(2, 3, 1, 1, dtype=torch.float64, generator=torch.manual_seed(0))
+    images = torch.randn(8, 3, 13, 12, dtype=torch.float64, generator=torch.manual_seed(1))
+
+    def gradients(layer, x):
+        x = x.requires_grad_()
+        y = layer(x)
+        return y, *torch.autograd.grad(y.square().sum(), [x, layer.weight])
+
+    plain = torch.nn.Conv2d(3, 2, 1, stride=2, bias=False).double()
+    guarded = torch.nn.Conv2d(3, 2, 1, stride=2, bias=False)
+    wide = torch.nn.Conv2d(64, 2, 1, stride=2, bias=False)
+    with torch.no_grad():
+        plain.weight.copy_(weights)
+        guarded.weight.copy_(weights)
+    guards.subsample_before_projections(torch.nn.Sequential(guarded, wide))
+    assert (guarded.stride, wide.stride) == ((1, 1), (2, 2))
+    x = images.float().to(memory_format=torch.channels_last)
+    for _ in range(20):
+        for own, known in zip(gradients(guarded, x), gradients(plain, images), strict=True):
+            torch.testing.assert_close(own.double(), known, rtol=1e-5, atol=1e-5)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from taskdiscovery.learners import check_network, network_options
 from taskdiscovery.networks import adapters
 from taskdiscovery.networks.convnet import ConvNet
+from taskdiscovery.networks.guards import subsample_before_projections
 from taskdiscovery.networks.linear import Linear
 from taskdiscovery.networks.mlp import MLP
 from taskdiscovery.networks.resnet import resnet18, resnet50
@@ -93,6 +94,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(spec, image_shape, outputs)
+    subsample_before_projections(network)
     model = Model(network, mean, std)
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
