@@ -13,7 +13,15 @@ from taskdiscovery.config import Recipe
 from taskdiscovery.errors import ConfigError, NumericalError
 from taskdiscovery.journal import Journal, Watch
 from taskdiscovery.rundir import Checkpoints
-from taskdiscovery.training import Learner, Pixels, Training, cross_entropy, predict, train
+from taskdiscovery.training import (
+    Learner,
+    Pixels,
+    Training,
+    cross_entropy,
+    machine,
+    predict,
+    train,
+)
 from taskdiscovery.training.early import Settling
 
 RECIPE = Recipe(epochs=3, batch=64, recalibrate=True)
@@ -212,3 +220,14 @@ def test_images_are_gathered_as_torch_does(shape):
     rows = torch.from_numpy(rng.integers(0, 30, 17))
     for given in (images, images[3:], images.transpose(1, 2), images[:, :, :, :1]):
         assert torch.equal(training.take(given, rows), given.index_select(0, rows))
+
+
+def test_bf16_that_is_emulated_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr(machine, "_native_bf16", lambda device: False)
+    assert machine.resolve_precision("auto", "cpu") == "float32"
+    assert not caplog.records
+    assert machine.resolve_precision("bf16", "cpu") == "bf16"
+    assert "--precision float32" in caplog.text
+    monkeypatch.setattr(machine, "_native_bf16", lambda device: True)
+    assert machine.resolve_precision("auto", "cpu") == "bf16"
+    assert len(caplog.records) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from taskdiscovery.errors import ConfigError
 from taskdiscovery.training.learner import Learner, Pixels
 
 W = TypeVar("W", bound=WorkConfig)
+_LOG = logging.getLogger("taskdiscovery")
 
 #: floating-point operations per second and core, roughly; nothing but a choice depends on it.
 SPEED = {"bf16": 2e11, "float32": 1e11}
@@ -44,14 +46,23 @@ def resolve_device(device: str) -> str:
 
 def resolve_precision(precision: str, device: str) -> str:
     """Turn `auto` into `bf16` where the hardware multiplies it natively, else `float32`."""
+    native = _native_bf16(device) if precision != "float32" else False
+    if precision == "bf16" and not native:
+        _LOG.warning(
+            "this %s does not multiply bf16 itself: training takes many times as long as with "
+            "--precision float32",
+            "GPU" if device == "cuda" else "processor",
+        )
     if precision != "auto":
         return precision
-    if device == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        native = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
     return "bf16" if native else "float32"
+
+
+def _native_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 
 
 def resolve_ranks(wanted: int | None, executor: str) -> int:
