@@ -93,10 +93,8 @@ class MetaOptions:
         group=META,
         choices=("auto", "graphs", "store", "recompute"),
     )
-    compile: bool | None = option(
-        None,
-        "compile the inner steps (default: where the search is long enough to pay for it)",
-        group=META,
+    compile: bool = option(
+        False, "compile the inner steps of `store` and `recompute`; rarely pays", group=META
     )
 
     def check_meta(self) -> None:

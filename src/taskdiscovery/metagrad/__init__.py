@@ -1,9 +1,11 @@
 """Meta-gradients: an outer loss differentiated through the steps of an inner loop."""
 
+from taskdiscovery.metagrad.composed import FunctionStep, Parallel
 from taskdiscovery.metagrad.engine import MODES, WAYS, MetaGradient, metagrad
 from taskdiscovery.metagrad.estimate import Estimate, estimate
+from taskdiscovery.metagrad.gradient import GradientStep
 from taskdiscovery.metagrad.rules import SGD, Adam, Rule, State, Tree
-from taskdiscovery.metagrad.steps import FunctionStep, GradientStep, Parallel, Step
+from taskdiscovery.metagrad.steps import Step
 
 __all__ = [
     "MODES",

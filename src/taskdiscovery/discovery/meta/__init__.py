@@ -9,7 +9,8 @@ from taskdiscovery.discovery.meta.embedding import (
     require_linear_head,
 )
 from taskdiscovery.discovery.meta.inner import Inner
-from taskdiscovery.discovery.meta.search import MetaSearch, choose_way, summary
+from taskdiscovery.discovery.meta.plan import choose_way
+from taskdiscovery.discovery.meta.search import MetaSearch, summary
 
 __all__ = [
     "Embedding",

@@ -8,12 +8,9 @@ Axes: N training images, D coordinates, T inner steps.
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,14 +23,12 @@ from taskdiscovery.discovery.labelling import task_columns
 from taskdiscovery.discovery.meta import objectives
 from taskdiscovery.discovery.meta.embedding import Embedding
 from taskdiscovery.discovery.meta.inner import Inner
-from taskdiscovery.errors import ConfigError, NumericalError, RunDirError
+from taskdiscovery.errors import NumericalError, RunDirError
 from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
 from taskdiscovery.training import optimizer_arrays, restore_optimizer, set_weights, weights
 from taskdiscovery.types import IntArray, Target
-
-_LOG = logging.getLogger("taskdiscovery")
 
 #: meta-gradients in a row that may be skipped before the search gives up.
 PATIENCE = 5
@@ -386,65 +381,6 @@ class MetaSearch:
                 where="checkpoints",
                 mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
             ) from error
-
-
-def choose_way(config: DiscoverConfig, inner: Inner, rows: IntArray) -> DiscoverConfig:
-    """Measure one inner step, say what the search will cost, choose what to keep and to compile.
-
-    What is chosen is written to the config and kept on resume: ways differ in their last bits.
-
-    Raises:
-        ConfigError: where the network cannot be differentiated twice, or ranks cannot share.
-    """
-    there = ranks.size()
-    if there > 1 and config.one_step:
-        raise ConfigError(
-            "one update follows the other in the one-step form: ranks have nothing to share out",
-            where="--one-step, under torchrun",
-            mend="leave it out, or start one process",
-        )
-    if there > max(config.tasks_per_step, 1) and config.objective != "none":
-        _LOG.warning(
-            "%d ranks and %d tasks a step: give --tasks-per-step %d, that none stands idle",
-            there,
-            config.tasks_per_step,
-            there,
-        )
-    if config.objective == "none" or config.outer_steps == 0:
-        way = "graphs" if config.way == "auto" else config.way
-        return replace(config, way=way, compile=False)
-    cost = inner.preflight(rows)
-    way = cost.cheapest() if config.way == "auto" else config.way
-    seconds = cost.seconds[way] * config.tasks_per_step
-    compiled = config.compile
-    if compiled is None:
-        total = seconds * config.outer_steps
-        # Kept graphs cannot be compiled, and are faster than what can.
-        may = way != "graphs" and config.gradient != "reverse" and can_compile(config.device)
-        compiled = may and SAVED * total > 2 * COMPILING
-    if compiled and way == "graphs":
-        way = "store"  # a graph of a graph cannot be compiled
-    _LOG.info(
-        "%d outer steps of about %.1f s each, %.1f min in all%s; about %.2f GB (%s)",
-        config.outer_steps,
-        seconds,
-        seconds * config.outer_steps / 60,
-        " before compiling" if compiled else "",
-        cost.memory[way] / 1e9,
-        way,
-    )
-    return replace(config, way=way, compile=compiled)
-
-
-#: what compiling costs in seconds, and the share of a step that it saves: benchmarks.metagrad.
-COMPILING, SAVED = 60.0, 0.12
-
-
-def can_compile(device: str) -> bool:
-    """Say whether torch.compile has what it needs: a C++ compiler, or Triton on a GPU."""
-    if device == "cuda":
-        return importlib.util.find_spec("triton") is not None
-    return any(shutil.which(name) for name in ("g++", "clang++"))
 
 
 def summary(history: list[dict[str, Any]], diverged: int, config: DiscoverConfig) -> dict[str, Any]:
