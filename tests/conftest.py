@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a private cache, one thread, hypothesis without surprises."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -18,6 +19,14 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(scope="session", autouse=True)
 def _private_cache(tmp_path_factory):
     os.environ["TASKDISCOVERY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_in_a_library():
+    """The command line sets the package's logger up for its process; here tests share one."""
+    logger = logging.getLogger("taskdiscovery")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from taskdiscovery import interrupts, journal, training
+from taskdiscovery import interrupts, journal, ranks, training
 from taskdiscovery.config import Recipe
 from taskdiscovery.errors import NumericalError, ResourceError, RunDirError
 from taskdiscovery.journal import Journal, Unit, Watch
@@ -385,3 +385,24 @@ def test_the_clock_plays_no_part(tmp_path, monkeypatch):
     watch = Watch(book, "u")
     watch.boundary(lambda: pytest.fail("saved too early"))
     assert journal.time.time() == 4e9
+
+
+def test_a_signal_that_one_rank_alone_has_seen_waits_for_the_next_boundary(tmp_path, monkeypatch):
+    """A rank that left between two questions would be lost to the others (exit code 7)."""
+    book = Journal(Checkpoints(tmp_path), every=0.0)
+    watch, asked = Watch(book, "u"), []
+
+    def any_of(flag):
+        asked.append(flag)
+        if len(asked) == 1:  # it comes just after the ranks have asked each other
+            os.kill(os.getpid(), signal.SIGTERM)
+        return flag
+
+    monkeypatch.setattr(ranks, "size", lambda: 2)
+    monkeypatch.setattr(ranks, "any_of", any_of)
+    with pytest.raises(interrupts.Terminated), interrupts.handled(), interrupts.deferred():  # noqa: PT012
+        watch.boundary(lambda: Unit(values={"step": 1}))
+        assert asked == [False]
+        watch.boundary(lambda: Unit(values={"step": 2}))
+    assert asked == [False, True]
+    assert len(Checkpoints(tmp_path).numbers()) == 2

@@ -189,7 +189,10 @@ class Watch:
         stop = ranks.any_of(interrupts.requested())
         if journal is not None and (time.monotonic() - journal._saved >= journal._every or stop):
             self.save(state)
-        interrupts.check()
+        if stop or ranks.size() == 1:
+            interrupts.check()
+        # A signal that came since the ranks asked each other waits until they ask again: a rank
+        # that left now would be lost to the others.
         if stop:
             raise KeyboardInterrupt("another rank was told to stop")
 
