@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -152,13 +153,22 @@ class Side:
         return float(np.median(self.times))
 
 
-def alternate(sides: list[Side], rounds: int) -> None:
-    """Warm all up, then time them in turn in every round, so that all meet the same noise."""
+def alternate(sides: Sequence[Side], rounds: int, enough: float = math.inf) -> None:
+    """Warm all up, then time them in turn in every round, so that all meet the same noise.
+
+    Args:
+        sides: what is timed.
+        rounds: how many at most.
+        enough: seconds that the rounds may take together; the first one is always done.
+    """
     for side in sides:
         side.warm_up()
-    for _ in range(rounds):
+    began = time.perf_counter()
+    for done in range(1, rounds + 1):
         for side in sides:
             side.time()
+        if (time.perf_counter() - began) * (done + 1) / done > enough:
+            break
 
 
 def ratio(plain: Side, other: Side) -> float:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import published
-from benchmarks.machine import Side, peak_memory, ratio
+from benchmarks.machine import Side, alternate, peak_memory, ratio
 from benchmarks.provenance import about
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch
@@ -221,16 +222,7 @@ def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]
     searches = [search_of(case, device) for case in cases]
     plain = Apart(cases[0], device)
     trials = [Trial(ours(search), device) for search in searches]
-    sides = [plain, *trials]
-    for side in sides:
-        side.warm_up()
-    began = time.perf_counter()
-    while len(plain.times) < (rounds or 4):
-        for side in sides:
-            side.time()
-        done = len(plain.times)
-        if not rounds and (time.perf_counter() - began) * (done + 1) / done > ENOUGH:
-            break
+    alternate([plain, *trials], rounds or 4, math.inf if rounds else ENOUGH)
     plain.close()
     rows = []
     largest = max(float(g.abs().max()) for g in plain.gradient.values())

@@ -72,7 +72,7 @@ class Inner:
             self._loss,
             rules[config.inner_optimizer],
             product=product,
-            compiled=bool(config.compile),
+            compiled=config.compile,
             graph_loss=partial(self._loss, twice=True),
         )
         return Parallel([step] * config.networks)
