@@ -135,7 +135,7 @@ def power(
         values, vectors = np.linalg.eigh(np.cov(predictions.T))
         y = predictions @ (vectors / np.sqrt(values)) @ vectors.T
     targets = torch.from_numpy(np.tanh(2 * y)).float()
-    model = train(spec, x, targets, epochs=2 * epochs, seed=0, **options)
+    model = train(spec, x, targets, epochs=epochs, seed=0, **options)
     return predict(model, x).numpy() > 0
 
 

@@ -408,7 +408,7 @@ def _sources(found: dict[str, dict[str, Row]]) -> str:
             ]
         )
     spent = sum(
-        max(r["sitting_seconds"], _seconds(r))
+        r["environment"]["cpus"] * max(r["sitting_seconds"], _seconds(r))
         for results in found.values()
         for r in results.values()
     )
@@ -416,7 +416,7 @@ def _sources(found: dict[str, dict[str, Row]]) -> str:
         [
             "## Where every number comes from",
             _table(["file", "commit", "machine", "command"], rows),
-            f"All experiments together: {spent / 3600:.1f} hours of one core, run two at a time.",
+            f"All experiments together: {spent / 3600:.1f} hours of one core.",
         ]
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from scipy.optimize import linear_sum_assignment
 
 from taskdiscovery.types import FloatArray, IntArray, Interval
@@ -139,7 +139,7 @@ def _interval(mean: float, per_image_N: FloatArray, values_KN: FloatArray | None
         variance = max(images, runs, images + runs - crossed)
         welch = variance**2 / (images**2 / max(N - 1, 1) + runs**2 / (K - 1))
         freedom = max(welch, K - 1.0)
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * variance**0.5
+    half = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * variance**0.5
     return Interval(
         mean=float(mean),
         low=max(0.0, mean - half),

@@ -27,11 +27,7 @@ def run(source: str, place: Path, *, tell: Callable[[str], None]) -> Path:
     dataset = data.load(source)
     epochs = max(3, round(PASSES / len(dataset)))
     tell(f"1/5 discovering tasks on {len(dataset)} images ({source})")
-    jobs.run_discover(
-        dataset,
-        DiscoverConfig(tasks=6, epochs=epochs, encoder_epochs=2 * epochs, batch=128),
-        place,
-    )
+    jobs.run_discover(dataset, DiscoverConfig(tasks=6, epochs=epochs, batch=128), place)
     tell("2/5 scoring them beside a human labeling and random labels")
     jobs.run_score(dataset, ScoreConfig(source=str(place), epochs=epochs, batch=128, runs=3), None)
     half = ",".join(str(c) for c in range(len(dataset.classes) // 2))

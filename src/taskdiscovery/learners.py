@@ -51,7 +51,8 @@ def check_network(spec: Spec) -> None:
         raise ConfigError(
             f"unknown network {spec.name!r}",
             where="--learner",
-            mend=nearest(spec.name, NETWORK_OPTIONS) + ", or package.module:factory, timm:NAME",
+            mend=f"{nearest(spec.name, NETWORK_OPTIONS)} (or package.module:factory, timm:NAME, "
+            "torchvision:NAME)",
         )
     spec.only(NETWORK_OPTIONS[spec.name])
     network_options(spec)

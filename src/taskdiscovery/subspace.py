@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from taskdiscovery.types import FloatArray, IntArray
 
@@ -175,43 +176,48 @@ def turn(before_ND: Table, after_ND: Table) -> FloatArray:
     return np.sort(np.degrees(angles_D))[::-1]
 
 
-def bimodal_rotation(coordinates_ND: Table, sweeps: int = 30) -> FloatArray:
+def bimodal_rotation(coordinates_ND: Table, steps: int = 200) -> FloatArray:
     """Return the (D, D) rotation that makes white coordinates as two-valued as their span allows.
 
     Any rotation of uncorrelated coordinates spans the same subspace. A coordinate of unit
     variance has the least fourth moment, 1, where it takes two values equally often; so the
-    rotation minimizes the sum of fourth moments. That is quartimin, solved pair by pair in closed
-    form: with u = a² - b² and v = 2ab, the sum depends on the angle t by
-    (E[u²] - E[v²]) cos 4t + 2 E[uv] sin 4t.
+    rotation R minimizes the sum of fourth moments (quartimin). Each step takes the rotation nearest
+    to c R - E[x y³], with y = x R: for c = 3 this is the fixed point of FastICA with kurtosis
+    (Hyvärinen, 1999), and a larger c, taken where that does not descend, is a shorter step.
 
     Args:
         coordinates_ND: centred and white; where there are many, 8,192 of them tell enough.
-        sweeps: over all pairs, at most.
+        steps: at most.
 
     Returns:
         R, such that `coordinates @ R` are the rotated coordinates.
     """
     few = np.linspace(0, len(coordinates_ND) - 1, min(len(coordinates_ND), 8192)).astype(np.int64)
-    rotated_DN = np.ascontiguousarray(coordinates_ND[few].T, dtype=np.float64)
-    D = len(rotated_DN)
-    rotation_DD = np.eye(D)
-    for _ in range(sweeps):
-        largest = 0.0
-        for i in range(D):
-            for j in range(i + 1, D):
-                a, b = rotated_DN[i], rotated_DN[j]
-                u, v = a * a - b * b, 2 * a * b
-                difference, mixed = float(u @ u - v @ v), 2 * float(u @ v)
-                angle = (np.arctan2(mixed, difference) + np.pi) / 4
-                angle = (angle + np.pi / 4) % (np.pi / 2) - np.pi / 4  # the smallest of its kind
-                turn_22 = np.array(
-                    [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
-                )
-                rotated_DN[[i, j]] = turn_22 @ rotated_DN[[i, j]]
-                rotation_DD[:, [i, j]] = rotation_DD[:, [i, j]] @ turn_22.T
-                largest = max(largest, abs(angle))
-        if largest < 1e-3:
-            break
+    x_DN = np.ascontiguousarray(coordinates_ND[few].T, dtype=np.float32)
+
+    def moments(rotation_DD: FloatArray) -> tuple[float, FloatArray]:
+        y_DN = rotation_DD.T.astype(np.float32) @ x_DN
+        power_DN = y_DN * y_DN
+        total = float(np.vdot(power_DN, power_DN)) / len(few)
+        power_DN *= y_DN
+        return total, (x_DN @ power_DN.T / len(few)).astype(np.float64)
+
+    rotation_DD, c = np.eye(len(x_DN)), 3.0
+    # The products are small: a second thread gains nothing, and on a busy machine hundreds of them
+    # that wait for it take a minute in place of half a second.
+    with threadpool_limits(1, user_api="blas"):
+        total, cubes_DD = moments(rotation_DD)
+        for _ in range(steps):
+            left_DD, _, right_DD = linalg.svd(c * rotation_DD - cubes_DD)
+            next_DD = left_DD @ right_DD
+            lower, next_cubes_DD = moments(next_DD)
+            if lower < total * (1 - 1e-5):
+                rotation_DD, total, cubes_DD = next_DD, lower, next_cubes_DD
+                c = max(3.0, c / 1.5)
+            elif c < 20:
+                c *= 2
+            else:
+                break
     return rotation_DD
 
 

@@ -46,7 +46,7 @@ class DiscoverConfig(MetaOptions, WorkConfig):
     )
     encoder_epochs: int | None = option(
         None,
-        "passes when the encoder is fitted (default: twice --epochs)",
+        "passes when the encoder is fitted (default: as many as --epochs)",
         low=1,
         high=10_000,
     )
@@ -81,7 +81,7 @@ class DiscoverConfig(MetaOptions, WorkConfig):
     def with_epochs(self, images: int) -> DiscoverConfig:
         """Decide the epochs for so many training images: never fewer than 60,000 images pass."""
         epochs = self.epochs or max(3, -(-60_000 // max(images, 1)))
-        return replace(self, epochs=epochs, encoder_epochs=self.encoder_epochs or 2 * epochs)
+        return replace(self, epochs=epochs, encoder_epochs=self.encoder_epochs or epochs)
 
     def recipe(self, epochs: int) -> Recipe:
         """The recipe of cross-fitting and of the encoder."""

@@ -60,8 +60,15 @@ class Encoder:
     centre: Float32
     offsets: Float32
 
-    def coordinates(self, images: ImageArray, device: str = "cpu") -> Float32:
+    def coordinates(
+        self, images: ImageArray, device: str = "cpu", *, outputs: Float32 | None = None
+    ) -> Float32:
         """Return (N, D * (C - 1)) coordinates, in float32 and evaluation mode.
+
+        Args:
+            images: (N, H, W, channels) uint8.
+            device: where the model answers.
+            outputs: (N, outputs) of the model for these images, where they are known already.
 
         Raises:
             DataError: where the images have another shape than the encoder was made for.
@@ -74,7 +81,8 @@ class Encoder:
                 mend="read them with --size, or discover on these images",
             )
         model, tensor = self.model.to(device), to_tensor(images, device)
-        outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
+        if outputs is None:
+            outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
         coordinates = outputs[:, self.columns] - self.centre
         # Matrix products differ in their last bits with the place of an image in its batch. Where
         # that could turn a label, the image is asked again alone, so that its label never depends

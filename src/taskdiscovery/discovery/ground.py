@@ -84,6 +84,8 @@ class Ground:
             groups=groups,
         )
         self.iterations: list[dict[str, Any]] = []
+        #: (all images, outputs) of the encoder's model, once there is one.
+        self.outputs_ND: Float32 = np.zeros((0, 0), dtype=np.float32)
         self.names = tuple(f"task_{d:03d}" for d in range(config.tasks))
 
     def left_over(self, coordinates: Float32, test: IntArray) -> dict[str, dict[str, float]]:
@@ -150,17 +152,18 @@ class Ground:
             return Unit(arrays=weights(model))
 
         set_weights(model, self.journal.unit("encoder", work).arrays)
-        model.eval()
-        outputs_ND = self.outputs(model)
-        encoder = self.encoder(model, learner, outputs_ND)
+        encoder = self.encoder(model, learner)
         _, offsets = balance(coordinates_ND.astype(np.float32), config.classes)
         wanted = classify(coordinates_ND.astype(np.float32), offsets, config.classes)
-        return encoder, (encoder.labels(outputs_ND - encoder.centre) == wanted).mean(axis=0)
+        given = encoder.labels(self.outputs_ND[self.rows] - encoder.centre)
+        return encoder, (given == wanted).mean(axis=0)
 
-    def encoder(self, model: Model, learner: Learner, outputs_ND: Float32) -> Encoder:
-        """Make the encoder of a model from its outputs on the training images."""
-        centre, offsets = balance(outputs_ND, self.config.classes)
-        outputs = outputs_ND.shape[1]
+    def encoder(self, model: Model, learner: Learner) -> Encoder:
+        """Make the encoder of a model: its classes are balanced on the training images."""
+        everywhere = np.arange(len(self.dataset))
+        self.outputs_ND = predict(model, self.images, everywhere, "float32").numpy()
+        centre, offsets = balance(self.outputs_ND[self.rows], self.config.classes)
+        outputs = self.outputs_ND.shape[1]
         return Encoder(
             learner=learner.spec.text,
             image_shape=self.dataset.image_shape,
@@ -172,7 +175,3 @@ class Ground:
             centre=centre,
             offsets=offsets,
         )
-
-    def outputs(self, model: Model) -> Float32:
-        """Return (N, D) outputs on the training images, in evaluation mode."""
-        return predict(model, self.images, self.rows, "float32").numpy()

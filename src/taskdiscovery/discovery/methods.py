@@ -35,7 +35,7 @@ def by_spectral(ground: Ground) -> Encoder:
         coordinates_ND = subspace.apply(features_NF, directions_FD, mean_F)
         directions_FD = directions_FD @ subspace.bimodal_rotation(coordinates_ND)
     spectral.install(model, mean_F, directions_FD)
-    return ground.encoder(model, learner, ground.outputs(model))
+    return ground.encoder(model, learner)
 
 
 def by_power(
@@ -115,7 +115,7 @@ def by_meta(
     else:  # features that no network gives: an encoder is fitted to what was found
         encoder, agreement_T = ground.fit(source.coordinates(embedding, ground.rows))
         return encoder, {"encoder_agreement": agreement_T}, more
-    return ground.encoder(model, learner, ground.outputs(model)), {}, more
+    return ground.encoder(model, learner), {}, more
 
 
 def _embedding(ground: Ground) -> tuple[meta.Embedding, Learner, Model | None, subspace.Table]:

@@ -135,7 +135,7 @@ def discover(
     else:
         encoder, quality = methods.by_power(ground, on_iteration)
 
-    coordinates = encoder.coordinates(dataset.images, config.device)
+    coordinates = encoder.coordinates(dataset.images, config.device, outputs=ground.outputs_ND)
     labels = encoder.labels(coordinates)
     kept = _not_degenerate(labels, rows)
     encoder, labels = encoder.keep(kept), labels[:, kept]

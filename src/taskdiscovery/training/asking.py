@@ -14,8 +14,15 @@ from taskdiscovery.types import IntArray
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
-    """Set the statistics of all batch norms to plain averages over ten batches of these rows."""
+def calibrate(model: nn.Module, images: Tensor, rows: IntArray, precision: str = "float32") -> None:
+    """Set the statistics of all batch norms to plain averages over ten batches of these rows.
+
+    Args:
+        model: left in training mode.
+        images: (N, H, W, channels) uint8 on the model's device.
+        rows: images to take them from; ten batches' worth, spread over their order.
+        precision: the one in which the model will be asked.
+    """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -26,8 +33,9 @@ def calibrate(model: nn.Module, images: Tensor, rows: IntArray) -> None:
     model.train()
     batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
     for batch in batches:
-        chosen = torch.from_numpy(batch[: 2 * PREDICTION_BATCH]).to(images.device)
-        model(take(images, chosen))
+        chosen = torch.from_numpy(batch[:PREDICTION_BATCH]).to(images.device)
+        with autocast(images.device.type, precision):
+            model(take(images, chosen))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

@@ -56,7 +56,7 @@ class Settling:
         if check == (step - 1) * CHECKS // total or step == total:
             return False
         running = {name: b.clone() for name, b in model.named_buffers()}
-        calibrate(model, self.images, self.few)
+        calibrate(model, self.images, self.few, self.precision)
         answers = predict(model, self.images, self.watched, self.precision).argmax(dim=1).numpy()
         model.train()
         for name, buffer in model.named_buffers():

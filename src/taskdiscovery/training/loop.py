@@ -147,7 +147,7 @@ def train(
         if not state.finite():
             raise state.diverged()
         if recipe.recalibrate:
-            calibrate(model, images, rows)
+            calibrate(model, images, rows, learner.precision)
         elif ranks.size() > 1:  # each rank has seen other statistics: their mean
             running = [b for b in model.buffers() if b.is_floating_point()]
             ranks.add(running)

@@ -99,6 +99,6 @@ class Training:
         if settling.before:
             model.load_state_dict(settling.before)
             if self.learner.recipe.recalibrate:
-                calibrate(model, images, self.rows)
+                calibrate(model, images, self.rows, self.learner.precision)
         before = predict(model, images, self.measured, self.learner.precision)
         return torch.stack([before, outputs])
