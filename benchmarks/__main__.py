@@ -15,11 +15,10 @@ import json
 import sys
 import time
 import warnings
-from pathlib import Path
 
 from benchmarks.cases import CASES, Setting
 from benchmarks.machine import product_peak
-from benchmarks.provenance import about
+from benchmarks.provenance import about, add_output, deliver
 from taskdiscovery.training import resolve_precision, set_threads
 
 
@@ -34,8 +33,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(CASES), help="some of the cases")
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bf16"))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--json", action="store_true", help="print the document")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    add_output(parser)
     options = parser.parse_args()
     names = options.only.split(",")
     if unknown := set(names) - set(CASES):
@@ -58,10 +56,7 @@ def main() -> None:
         "seconds": round(time.perf_counter() - began, 1),
         "environment": about(),
     }
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 
 import taskdiscovery as td
 from benchmarks import human
-from benchmarks.provenance import about, plain
+from benchmarks.provenance import about, add_output, deliver, plain, save
 from taskdiscovery import scoring
 from taskdiscovery.config import DiscoverConfig, ScoreConfig, from_mapping
 from taskdiscovery.jobs import run_discover
@@ -152,8 +152,7 @@ def main() -> None:
     parser.add_argument("--preset", default="quick", help="of the scores")
     parser.add_argument("--runs", type=int, default=2, help="of the scores")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the rows")
-    parser.add_argument("--json", action="store_true")
+    add_output(parser)
     options = parser.parse_args()
     threads = {} if options.threads is None else {"threads": options.threads}
     comparison = Comparison(
@@ -179,10 +178,8 @@ def main() -> None:
             "options": {k: plain(str(v)) for k, v in vars(options).items()},
             "environment": about(),
         }
-        if options.out is not None:  # after each row: they take long
-            options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+        save(document, options.out)  # after each row: they take long
+    deliver(document, options)
 
 
 if __name__ == "__main__":

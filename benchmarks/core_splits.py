@@ -9,16 +9,15 @@ The core tasks are those of Atanov et al.: numbers 0, 11, 18, 27, 31, 38 and 40 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import taskdiscovery as td
 from benchmarks import human
+from benchmarks.provenance import add_output, deliver, save
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.jobs import run_split
 
@@ -45,8 +44,7 @@ def main() -> None:
     parser.add_argument("--search", action="store_true", help="look for the worst split")
     parser.add_argument("--class-balanced", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--targets", default="", help="numbers of the core tasks, and `label`")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the rows")
-    parser.add_argument("--json", action="store_true")
+    add_output(parser)
     options = parser.parse_args()
     dataset = td.load(options.data)
     names = options.targets.split(",") if options.targets else [*map(str, human.CORE), "label"]
@@ -75,11 +73,9 @@ def main() -> None:
         print(target, row["task"], figures, f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
         document = summary(rows) | {"runs": options.runs, "learner": options.learner}
         document |= {"train_images": options.train_images}
-        if options.out is not None:  # after each row: a target takes minutes
-            options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
-    else:
+        save(document, options.out)  # after each row: a target takes minutes
+    deliver(document, options)
+    if not options.json:
         print(document["mean_of_core_tasks"])
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import taskdiscovery as td
-from benchmarks.provenance import about
+from benchmarks.provenance import about, add_output, deliver
 from taskdiscovery import partition
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import Recipe
@@ -189,18 +188,14 @@ def main() -> None:
     parser.add_argument("--answers", type=Path, required=True, help="where answers are kept")
     parser.add_argument("--part", default="0/1", help="which part of the labelings to train")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    add_output(parser)
     options = parser.parse_args()
     set_threads(options.threads)
     options.answers.mkdir(parents=True, exist_ok=True)
     part, parts = map(int, options.part.split("/"))
     collect(td.load(options.data), options.run, options.answers, part, parts)
     document = evaluate(options.answers)
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from PIL import Image
 
 import taskdiscovery as td
 from benchmarks.cases import synthetic
-from benchmarks.provenance import about
+from benchmarks.provenance import about, add_output, deliver
 
 
 def power(images: int, tasks: int, iterations: int) -> float:
@@ -119,8 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, default=1_000_000, help="for memory")
     parser.add_argument("--only", default="images,tasks,memory")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    add_output(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     document: dict[str, Any] = {}
@@ -144,10 +143,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             document["memory"] = rows + memory(options.images, Path(folder))
     document["environment"] = about()
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from torch import Tensor
 
 from benchmarks import published
 from benchmarks.machine import Side, alternate, peak_memory, ratio
-from benchmarks.provenance import about
+from benchmarks.provenance import about, add_output, deliver
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch
 from taskdiscovery.discovery.meta import Pixels as PixelSource
@@ -258,8 +257,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose network begins so")
     parser.add_argument("--rounds", type=int, default=0, help="timed rounds of each network")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    add_output(parser)
     options = parser.parse_args()
     set_threads(None)
     cases = [c for c in (QUICK if options.quick else FULL) if c.network.startswith(options.only)]
@@ -279,10 +277,7 @@ def main() -> None:
             saved = plain[0]["seconds"] - row["seconds"] if plain else 0.0
             row["pays_after"] = round(row["compile_seconds"] / saved) if saved > 0 else None
     document = {"cases": rows, "environment": about()}
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""What a committed result says of where it came from."""
+"""What a committed result says of where it came from, and how it is written."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -34,3 +36,22 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", "*.py")
     return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `deliver` reads."""
+    parser.add_argument("--json", action="store_true", help="print the document")
+    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+
+
+def save(document: dict[str, Any], place: Path | None) -> None:
+    """Write a document, if there is a place for it."""
+    if place is not None:
+        place.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+def deliver(document: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write a document and print it, as the options ask."""
+    save(document, options.out)
+    if options.json:
+        print(json.dumps(document, indent=1))

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from benchmarks.provenance import about, plain
+from benchmarks.provenance import about, add_output, deliver, plain
 from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, Scores
 
@@ -98,8 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("--images", type=int, default=5000, help="training images")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
-    parser.add_argument("--json", action="store_true")
+    add_output(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     common = {"preset": "quick", "threads": 1, "runs": 4}
@@ -122,10 +121,7 @@ def main() -> None:
         },
         "environment": about(),
     }
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":

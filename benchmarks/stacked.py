@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from benchmarks.machine import seconds
-from benchmarks.provenance import about
+from benchmarks.provenance import about, add_output, deliver
 from taskdiscovery.config import Recipe
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.training import Learner, Pixels, set_threads
@@ -81,8 +80,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--out", type=Path, default=None, help="a JSON file for the document")
+    add_output(parser)
     options = parser.parse_args()
     document: dict[str, Any] = {"threads": set_threads(options.threads), "cases": []}
     for name, precision in CASES:
@@ -90,10 +88,7 @@ def main() -> None:
         document["cases"].append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
     document["environment"] = about()
-    if options.out is not None:
-        options.out.write_text(json.dumps(document, indent=1) + "\n")
-    if options.json:
-        print(json.dumps(document, indent=1))
+    deliver(document, options)
 
 
 if __name__ == "__main__":
