@@ -7,7 +7,6 @@ given again, goes on where it was stopped.
 from __future__ import annotations
 
 import datetime
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -195,5 +194,5 @@ def record(name: str, document: Row, began: float) -> Path:
     place = result_path(name, document["learner"], "json")
     about: Row = {"experiment": name, "date": today(), "environment": provenance.about()}
     about["sitting_seconds"] = round(time.perf_counter() - began, 1)
-    place.write_text(json.dumps({**about, **document}, indent=1) + "\n", "utf-8")
+    provenance.save({**about, **document}, place)
     return place
