@@ -198,7 +198,10 @@ def splits(lab: Laboratory, learner: str) -> Row:
 
 
 def sizes(lab: Laboratory, learner: str) -> Row:
-    """AS against the number of training images, as many updates for each."""
+    """AS against the number of training images, as many updates for each.
+
+    The batch divides all sizes, and is small enough for some hundred updates on the smallest.
+    """
     tasks, _ = found(lab, learner)
     targets = [*lab.human(2), *lab.random(1), *as_targets(tasks, "power", 2)]
     rows = []
@@ -211,9 +214,10 @@ def sizes(lab: Laboratory, learner: str) -> Row:
             learner=learner,
             train_images=images,
             epochs=epochs,
+            batch=250,
         ):
             rows.append({**row, "train_images": images, "epochs": epochs})
-    return {"learner": learner, "preset": "quick, epochs by images", "rows": rows}
+    return {"learner": learner, "preset": "quick, epochs by images, batches of 250", "rows": rows}
 
 
 def beyond(lab: Laboratory, learner: str) -> Row:
