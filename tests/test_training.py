@@ -1,5 +1,7 @@
 """The one step, its loop, and prediction that does not depend on the batch."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -211,6 +213,47 @@ def test_watched_images_are_neither_trained_on_nor_measured(digits, monkeypatch)
         assert run.watched is not None
         assert not np.intersect1d(run.watched, run.rows).size
         assert not np.intersect1d(run.watched, run.measured).size
+
+
+OPTIMIZERS = [
+    (torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+    (torch.optim.AdamW, {"weight_decay": 0.1, "fused": True}),
+    (torch.optim.Adam, {"fused": True}),
+    (torch.optim.Adam, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS)
+def test_an_eager_optimizer_is_that_of_torch(kind, options):
+    ends = []
+    for made in (kind, training.eager(kind)):
+        rng = torch.Generator().manual_seed(0)
+        weight = torch.randn(5, generator=rng).requires_grad_()
+        optimizer = made([weight], 0.01, **options)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=9)
+        for i in range(9):
+            if i == 4:
+                state = optimizer.state_dict()
+                optimizer = made([weight], 0.01, **options)
+                optimizer.load_state_dict(state)
+                schedule.optimizer = optimizer
+            optimizer.zero_grad(set_to_none=True)
+            (weight * torch.randn(5, generator=rng)).sum().square().backward()
+            optimizer.step()
+            schedule.step()
+        ends.append(weight.detach())
+    assert torch.equal(*ends)
+
+
+def test_training_does_not_load_the_compiler():
+    """It is most of a second and a half at the beginning of every process."""
+    code = (
+        "import sys, taskdiscovery as td\n"
+        "options = dict(learner='convnet?width=0.1', preset='smoke', executor='serial')\n"
+        "assert len(td.score('shapes?n=200&size=12', 'label:disc,cross', **options)) == 2\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (5, 5, 1), (4, 4, 1)])

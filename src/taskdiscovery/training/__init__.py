@@ -13,12 +13,8 @@ from taskdiscovery.training.machine import (
     set_threads,
     staff,
 )
-from taskdiscovery.training.state import (
-    optimizer_arrays,
-    restore_optimizer,
-    set_weights,
-    weights,
-)
+from taskdiscovery.training.optimizers import eager, optimizer_arrays, restore_optimizer
+from taskdiscovery.training.weights import set_weights, weights
 from taskdiscovery.training.work import Training
 
 __all__ = [
@@ -30,6 +26,7 @@ __all__ = [
     "autocast",
     "calibrate",
     "cross_entropy",
+    "eager",
     "keep_freed_memory",
     "optimizer_arrays",
     "predict",

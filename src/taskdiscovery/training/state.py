@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taskdiscovery import randomness
-from taskdiscovery.config import Recipe
 from taskdiscovery.errors import NumericalError, RunDirError
 from taskdiscovery.journal import Unit, Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.seeds import derive
 from taskdiscovery.training.learner import Learner
+from taskdiscovery.training.optimizers import make_optimizer, optimizer_arrays, restore_optimizer
+from taskdiscovery.training.weights import like, to_numpy
 from taskdiscovery.types import IntArray
 
 
@@ -108,7 +105,7 @@ class TrainingState:
     def _restore(self, saved: Unit) -> None:
         values, arrays = saved.values, saved.arrays
         own = self.model.state_dict()
-        self.model.load_state_dict({k: _like(arrays[f"model.{k}"], own[k]) for k in own})
+        self.model.load_state_dict({k: like(arrays[f"model.{k}"], own[k]) for k in own})
         restore_optimizer(self.optimizer, arrays, values["groups"])
         if self.schedule is not None:
             self.schedule.load_state_dict(dict(values["schedule"]))
@@ -116,106 +113,10 @@ class TrainingState:
         self.agreements, self.settled = list(values["agreements"]), bool(values["settled"])
         self.answers = arrays.get("answers")
         if self.answers is not None:
-            self.before = {k: _like(arrays[f"before.{k}"], own[k]) for k in own}
+            self.before = {k: like(arrays[f"before.{k}"], own[k]) for k in own}
         self.permutation = torch.from_numpy(arrays["permutation"].copy())
-        self.total = _like(arrays["total"], self.total)
+        self.total = like(arrays["total"], self.total)
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))
         randomness.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
         )
-
-
-def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray[Any, Any]]:
-    """Return what an optimizer keeps for each parameter, as arrays."""
-    return {
-        f"optimizer.{index}.{k}": to_numpy(v)
-        for index, slots in optimizer.state_dict()["state"].items()
-        for k, v in slots.items()
-    }
-
-
-def restore_optimizer(
-    optimizer: torch.optim.Optimizer,
-    arrays: Mapping[str, np.ndarray[Any, Any]],
-    groups: list[dict[str, Any]] | None = None,
-) -> None:
-    """Set an optimizer to what `optimizer_arrays` returned.
-
-    Args:
-        optimizer: over the parameters it had.
-        arrays: among them those of the optimizer.
-        groups: its settings, where they change on the way; else they stay as they are.
-    """
-    fresh = optimizer.state_dict()["param_groups"]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, array in arrays.items():
-        if name.startswith("optimizer."):
-            _, index, slot = name.split(".", 2)
-            value = torch.from_numpy(array.copy())
-            if value.dim() and value.shape == parameters[int(index)].shape:
-                # Fused optimizers walk the memory: it must be laid out as the parameter is.
-                value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
-            slots.setdefault(int(index), {})[slot] = value
-    saved = fresh if groups is None else groups
-    merged = [
-        {**{k: _tuples(v) for k, v in own.items()}, "params": group["params"]}
-        for own, group in zip(saved, fresh, strict=True)
-    ]
-    optimizer.load_state_dict({"state": slots, "param_groups": merged})
-
-
-def weights(model: nn.Module) -> dict[str, np.ndarray[Any, Any]]:
-    """Return all parameters and buffers as arrays."""
-    return {k: to_numpy(v) for k, v in model.state_dict().items()}
-
-
-def set_weights(model: nn.Module, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-    """Set them to what `weights` returned."""
-    own = model.state_dict()
-    model.load_state_dict({k: _like(arrays[k], own[k]) for k in own})
-
-
-def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Return a copy as an array; bfloat16 as the int16 of its bits."""
-    tensor = tensor.detach().cpu().contiguous()
-    if tensor.dtype == torch.bfloat16:  # NumPy has no such type
-        tensor = tensor.view(torch.int16)
-    return tensor.numpy().copy()
-
-
-def _like(array: np.ndarray[Any, Any], tensor: Tensor) -> Tensor:
-    found = torch.from_numpy(array.copy())
-    if tensor.dtype == torch.bfloat16:
-        found = found.view(torch.bfloat16)
-    return found.to(tensor.device)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def make_optimizer(
-    model: nn.Module, recipe: Recipe, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """Make the optimizer of a recipe, and its schedule over so many steps, if it has one."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    fused = all(p.is_floating_point() for p in parameters)
-    optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            parameters, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
-        )
-    elif recipe.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(
-            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
-        )
-    else:
-        optimizer = torch.optim.Adam(
-            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
-        )
-    if recipe.schedule == "onecycle" and steps > 1:
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, recipe.learning_rate, total_steps=steps
-        )
-    return optimizer, None

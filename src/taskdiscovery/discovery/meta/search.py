@@ -27,7 +27,13 @@ from taskdiscovery.errors import NumericalError, RunDirError
 from taskdiscovery.journal import Journal, Unit, Watch
 from taskdiscovery.progress import meter
 from taskdiscovery.seeds import derive, generator
-from taskdiscovery.training import optimizer_arrays, restore_optimizer, set_weights, weights
+from taskdiscovery.training import (
+    eager,
+    optimizer_arrays,
+    restore_optimizer,
+    set_weights,
+    weights,
+)
 from taskdiscovery.types import IntArray, Target
 
 #: meta-gradients in a row that may be skipped before the search gives up.
@@ -84,7 +90,7 @@ class MetaSearch:
         self.heads = heads
         self.known = [torch.tensor(t.labels, device=self.device) for t in contained]
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(parameters, config.outer_rate)
+        self.optimizer = eager(torch.optim.Adam)(parameters, config.outer_rate)
         self.progress = Progress()
 
     def run(

@@ -1,0 +1,104 @@
+"""Optimizers: torch's own, without what they load for a compiler; saved and taken up again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from taskdiscovery.config import Recipe
+from taskdiscovery.training.weights import to_numpy
+
+
+@cache
+def eager(kind: type[torch.optim.Optimizer]) -> type[Any]:
+    """Return an optimizer of torch that does not load torch's compiler with its first step.
+
+    Every optimizer tells the compiler where to leave it alone, and imports all of it to say so: a
+    second and a half in each process that trains. Below that layer the methods are the same.
+
+    Args:
+        kind: a class of `torch.optim`.
+
+    Returns:
+        A subclass; its steps must not be traced by `torch.compile`.
+    """
+    plain = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in plain}
+    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), methods)
+
+
+def make_optimizer(
+    model: nn.Module, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    """Make the optimizer of a recipe, and its schedule over so many steps, if it has one."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    fused = all(p.is_floating_point() for p in parameters)
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        optimizer = eager(torch.optim.SGD)(
+            parameters, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
+        )
+    elif recipe.optimizer == "adamw":
+        optimizer = eager(torch.optim.AdamW)(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    else:
+        optimizer = eager(torch.optim.Adam)(
+            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+        )
+    if recipe.schedule == "onecycle" and steps > 1:
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps
+        )
+    return optimizer, None
+
+
+def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray[Any, Any]]:
+    """Return what an optimizer keeps for each parameter, as arrays."""
+    return {
+        f"optimizer.{index}.{k}": to_numpy(v)
+        for index, slots in optimizer.state_dict()["state"].items()
+        for k, v in slots.items()
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    arrays: Mapping[str, np.ndarray[Any, Any]],
+    groups: list[dict[str, Any]] | None = None,
+) -> None:
+    """Set an optimizer to what `optimizer_arrays` returned.
+
+    Args:
+        optimizer: over the parameters it had.
+        arrays: among them those of the optimizer.
+        groups: its settings, where they change on the way; else they stay as they are.
+    """
+    fresh = optimizer.state_dict()["param_groups"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, array in arrays.items():
+        if name.startswith("optimizer."):
+            _, index, slot = name.split(".", 2)
+            value = torch.from_numpy(array.copy())
+            if value.dim() and value.shape == parameters[int(index)].shape:
+                # Fused optimizers walk the memory: it must be laid out as the parameter is.
+                value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
+            slots.setdefault(int(index), {})[slot] = value
+    saved = fresh if groups is None else groups
+    merged = [
+        {**{k: _tuples(v) for k, v in own.items()}, "params": group["params"]}
+        for own, group in zip(saved, fresh, strict=True)
+    ]
+    optimizer.load_state_dict({"state": slots, "param_groups": merged})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
