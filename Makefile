@@ -2,6 +2,7 @@
 PYTHON ?= python3
 # Processes that the tests are shared out to.
 WORKERS ?= 2
+SLOW_WORKERS ?= 3
 BIN := .venv/bin
 
 .PHONY: demo test test-slow fuzz lint clean
@@ -12,10 +13,11 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun.
+# Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun. They wait
+# for a third of their time, and what a file sets up is set up once.
 test-slow: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
 
 # Coverage-guided, for so many seconds; what it finds becomes a test case.
 fuzz: .venv/installed

@@ -25,6 +25,7 @@ NET = ["--learner", "convnet?width=0.1", "--threads", "1", "--batch", "32", "--q
 OWN = f"TASKDISCOVERY_TESTS={os.getpid()}"
 SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "8", "--runs", "3"]
 DISCOVER = ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "12"]
+LONGER = [*SCORE, "--runs", "6", "--target", "label:disc,cross"]
 SPLIT = ["split", DATA, *NET, "--target", "label:disc,cross", "--from", "untrained:mlp"]
 SPLIT += ["--preset", "smoke", "--epochs", "8", "--controls", "random,hard", "--runs", "2"]
 
@@ -66,6 +67,13 @@ def cluster():
 def serial(tmp_path_factory):
     place = tmp_path_factory.mktemp("serial") / "run"
     assert finish(start(*SCORE, "--target", "label:disc,cross", "--out", place)) == (0, "")
+    return place
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    place = tmp_path_factory.mktemp("longer") / "run"
+    assert finish(start(*LONGER, "--out", place)) == (0, "")
     return place
 
 
@@ -129,14 +137,12 @@ def test_discover_and_split_hand_out_their_trainings(cluster, tmp_path, command,
 
 
 @slow
-def test_workers_are_killed_ten_times_and_each_row_is_there_once(cluster, tmp_path):
+def test_workers_are_killed_ten_times_and_each_row_is_there_once(cluster, longer, tmp_path):
     """Fault 17."""
-    command = [*SCORE, "--runs", "6", "--target", "label:disc,cross"]
-    assert finish(start(*command, "--out", tmp_path / "serial")) == (0, "")
     rng, killed = random.Random(0), set()
     for sitting in range(6):
         place = tmp_path / f"ray {sitting}"
-        process = start(*command, "--out", place, *on(cluster))
+        process = start(*LONGER, "--out", place, *on(cluster))
         # Four at most in each: a training that is killed five times would be set aside.
         enough = min(len(killed) + 4, 10)
         while process.poll() is None and len(killed) < enough:
@@ -146,7 +152,7 @@ def test_workers_are_killed_ten_times_and_each_row_is_there_once(cluster, tmp_pa
                 time.sleep(0.5)
             time.sleep(0.05)
         assert finish(process) == (0, "")
-        same(tmp_path / "serial", place)
+        same(longer, place)
         if len(killed) == 10:
             break
     assert len(killed) == 10
@@ -193,18 +199,16 @@ def test_a_lost_node_has_its_trainings_done_elsewhere(cluster, serial, tmp_path)
 
 
 @slow
-def test_a_killed_driver_goes_on_where_it_was(cluster, tmp_path):
+def test_a_killed_driver_goes_on_where_it_was(cluster, longer, tmp_path):
     """Fault 20: what was finished is not trained again."""
-    command = [*SCORE, "--runs", "6", "--target", "label:disc,cross"]
-    assert finish(start(*command, "--out", tmp_path / "serial")) == (0, "")
     place = tmp_path / "run"
-    process = start(*command, "--out", place, *on(cluster))
+    process = start(*LONGER, "--out", place, *on(cluster))
     wait_for(lambda: len(list(place.glob("checkpoints/*"))) > 0 or process.poll() is not None)
     process.kill()
     process.communicate()
     assert RunDir.open(place).state() != "done"
     assert finish(start("resume", place)) == (0, "")
-    same(tmp_path / "serial", place)
+    same(longer, place)
     tasks = [row["task"] for row in RunDir.open(place).metrics() if row.get("event") == "score"]
     assert sorted(tasks) == sorted(set(tasks))
 

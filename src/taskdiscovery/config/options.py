@@ -5,6 +5,7 @@ Nothing here imports torch: mistakes are found before anything slow begins.
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -170,9 +171,14 @@ def key_of(item: Field[Any]) -> str:
     return item.metadata.get("flag") or item.name
 
 
+@functools.cache
+def _hints(kind: type[JobConfig]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)  # evaluates each annotation anew
+
+
 def base_type(kind: type[JobConfig], item: Field[Any]) -> tuple[type, bool]:
     """Return a field's plain type (int, float, str or bool) and whether it may be None."""
-    hint = typing.get_type_hints(kind)[item.name]
+    hint = _hints(kind)[item.name]  # type: ignore[arg-type]  # a class is hashable
     if isinstance(hint, types.UnionType):
         arguments = [a for a in typing.get_args(hint) if a is not type(None)]
         return arguments[0], True

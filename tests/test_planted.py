@@ -1,0 +1,94 @@
+"""Faults planted into a copy of the package, to see that the suite finds them. `make test-slow`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+
+LOCKS = "test_fault_13_and_14_a_second_process_is_refused_and_a_dead_one_leaves_no_lock"
+PLANTED = {
+    "writes in place": (
+        "rundir/writing.py",
+        'temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")',
+        "temporary = path; path.unlink(missing_ok=True)",
+        "tests/test_jobs.py::test_writing_is_whole_or_not_at_all",
+    ),
+    "does not sync": (
+        "rundir/writing.py",
+        "            os.fsync(stream.fileno())\n",
+        "",
+        "tests/test_journal.py::test_the_order_of_one_commit",
+    ),
+    "locks by age": (
+        "rundir/run.py",
+        "fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "import time\n"
+        "            stream.seek(0)\n"
+        "            young = time.time() - os.stat(stream.name).st_mtime < 3600\n"
+        "            if stream.read(1) and young: raise OSError",
+        f"tests/test_jobs.py::{LOCKS}",
+    ),
+    "forgets a random state": (
+        "training/state.py",
+        '        self.order.set_state(torch.from_numpy(arrays["order"].copy()))\n',
+        "",
+        "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",
+    ),
+    "forgets the global random states": (
+        "randomness.py",
+        '    torch.set_rng_state(torch.from_numpy(states["torch"].copy()))\n',
+        "",
+        "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",
+    ),
+    "does not escape": (
+        "report/write.py",
+        "autoescape=True",
+        "autoescape=False",
+        "tests/test_report.py::test_faults_58_to_60_names_are_inert_and_nothing_is_fetched",
+    ),
+    "unpickles": (
+        "data/arrays.py",
+        "allow_pickle=False",
+        "allow_pickle=True",
+        "tests/test_data.py::test_fault_41_pickles_are_never_executed",
+    ),
+}
+
+
+def outcome(sources, *tests):
+    """Run tests of the suite on a copy of the package."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", *(str(ROOT / test) for test in tests)],
+        env={**os.environ, "PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_copy_without_a_planted_fault_passes(tmp_path):
+    """All tests that are to find the faults, in one go: so what fails below fails for its fault."""
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    sound = outcome(tmp_path / "src", *dict.fromkeys(own[-1] for own in PLANTED.values()))
+    assert sound.returncode == 0, sound.stdout[-2000:]
+    assert " skipped" not in sound.stdout
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_the_suite_finds_a_planted_fault(name, tmp_path):
+    file, old, new, tests = PLANTED[name]
+    shutil.copytree(ROOT / "src", tmp_path / "src")
+    patched = tmp_path / "src" / "taskdiscovery" / file
+    source = patched.read_text("utf-8")
+    assert source.count(old) == 1, "the fault can no longer be planted where it was"
+    patched.write_text(source.replace(old, new), "utf-8")
+    spoilt = outcome(tmp_path / "src", tests)
+    assert spoilt.returncode == 1, spoilt.stdout[-2000:]
+    assert "FAILED" in spoilt.stdout or "ERROR" in spoilt.stdout
