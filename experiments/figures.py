@@ -53,21 +53,23 @@ def kinds(results: list[Row], place: Path) -> None:
 
 
 def sizes(results: list[Row], place: Path) -> None:
-    """Draw agreement against the number of training images."""
-    figure, axis = plt.subplots(figsize=(4.4, 2.8))
-    for result in results:
-        for kind, colour in COLOURS.items():
-            own = [row for row in result["rows"] if row["kind"] == kind]
-            for name in dict.fromkeys(row["task"] for row in own):
-                points = sorted(
-                    (row["train_images"], row["agreement"]) for row in own if row["task"] == name
-                )
-                axis.plot(*zip(*points, strict=True), color=colour, marker="o", ms=3, lw=1)
-    axis.set_xscale("log")
-    axis.set_xlabel("training images")
-    axis.set_ylabel("agreement score")
+    """Draw agreement against the number of training images, a panel for what is held equal."""
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8), sharey=True)
+    for axis, equal in zip(axes, ("updates", "epochs"), strict=True):
+        for result in results:
+            for kind, colour in COLOURS.items():
+                own = [r for r in result["rows"] if (r["equal"], r["kind"]) == (equal, kind)]
+                for name in dict.fromkeys(row["task"] for row in own):
+                    points = sorted(
+                        (r["train_images"], r["agreement"]) for r in own if r["task"] == name
+                    )
+                    axis.plot(*zip(*points, strict=True), color=colour, marker="o", ms=3, lw=1)
+        axis.set_xscale("log")
+        axis.set_xlabel("training images")
+        axis.set_title(f"equal {equal}", fontsize=9)
+    axes[0].set_ylabel("agreement score")
     handles = [Line2D([], [], color=c, label=k) for k, c in COLOURS.items()]
-    axis.legend(handles=handles, frameon=False)
+    axes[1].legend(handles=handles, frameon=False, loc="lower right")
     _save(figure, place)
 
 

@@ -198,26 +198,31 @@ def splits(lab: Laboratory, learner: str) -> Row:
 
 
 def sizes(lab: Laboratory, learner: str) -> Row:
-    """AS against the number of training images, as many updates for each.
+    """AS against the number of training images: at as many updates for each, and as many epochs.
 
     The batch divides all sizes, and is small enough for some hundred updates on the smallest.
     """
     tasks, _ = found(lab, learner)
     targets = [*lab.human(2), *lab.random(1), *as_targets(tasks, "power", 2)]
+    batch, usual = 250, 6
     rows = []
     for images in (1000, 3000, 9000, 27_000):
-        epochs = max(2, round(6 * 9000 / images))
-        for row in lab.scores(
-            f"sizes {learner} {images}",
-            targets,
-            train=tasks.train,
-            learner=learner,
-            train_images=images,
-            epochs=epochs,
-            batch=250,
-        ):
-            rows.append({**row, "train_images": images, "epochs": epochs})
-    return {"learner": learner, "preset": "quick, epochs by images, batches of 250", "rows": rows}
+        as_many_updates = usual * 9000 // images
+        for equal, epochs in (("updates", as_many_updates), ("epochs", usual)):
+            name = f"sizes {learner} {images} in {epochs} epochs"
+            for row in lab.scores(
+                name,
+                targets,
+                train=tasks.train,
+                learner=learner,
+                train_images=images,
+                epochs=epochs,
+                batch=batch,
+            ):
+                updates = epochs * images // batch
+                own = {"equal": equal, "train_images": images, "epochs": epochs}
+                rows.append({**row, **own, "updates": updates})
+    return {"learner": learner, "preset": f"quick, batches of {batch}", "rows": rows}
 
 
 def beyond(lab: Laboratory, learner: str) -> Row:
