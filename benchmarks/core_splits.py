@@ -17,7 +17,7 @@ import numpy as np
 
 import taskdiscovery as td
 from benchmarks import human
-from benchmarks.provenance import add_output, deliver, save
+from benchmarks.provenance import about, add_output, deliver, save
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.jobs import run_split
 
@@ -72,7 +72,7 @@ def main() -> None:
         figures = {name: round(i["mean"], 3) for name, i in row["accuracy"].items()}
         print(target, row["task"], figures, f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
         document = summary(rows) | {"runs": options.runs, "learner": options.learner}
-        document |= {"train_images": options.train_images}
+        document |= {"train_images": options.train_images, "environment": about()}
         save(document, options.out)  # after each row: a target takes minutes
     deliver(document, options)
     if not options.json:
