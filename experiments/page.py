@@ -158,6 +158,7 @@ def _methods(found: list[Row]) -> str:
             "similarity (max)",
         ]
         parts.append(_table([*head, "images trained on", "search"], rows))
+        parts += [_rivals(result, count) for count in sorted({r["tasks"] for r in result["rows"]})]
     parts.append(_METHODS)
     if name := _benchmark("compare"):
         document = json.loads((BENCHMARKS / name).read_text("utf-8"))
@@ -184,6 +185,22 @@ An image that `meta` trains on costs several times one of `power`: it goes throu
 back, and both ways again for the derivative of the training. The published search (two ResNet-18,
 50 inner steps of 512 images each) trains on 51,200 images in every outer step.
 """
+
+
+def _rivals(result: Row, count: int) -> str:
+    """Say which method has the highest agreement, and what it pays for that beside `power`."""
+    rows = {row["method"]: row for row in result["rows"] if row["tasks"] == count}
+    power, best = rows["power"], max(rows.values(), key=lambda row: row["agreement"]["mean"])
+    if best is power:
+        return f"{count} tasks: `power` has the highest AS."
+    gain = best["agreement"]["mean"] - power["agreement"]["mean"]
+    return (
+        f"{count} tasks: the highest AS is that of `{best['method']}`, {gain:+.3f} beside `power`, "
+        f"at a similarity of {best['similarity']['mean']:.3f} beside "
+        f"{power['similarity']['mean']:.3f} (most similar pair {best['similarity']['max']:.3f} "
+        f"beside {power['similarity']['max']:.3f}) and "
+        f"{best['cost']['seconds'] / power['cost']['seconds']:.0f} times the time of the search."
+    )
 
 
 def _benchmark(name: str) -> str | None:
@@ -235,8 +252,17 @@ def _architectures(found: list[Row]) -> str:
             "Rows: the learner that is trained (scored as in the first table). Columns: the "
             "learner that the tasks (three each, spread over their order) were found for. Mean AS.",
             _table(["trained", *(f"found for `{c}`" for c in columns)], rows),
+            *(_at_home(result) for result in found),
         ]
     )
+
+
+def _at_home(result: Row) -> str:
+    """Say how a learner's own tasks fare beside those of the others."""
+    own = result["found_for"][result["learner"]]["mean"]
+    others = {k: v["mean"] for k, v in result["found_for"].items() if k != result["learner"]}
+    losses = ", ".join(f"{own - mean:+.3f} over those of `{k}`" for k, mean in others.items())
+    return f"Its own tasks beside the others', trained with `{result['learner']}`: {losses}."
 
 
 def _splits(found: list[Row]) -> str:
@@ -302,6 +328,8 @@ def _sizes(found: list[Row]) -> str:
         head = [f"`{result['learner']}`, AS / accuracy", "labelings"]
         parts.append(_table([*head, *(f"{n:,} images" for n in images)], rows))
         parts += [_trend(result, equal) for equal in ("updates", "epochs")]
+        if _agrees_without_being_right(result):
+            parts.append(_UNLIKE)
     parts.append("![agreement against training images](figures/sizes.svg)")
     return "\n\n".join(parts)
 
@@ -312,6 +340,13 @@ _SIZES = """
 Every size twice: with as many updates as for 9,000 images in six epochs (a thousand images pass 54
 times then, 27,000 twice), and with six epochs.
 """
+
+
+def _agrees_without_being_right(result: Row) -> bool:
+    """Say whether random labels are agreed on more with the fewest images than with the most."""
+    own = [r for r in result["rows"] if (r["equal"], r["kind"]) == ("updates", "random")]
+    few, *_, many = sorted(own, key=lambda row: row["train_images"])
+    return bool(few["agreement"] > many["agreement"] + 0.05)
 
 
 def _trend(result: Row, equal: str) -> str:
@@ -333,6 +368,13 @@ def _trend(result: Row, equal: str) -> str:
         + "; ".join(lines)
         + "."
     )
+
+
+_UNLIKE = """
+So more data does not simply give more agreement: on few images two networks agree by fitting the
+same few labels, whatever these are, and need not be right. Where a few images are all there is, AS
+says little of accuracy; compare it with that of random labels.
+"""
 
 
 def _beyond(found: list[Row]) -> str:
