@@ -69,7 +69,7 @@ def sizes(results: list[Row], place: Path) -> None:
         axis.set_title(f"equal {equal}", fontsize=9)
     axes[0].set_ylabel("agreement score")
     handles = [Line2D([], [], color=c, label=k) for k, c in COLOURS.items()]
-    axes[1].legend(handles=handles, frameon=False, loc="lower right")
+    axes[1].legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, place)
 
 
