@@ -14,7 +14,7 @@ test: .venv/installed lint
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 # Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun. They wait
-# for a third of their time, and what a file sets up is set up once.
+# for a quarter of their time, and what a file sets up is set up once.
 test-slow: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow

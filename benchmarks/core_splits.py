@@ -49,6 +49,8 @@ def main() -> None:
     dataset = td.load(options.data)
     names = options.targets.split(",") if options.targets else [*map(str, human.CORE), "label"]
     rows: list[dict[str, Any]] = []
+    setting = {"runs": options.runs, "learner": options.learner}
+    setting |= {"train_images": options.train_images, "environment": about()}
     for name in names:
         target = "label" if name == "label" else human.target(int(name))
         began = time.perf_counter()
@@ -71,8 +73,7 @@ def main() -> None:
         rows.append(row)
         figures = {name: round(i["mean"], 3) for name, i in row["accuracy"].items()}
         print(target, row["task"], figures, f"{row['seconds']:.0f} s", file=sys.stderr, flush=True)
-        document = summary(rows) | {"runs": options.runs, "learner": options.learner}
-        document |= {"train_images": options.train_images, "environment": about()}
+        document = summary(rows) | setting
         save(document, options.out)  # after each row: a target takes minutes
     deliver(document, options)
     if not options.json:

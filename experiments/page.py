@@ -261,8 +261,8 @@ def _at_home(result: Row) -> str:
     """Say how a learner's own tasks fare beside those of the others."""
     own = result["found_for"][result["learner"]]["mean"]
     others = {k: v["mean"] for k, v in result["found_for"].items() if k != result["learner"]}
-    losses = ", ".join(f"{own - mean:+.3f} over those of `{k}`" for k, mean in others.items())
-    return f"Its own tasks beside the others', trained with `{result['learner']}`: {losses}."
+    ahead = ", ".join(f"{own - mean:+.3f} beside those of `{k}`" for k, mean in others.items())
+    return f"`{result['learner']}` on the tasks that were found for it: {ahead}."
 
 
 def _splits(found: list[Row]) -> str:
@@ -314,67 +314,47 @@ def _sizes(found: list[Row]) -> str:
     parts = ["## Does more data give more agreement?", _SIZES]
     for result in found:
         images = sorted({row["train_images"] for row in result["rows"]})
-        rows = []
+        rows, trends = [], []
         for equal in ("updates", "epochs"):
+            gained = {}
             for kind in figures.COLOURS:
                 own = [r for r in result["rows"] if (r["equal"], r["kind"]) == (equal, kind)]
-                cells = []
-                for n in images:
-                    here = [r for r in own if r["train_images"] == n]
-                    values = (sum(r[k] for r in here) / len(here) for k in _ALIKE)
-                    cells.append(" / ".join(f"{value:.3f}" for value in values))
-                count = len(own) // len(images)
-                rows.append([f"equal {equal}", f"{count} {kind}", *cells])
+                means = [_agreement_and_accuracy(own, n) for n in images]
+                cells = (f"{agreement:.3f} / {accuracy:.3f}" for agreement, accuracy in means)
+                rows.append([f"equal {equal}", f"{len(own) // len(images)} {kind}", *cells])
+                gained[kind] = (means[-1][0] - means[0][0], means[-1][1] - means[0][1])
+            words = (f"{kind} {a:+.3f} and {b:+.3f}" for kind, (a, b) in gained.items())
+            trends.append(
+                f"At equal {equal}, AS and accuracy move, from the fewest images to the most, by: "
+                f"{'; '.join(words)}."
+            )
+            if equal == "updates" and gained["random"][0] < -0.05:
+                trends.append(_UNLIKE)
         head = [f"`{result['learner']}`, AS / accuracy", "labelings"]
         parts.append(_table([*head, *(f"{n:,} images" for n in images)], rows))
-        parts += [_trend(result, equal) for equal in ("updates", "epochs")]
-        if _agrees_without_being_right(result):
-            parts.append(_UNLIKE)
+        parts += trends
     parts.append("![agreement against training images](figures/sizes.svg)")
     return "\n\n".join(parts)
 
-
-_ALIKE = ("agreement", "accuracy")
 
 _SIZES = """
 Every size twice: with as many updates as for 9,000 images in six epochs (a thousand images pass 54
 times then, 27,000 twice), and with six epochs.
 """
 
-
-def _agrees_without_being_right(result: Row) -> bool:
-    """Say whether random labels are agreed on more with the fewest images than with the most."""
-    own = [r for r in result["rows"] if (r["equal"], r["kind"]) == ("updates", "random")]
-    few, *_, many = sorted(own, key=lambda row: row["train_images"])
-    return bool(few["agreement"] > many["agreement"] + 0.05)
-
-
-def _trend(result: Row, equal: str) -> str:
-    """Say where agreement and accuracy go from the fewest to the most images."""
-    lines = []
-    for kind in figures.COLOURS:
-        own = [r for r in result["rows"] if (r["equal"], r["kind"]) == (equal, kind)]
-        ends = min(r["train_images"] for r in own), max(r["train_images"] for r in own)
-        means = {
-            (key, n): sum(r[key] for r in own if r["train_images"] == n)
-            / sum(r["train_images"] == n for r in own)
-            for key in _ALIKE
-            for n in ends
-        }
-        moved = [means[key, ends[1]] - means[key, ends[0]] for key in _ALIKE]
-        lines.append(f"{kind} {moved[0]:+.3f} and {moved[1]:+.3f}")
-    return (
-        f"At equal {equal}, AS and accuracy move, from the fewest images to the most, by: "
-        + "; ".join(lines)
-        + "."
-    )
-
-
+#: said where random labels are agreed on more with the fewest images than with the most.
 _UNLIKE = """
-So more data does not simply give more agreement: on few images two networks agree by fitting the
-same few labels, whatever these are, and need not be right. Where a few images are all there is, AS
-says little of accuracy; compare it with that of random labels.
+So more data does not simply give more agreement. On few images two networks agree even on random
+labels, of which both were given the same, and need not be right. Where a few images are all there
+is, AS says little of accuracy; compare it with that of random labels.
 """
+
+
+def _agreement_and_accuracy(rows: list[Row], images: int) -> tuple[float, float]:
+    """Return the means of the rows with so many training images."""
+    here = [row for row in rows if row["train_images"] == images]
+    agreement, accuracy = (sum(r[k] for r in here) / len(here) for k in ("agreement", "accuracy"))
+    return agreement, accuracy
 
 
 def _beyond(found: list[Row]) -> str:
@@ -492,6 +472,7 @@ def _sources(found: dict[str, dict[str, Row]]) -> str:
             "## Where every number comes from",
             _table(["file", "commit", "machine", "command"], rows),
             f"All experiments together: {spent / 3600:.1f} hours of one core.",
+            *(f"Not run yet: {STUDIES[name].about}." for name in STUDIES if name not in found),
         ]
     )
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from taskdiscovery import data, shapes, subspace
+from taskdiscovery import data, discovery, shapes, subspace
 from taskdiscovery.config import DiscoverConfig
-from taskdiscovery.discovery import Encoder, discover, power
+from taskdiscovery.discovery import Encoder, power
 from taskdiscovery.discovery.labelling import balance, classify
 from taskdiscovery.errors import ConfigError, DataError, NumericalError, RunDirError
 from taskdiscovery.executors import Serial
@@ -28,6 +28,10 @@ QUICK = DiscoverConfig(
     batch=64,
     threads=1,
 )
+
+
+def discover(dataset, config):
+    return discovery.discover(dataset, discovery.resolve(config, dataset))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,6 @@ from taskdiscovery.rundir import Checkpoints, RunDir, verify
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[1]
 NET = ["--learner", "convnet?width=0.1", "--threads", "1", "--batch", "32", "--quiet"]
 DATA = "shapes?n=600&size=12"
 DISCOVER = ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "12"]

@@ -108,7 +108,7 @@ def discover(
 
     Args:
         dataset: images; labels and attributes are used only where `exclude` or `within` ask.
-        config: method, learner, how many tasks, how long; as given, or as `resolve` returns it.
+        config: method, learner, how many tasks, how long; as `resolve` returns it.
         on_iteration: told the numbers of every iteration that is not remembered.
         journal: remembers what is finished, so that a job that was stopped can go on.
         warm: encoder that `meta` begins with.
@@ -121,8 +121,6 @@ def discover(
         DataError: for too few images.
         NumericalError: where training diverges or the embedding collapses.
     """
-    if config.ranks is None:  # not resolved yet; twice would measure twice
-        config = resolve(config, dataset)
     journal = journal or Journal()
     learner = _learner(config)
     train_N = partition.draw(len(dataset), config.seed)
