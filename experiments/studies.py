@@ -110,31 +110,36 @@ def separates(lab: Laboratory, learner: str) -> Row:
 
 #: outer steps of `meta`, which are what its time goes by.
 STEPS = 150
+#: what is compared, and by which options of the search.
+METHODS: dict[str, dict[str, Any]] = {
+    "power": {},
+    "spectral": {"method": "spectral"},
+    "pixels": {"method": "spectral", "start": "pixels"},
+    "meta": {"method": "meta", "outer_steps": STEPS},
+}
 
 
 def methods(lab: Laboratory, learner: str) -> Row:
     """The methods at equal numbers of tasks: agreement, similarity, and what they cost."""
     rows = []
     for count in (8, 32):
-        for method in ("power", "spectral", "meta"):
-            more: dict[str, Any] = {} if method == "power" else {"method": method}
-            if method == "meta":
-                more["outer_steps"] = STEPS
-            tasks, search = found(lab, learner, count, **more)
+        for name, options in METHODS.items():
+            tasks, search = found(lab, learner, count, **options)
             scores = lab.scores(
-                f"methods {learner} {method} {count}",
-                as_targets(tasks, method, 4),
+                f"methods {learner} {name} {count}",
+                as_targets(tasks, name, 4),
                 train=tasks.train,
                 learner=learner,
             )
+            start = options.get("start")
             rows.append(
                 {
-                    "method": method,
+                    "method": search["method"] + (f" --start {start}" if start else ""),
                     "tasks": count,
-                    "agreement": mean(scores, method),
+                    "agreement": mean(scores, name),
                     "kappa": round(float(np.mean([row["kappa"] for row in scores])), 4),
                     "similarity": search["similarity"],
-                    "cost": lab.cost(f"{learner} d={count}" + described(more)),
+                    "cost": lab.cost(f"{learner} d={count}" + described(options)),
                     "rows": scores,
                 }
             )
