@@ -509,8 +509,8 @@ def _budget(hours: float) -> str:
         "multiply bf16 itself."
     )
     return (
-        f"All experiments together: at most {hours:.1f} core-hours (the seconds of a file count for "
-        f"every core of its machine, also where one was used), {kept}"
+        f"All experiments together: at most {hours:.1f} core-hours (the seconds of a file count "
+        f"for every core of its machine, also where one was used), {kept}"
     )
 
 

@@ -51,6 +51,27 @@ def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
     assert (tmp_path / "docs" / "figures" / "separates.svg").read_text("utf-8").count("<path") > 5
 
 
+@pytest.mark.parametrize(("agreements", "said"), [((0.97, 0.95), "above"), ((0.95, 0.91), "fails")])
+def test_a_published_mean_that_is_not_reached_is_said(agreements, said):
+    more = {"low": 0.9, "high": 1.0, "kappa": 0.9, "accuracy": 0.9, "seconds": 60.0}
+    rows = [{"task": f"power {i}", "agreement": a, **more} for i, a in enumerate(agreements)]
+    mean = sum(agreements) / 2
+    result = {
+        "learner": "mlp",
+        "kinds": {"power": {"tasks": 2, "mean": mean}},
+        "similarity": {"mean": 0.5, "max": 0.6},
+        "rows": rows,
+    }
+    text = page.SECTIONS["paper"]([result])
+    assert f"In the mean {mean:.3f}" in text
+    assert (": above it" in text, "fails" in text) == (said == "above", said == "fails")
+
+
+def test_a_budget_that_is_not_kept_is_said():
+    assert "beyond" in page._budget(page.BUDGET + 1)
+    assert "within" in page._budget(page.BUDGET - 1)
+
+
 def test_tasks_are_spread_over_their_order(lab):
     tasks, _ = studies.found(lab, "linear")
     assert [t.name for t in as_targets(tasks, "power", 2)] == ["power 0", "power 1"]
