@@ -67,6 +67,13 @@ def test_a_published_mean_that_is_not_reached_is_said(agreements, said):
     assert (": above it" in text, "fails" in text) == (said == "above", said == "fails")
 
 
+def test_the_standard_error_of_a_difference_is_that_of_both_means():
+    values = {"human": [0.7, 0.8, 0.9], "power": [0.90, 0.94]}
+    rows = [{"kind": k, "agreement": a} for k, column in values.items() for a in column]
+    expected = (0.01 / 3 + 0.0008 / 2) ** 0.5  # variances over counts
+    assert page._error_of_difference({"rows": rows}) == pytest.approx(expected)
+
+
 def test_a_budget_that_is_not_kept_is_said():
     assert "beyond" in page._budget(page.BUDGET + 1)
     assert "within" in page._budget(page.BUDGET - 1)
