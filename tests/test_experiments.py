@@ -37,6 +37,17 @@ def test_what_was_done_is_not_done_again(lab, monkeypatch):
     assert {r["kind"] for r in first["rows"]} == {"human", "random", "power"}
 
 
+def test_labelings_that_are_added_are_all_that_is_trained(lab, monkeypatch):
+    first = studies.separates(lab, "linear")
+    more = studies.Size(human=5, random=1, tasks=2, scored=2)
+    monkeypatch.setattr(studies, "SIZES", {"linear": more})
+    trained, run = [], Training.run
+    monkeypatch.setattr(Training, "run", lambda *a, **k: trained.append(1) or run(*a, **k))
+    again = studies.separates(lab, "linear")
+    assert len(again["rows"]) == len(first["rows"]) + 1
+    assert len(trained) == 2  # two runs of one labeling
+
+
 def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
