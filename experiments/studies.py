@@ -314,7 +314,7 @@ def photographs(lab: Laboratory, learner: str) -> Row:
 
 STUDIES: dict[str, Study] = {
     "separates": Study(
-        run=separates, minutes=80, learners=ALL, about="AS separates tasks; discovered beat human"
+        run=separates, minutes=130, learners=ALL, about="AS separates tasks; discovered beat human"
     ),
     "methods": Study(
         run=methods, minutes=30, learners=("mlp",), about="methods at equal numbers of tasks"
