@@ -6,8 +6,9 @@ import json
 import math
 import subprocess
 from pathlib import Path
-from statistics import stdev
 from typing import Any
+
+from scipy.stats import sem
 
 from experiments import figures
 from experiments.laboratory import RESULTS
@@ -77,6 +78,10 @@ def _span(kind: Row) -> str:
     return f"{kind['mean']:.3f} ({kind['min']:.3f} to {kind['max']:.3f})"
 
 
+def _with_interval(row: Row) -> str:
+    return f"{row['agreement']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
 def _separates(found: list[Row]) -> str:
     rows, head = [], ["learner", "preset"]
     for result in found:
@@ -116,15 +121,11 @@ def _separates(found: list[Row]) -> str:
     )
 
 
-def _standard_error(values: list[float]) -> float:
-    return stdev(values) / len(values) ** 0.5
-
-
 def _error_of_difference(result: Row) -> float:
     """Return the standard error of `power`'s mean above that of human labels, over labelings."""
     return math.hypot(
         *(
-            _standard_error([row["agreement"] for row in result["rows"] if row["kind"] == kind])
+            sem([row["agreement"] for row in result["rows"] if row["kind"] == kind])
             for kind in ("human", "power")
         )
     )
@@ -146,7 +147,7 @@ def _pictured(result: Row) -> str:
     parts = []
     for own in result["pictured"]:
         title = f"`{result['learner']}`, {own['which']} of {result['kinds']['power']['tasks']}"
-        score = f"AS {own['agreement']:.3f} [{own['low']:.3f}, {own['high']:.3f}]"
+        score = f"AS {_with_interval(own)}"
         parts.append(f"**{title}** ({own['task']}): {score}; it {own['verdict']}.")
         alt = f"images on both sides of the {own['which']} task of {result['learner']}"
         parts.append(f"![{alt}](../experiments/results/{own['image']})")
@@ -178,7 +179,10 @@ def _methods(found: list[Row]) -> str:
             "similarity (max)",
         ]
         parts.append(_table([*head, "images trained on", "search"], rows))
-        parts += [_rivals(result, count) for count in sorted({r["tasks"] for r in result["rows"]})]
+        counts = sorted({row["tasks"] for row in result["rows"]})
+        parts += [_rivals(result, count) for count in counts]
+        if all(_leader(result, count)["method"] == "spectral --start pixels" for count in counts):
+            parts.append(_PIXELS)
     parts.append(_METHODS)
     if name := _benchmark("compare"):
         document = json.loads((BENCHMARKS / name).read_text("utf-8"))
@@ -200,26 +204,35 @@ def _methods(found: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
-_METHODS = """
+#: said where it leads.
+_PIXELS = """
 `spectral --start pixels` is the principal components of pixels, turned; no network has a part in
 them. An MLP sees pixels without their neighbourhoods, and on linear functions of many pixels two of
 them agree most. Why `power` and `meta` reach less there is not settled; their labels come from
 trained networks, and whatever is accidental in those the next network cannot learn (the
 accuracies in the file are lower, too). On an MLP, then, a search must first be above principal
 components to be worth its time; and a high AS alone does not make a task worth having.
+"""
 
+_METHODS = """
 An image that `meta` trains on costs several times one of `power`: it goes through the networks,
 back, and both ways again for the derivative of the training. The published search (two ResNet-18,
 50 inner steps of 512 images each) trains on 51,200 images in every outer step.
 """
 
 
+def _leader(result: Row, count: int) -> Row:
+    """Return the row of the highest agreement among those of so many tasks."""
+    rows = [row for row in result["rows"] if row["tasks"] == count]
+    return max(rows, key=lambda row: float(row["agreement"]["mean"]))
+
+
 def _rivals(result: Row, count: int) -> str:
     """Say which method has the highest agreement, and what it pays for that beside `power`."""
-    rows = {row["method"]: row for row in result["rows"] if row["tasks"] == count}
-    power, best = rows["power"], max(rows.values(), key=lambda row: row["agreement"]["mean"])
-    if best is power:
+    best = _leader(result, count)
+    if best["method"] == "power":
         return f"{count} tasks: `power` has the highest AS."
+    power = next(r for r in result["rows"] if (r["method"], r["tasks"]) == ("power", count))
     gain = best["agreement"]["mean"] - power["agreement"]["mean"]
     return (
         f"{count} tasks: the highest AS is that of `{best['method']}`, {gain:+.3f} beside `power`, "
@@ -257,7 +270,7 @@ def _paper(found: list[Row]) -> str:
         rows = [
             [
                 row["task"],
-                f"{row['agreement']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                _with_interval(row),
                 f"{row['kappa']:.2f}",
                 f"{row['accuracy']:.3f}",
                 f"{row['seconds'] / 60:.0f} min",
@@ -274,7 +287,7 @@ def _paper(found: list[Row]) -> str:
 def _beside_published(result: Row) -> str:
     """Compare the mean with the published one, as far as a few tasks can."""
     own, (mean, least, greatest) = result["kinds"]["power"], PUBLISHED["MLP, d = 32"]
-    error = _standard_error([row["agreement"] for row in result["rows"]])
+    error = sem([row["agreement"] for row in result["rows"]])
     return (
         f"In the mean {own['mean']:.3f}, with a standard error over the {own['tasks']} tasks of "
         f"{error:.3f}; published {mean:.3f} ({least:.3f} to {greatest:.3f}): "
@@ -460,7 +473,7 @@ def _photographs(found: list[Row]) -> str:
         rows = [
             [
                 row["task"],
-                f"{row['agreement']:.3f} [{row['low']:.3f}, {row['high']:.3f}]",
+                _with_interval(row),
                 "–" if row["kappa"] is None else f"{row['kappa']:.2f}",
             ]
             for row in result["rows"]
@@ -510,27 +523,29 @@ def _sources(found: dict[str, dict[str, Row]]) -> str:
                 "see the file",
             ]
         )
-    spent = sum(
-        r["environment"]["cpus"] * max(r["sitting_seconds"], _seconds(r))
-        for results in found.values()
-        for r in results.values()
-    )
+    spent, slow = 0.0, 0.0
+    for result in (result for results in found.values() for result in results.values()):
+        seconds = max(result["sitting_seconds"], _seconds(result))
+        hours = result["environment"]["cpus"] * seconds / 3600
+        spent += hours
+        slow += hours if _precisions(result) == ["float32"] else 0.0
     return "\n\n".join(
         [
             "## Where every number comes from",
             _table(["file", "commit", "machine", "command"], rows),
-            _budget(spent / 3600),
+            _budget(spent, slow),
             *(f"Not run yet: {STUDIES[name].about}." for name in STUDIES if name not in found),
         ]
     )
 
 
-def _budget(hours: float) -> str:
+def _budget(hours: float, slow: float) -> str:
+    """Compare core-hours with the budget; `slow` of them were in float32."""
     kept = (
         f"within their budget of {BUDGET}."
         if hours <= BUDGET
-        else f"beyond their budget of {BUDGET}. Most ran in float32, on a processor that does not "
-        "multiply bf16 itself."
+        else f"beyond their budget of {BUDGET}. At least {slow:.1f} of them were in float32, on a "
+        "processor that does not multiply bf16 itself."
     )
     return (
         f"All experiments together: at most {hours:.1f} core-hours (the seconds of a file count "
@@ -540,10 +555,13 @@ def _budget(hours: float) -> str:
 
 def _machine(result: Row) -> str:
     about = result["environment"]
-    rows = next((r["rows"] for r in result["rows"] if "rows" in r), result["rows"])
-    precisions = sorted({row["precision"] for row in rows if "precision" in row})
     core = f"{about['cpus']} × {about['processor']}, torch {about['versions']['torch']}"
-    return ", ".join([core, *precisions])
+    return ", ".join([core, *_precisions(result)])
+
+
+def _precisions(result: Row) -> list[str]:
+    rows = next((r["rows"] for r in result["rows"] if "rows" in r), result["rows"])
+    return sorted({row["precision"] for row in rows if "precision" in row})
 
 
 def _seconds(value: Any) -> float:

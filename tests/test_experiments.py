@@ -86,8 +86,8 @@ def test_the_standard_error_of_a_difference_is_that_of_both_means():
 
 
 def test_a_budget_that_is_not_kept_is_said():
-    assert "beyond" in page._budget(page.BUDGET + 1)
-    assert "within" in page._budget(page.BUDGET - 1)
+    assert "beyond" in page._budget(page.BUDGET + 1, 0)
+    assert "within" in page._budget(page.BUDGET - 1, 0)
 
 
 def test_tasks_are_spread_over_their_order(lab):
