@@ -27,7 +27,8 @@ class DiscoverConfig(MetaOptions, WorkConfig):
     )
     start: str = option(
         "features",
-        "what power starts from: features of the untrained network, pixels, or noise",
+        "what spectral looks at and power starts from: features of the untrained network or "
+        "pixels; power alone also from noise",
         choices=("features", "pixels", "noise"),
     )
     rotate: bool = option(
