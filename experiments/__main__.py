@@ -20,7 +20,8 @@ from typing import Any
 
 import taskdiscovery as td
 from experiments import page
-from experiments.laboratory import Laboratory, record
+from experiments.laboratory import Laboratory
+from experiments.records import record
 from experiments.studies import STUDIES
 
 

@@ -1,4 +1,4 @@
-"""What all experiments share: data, searches and scores that can be stopped, dated results.
+"""What all experiments share: data, labelings, searches and scores that can be stopped.
 
 Everything long goes through the package's own journal, in a working directory: the same command,
 given again, goes on where it was stopped.
@@ -6,17 +6,14 @@ given again, goes on where it was stopped.
 
 from __future__ import annotations
 
-import datetime
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks import provenance
+from benchmarks import human
 
 from taskdiscovery import jobs, scoring
 from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, to_mapping
@@ -25,11 +22,6 @@ from taskdiscovery.journal import Journal
 from taskdiscovery.rundir import Checkpoints, RunDir
 from taskdiscovery.types import BoolArray, Dataset, Target, Tasks
 
-RESULTS = Path(__file__).with_name("results")
-#: the ways to cut ten classes five against five, in the order in which the paper numbers them.
-CUTS = list(combinations(range(10), 5))
-#: the seven core ones of the paper.
-CORE = (0, 11, 18, 27, 31, 38, 40)
 _LOG = logging.getLogger("taskdiscovery")
 
 Row = dict[str, Any]
@@ -51,12 +43,12 @@ class Laboratory:
 
     def human(self, count: int, seed: int = 0) -> list[Target]:
         """Return human tasks: the core ones, then others drawn at random, in a fixed order."""
-        others = np.setdiff1d(np.arange(len(CUTS)), CORE)
+        others = np.setdiff1d(np.arange(len(human.HUMAN)), human.CORE)
         drawn = np.random.default_rng(seed).permutation(others)
-        numbers = [*CORE, *(int(n) for n in drawn)][:count]
+        numbers = [*human.CORE, *(int(n) for n in drawn)][:count]
         found = []
         for number in numbers:
-            target = self.dataset.target(f"label:{','.join(map(str, CUTS[number]))}")
+            target = self.dataset.target(human.target(number))
             found.append(Target(name=f"human {number}", labels=target.labels, classes=("0", "1")))
         return found
 
@@ -175,24 +167,3 @@ def mean(rows: Sequence[Row], kind: str) -> dict[str, float]:
         "min": round(float(np.min(found)), 4),
         "max": round(float(np.max(found)), 4),
     }
-
-
-def today() -> str:
-    """Return the date, in UTC."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def result_path(name: str, learner: str, suffix: str) -> Path:
-    """Return the path of today's result of an experiment; its directory exists."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    word = learner.translate(str.maketrans("?&", "--", "="))
-    return RESULTS / f"{today()}-{name}-{word}.{suffix}"
-
-
-def record(name: str, document: Row, began: float) -> Path:
-    """Write a dated result with what it came from; one file for each experiment and learner."""
-    place = result_path(name, document["learner"], "json")
-    about: Row = {"experiment": name, "date": today(), "environment": provenance.about()}
-    about["sitting_seconds"] = round(time.perf_counter() - began, 1)
-    provenance.save({**about, **document}, place)
-    return place

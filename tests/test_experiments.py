@@ -4,19 +4,19 @@ import json
 import time
 
 import pytest
-from experiments import laboratory, page, studies
-from experiments.laboratory import CORE, Laboratory, as_targets, flipped
+from benchmarks.human import CORE
+from experiments import page, records
+from experiments.laboratory import Laboratory, as_targets, flipped
+from experiments.studies import STUDIES, paper, separates, splits
+from experiments.study import SIZES, Size, found
 
 from taskdiscovery.training import Training
 
 
 @pytest.fixture
 def lab(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        studies, "SIZES", {"linear": studies.Size(human=4, random=1, tasks=2, scored=2)}
-    )
-    for module in (laboratory, page):
-        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setitem(SIZES, "linear", Size(human=4, random=1, tasks=2, scored=2))
+    monkeypatch.setattr(records, "RESULTS", tmp_path / "results")
     return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
 
 
@@ -30,30 +30,54 @@ def test_human_tasks_begin_with_the_core_ones(lab):
 
 
 def test_what_was_done_is_not_done_again(lab, monkeypatch):
-    first = studies.separates(lab, "linear")
+    first = separates.run(lab, "linear")
     monkeypatch.setattr(Training, "run", lambda *_, **__: pytest.fail("trained again"))
-    again = studies.separates(lab, "linear")
+    again = separates.run(lab, "linear")
     assert [r["agreement"] for r in again["rows"]] == [r["agreement"] for r in first["rows"]]
     assert {r["kind"] for r in first["rows"]} == {"human", "random", "power"}
 
 
 def test_labelings_that_are_added_are_all_that_is_trained(lab, monkeypatch):
-    first = studies.separates(lab, "linear")
-    more = studies.Size(human=5, random=1, tasks=2, scored=2)
-    monkeypatch.setattr(studies, "SIZES", {"linear": more})
+    first = separates.run(lab, "linear")
+    monkeypatch.setitem(SIZES, "linear", Size(human=5, random=1, tasks=2, scored=2))
     trained, run = [], Training.run
     monkeypatch.setattr(Training, "run", lambda *a, **k: trained.append(1) or run(*a, **k))
-    again = studies.separates(lab, "linear")
+    again = separates.run(lab, "linear")
     assert len(again["rows"]) == len(first["rows"]) + 1
     assert len(trained) == 2  # two runs of one labeling
+
+
+def test_accuracy_takes_the_human_labelings_of_separates(lab, monkeypatch):
+    STUDIES["separates"].run(lab, "linear")
+    trained, run = [], Training.run
+    monkeypatch.setattr(Training, "run", lambda *a, **k: trained.append(1) or run(*a, **k))
+    rows = STUDIES["accuracy"].run(lab, "linear")["rows"]
+    noisy = sum("flipped" in row["task"] for row in rows)
+    assert len(rows) == 4 + noisy
+    assert len(trained) == 2 * noisy  # two runs of a labeling
+
+
+@pytest.mark.parametrize(("adversarial", "said"), [(0.1, "0.200 (reached)"), (0.11, "not reached")])
+def test_what_was_asked_of_a_split_is_compared_with_what_came_out(adversarial, said):
+    def row(target, **means):
+        return {"target": target, "accuracy": {k: {"mean": v} for k, v in means.items()}}
+
+    binary = {"adversarial": 0.05, "random": 0.7}
+    document = {
+        "learner": "convnet",
+        "rows": [row("label:0,1", **binary), row("label", adversarial=adversarial, random=0.5)],
+        "with": {},
+        "mean_of_core_tasks": binary,
+    }
+    assert said in splits.core_targets(document)
 
 
 def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
     for name in ("separates", "accuracy"):
-        document = studies.STUDIES[name].run(lab, "linear")
-        place = laboratory.record(name, document, time.perf_counter())
+        document = STUDIES[name].run(lab, "linear")
+        place = records.record(name, document, time.perf_counter())
     written = page.write().read_text("utf-8")
     known = json.loads(place.read_text("utf-8"))
     assert f"{known['spearman']:.3f}" in written
@@ -63,7 +87,7 @@ def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("agreements", "said"), [((0.97, 0.95), "above"), ((0.95, 0.91), "fails")])
-def test_a_published_mean_that_is_not_reached_is_said(agreements, said):
+def test_a_published_mean_that_is_not_reached_is_said(agreements, said, tmp_path):
     more = {"low": 0.9, "high": 1.0, "kappa": 0.9, "accuracy": 0.9, "seconds": 60.0}
     rows = [{"task": f"power {i}", "agreement": a, **more} for i, a in enumerate(agreements)]
     mean = sum(agreements) / 2
@@ -73,7 +97,7 @@ def test_a_published_mean_that_is_not_reached_is_said(agreements, said):
         "similarity": {"mean": 0.5, "max": 0.6},
         "rows": rows,
     }
-    text = page.SECTIONS["paper"]([result])
+    text = paper.tell([result], tmp_path)
     assert f"In the mean {mean:.3f}" in text
     assert (": above it" in text, "fails" in text) == (said == "above", said == "fails")
 
@@ -82,14 +106,14 @@ def test_the_standard_error_of_a_difference_is_that_of_both_means():
     values = {"human": [0.7, 0.8, 0.9], "power": [0.90, 0.94]}
     rows = [{"kind": k, "agreement": a} for k, column in values.items() for a in column]
     expected = (0.01 / 3 + 0.0008 / 2) ** 0.5  # variances over counts
-    assert page._error_of_difference({"rows": rows}) == pytest.approx(expected)
+    assert separates.error_of_difference({"rows": rows}) == pytest.approx(expected)
 
 
 def test_a_budget_that_is_not_kept_is_said():
-    assert "beyond" in page._budget(page.BUDGET + 1, 0)
-    assert "within" in page._budget(page.BUDGET - 1, 0)
+    assert "beyond" in page.budget(page.BUDGET + 1, 0)
+    assert "within" in page.budget(page.BUDGET - 1, 0)
 
 
 def test_tasks_are_spread_over_their_order(lab):
-    tasks, _ = studies.found(lab, "linear")
+    tasks, _ = found(lab, "linear")
     assert [t.name for t in as_targets(tasks, "power", 2)] == ["power 0", "power 1"]

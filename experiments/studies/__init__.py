@@ -1,0 +1,26 @@
+"""The experiments, a file each, in the order of the page."""
+
+from experiments.studies import (
+    accuracy,
+    architectures,
+    beyond,
+    methods,
+    paper,
+    photographs,
+    separates,
+    sizes,
+    splits,
+)
+from experiments.study import Study
+
+STUDIES: dict[str, Study] = {
+    "separates": separates.STUDY,
+    "methods": methods.STUDY,
+    "paper": paper.STUDY,
+    "architectures": architectures.STUDY,
+    "splits": splits.STUDY,
+    "sizes": sizes.STUDY,
+    "beyond": beyond.STUDY,
+    "accuracy": accuracy.STUDY,
+    "photographs": photographs.STUDY,
+}

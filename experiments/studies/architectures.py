@@ -1,0 +1,64 @@
+"""Tasks found for one architecture, scored with another: a square table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.markdown import page, table
+from experiments.study import SQUARE, Row, Study, found
+
+
+def run(lab: Laboratory, learner: str) -> Row:
+    """Score tasks found for each architecture with this one."""
+    targets, train = [], None
+    for other in SQUARE:
+        tasks, _ = found(lab, other)
+        assert tasks.train is not None
+        train = tasks.train if train is None else train & tasks.train
+        targets += as_targets(tasks, _kind(other), 3)
+    rows = lab.scores(f"architectures {learner}", targets, train=train, learner=learner)
+    kinds = {other: mean(rows, _kind(other)) for other in SQUARE}
+    return {"learner": learner, "preset": "quick", "found_for": kinds, "rows": rows}
+
+
+def _kind(learner: str) -> str:
+    return learner.partition("?")[0]
+
+
+def tell(results: list[Row], place: Path) -> str:
+    """Write the square table, and how each learner's own tasks fare."""
+    columns = list(results[0]["found_for"])
+    rows = [
+        [
+            f"`{result['learner']}`",
+            *(f"{result['found_for'][other]['mean']:.3f}" for other in columns),
+        ]
+        for result in results
+    ]
+    return page(
+        [
+            "## Architectures differ",
+            "Rows: the learner that is trained (scored as in the first table). Columns: the "
+            "learner that the tasks (three each, spread over their order) were found for. Mean AS.",
+            table(["trained", *(f"found for `{c}`" for c in columns)], rows),
+            *(_at_home(result) for result in results),
+        ]
+    )
+
+
+def _at_home(result: Row) -> str:
+    """Say how a learner's own tasks fare beside those of the others."""
+    own = result["found_for"][result["learner"]]["mean"]
+    others = {k: v["mean"] for k, v in result["found_for"].items() if k != result["learner"]}
+    ahead = ", ".join(f"{own - mean:+.3f} beside those of `{k}`" for k, mean in others.items())
+    return f"`{result['learner']}` on the tasks that were found for it: {ahead}."
+
+
+STUDY = Study(
+    run=run,
+    tell=tell,
+    minutes=45,
+    learners=SQUARE,
+    about="tasks of one scored with another",
+)

@@ -1,0 +1,100 @@
+"""Adversarial splits: the core targets, the controls, and other learners on the same splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import human
+
+from experiments import records
+from experiments.laboratory import Laboratory
+from experiments.markdown import page, table
+from experiments.study import SIZES, SQUARE, Row, Study, found, search
+from taskdiscovery import jobs
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.rundir import RunDir
+
+#: asked of binary targets in the mean (at most, at least), and of ten classes (a part of random).
+ADVERSARIAL, RANDOM, PART = 0.15, 0.65, 0.2
+
+
+def run(lab: Laboratory, learner: str) -> Row:
+    """Split for a core target; train this learner and the others of the square table on it."""
+    rows = []
+    found(lab, learner)
+    for number in human.CORE[:1]:
+        place = lab.work / f"split {learner} human {number}"
+        config = SplitConfig(
+            target=human.target(number),
+            source=str(lab.work / f"discover {search(learner, SIZES[learner].tasks)}"),
+            learner=learner,
+            runs=2,
+            train_images=10_000,
+            transfer=";".join(other for other in SQUARE if other != learner),
+            threads=lab.threads,
+        )
+        if not (place / "status.json").exists():
+            jobs.run_split(lab.dataset, config, place)
+        elif RunDir.open(place).state() != "done":
+            jobs.resume(place, lab.dataset)
+        result = RunDir.open(place).result()
+        keys = ("target", "task", "orientation", "accuracy", "transfer", "where_runs_agree")
+        rows.append({key: result[key] for key in keys})
+    return {"learner": learner, "preset": "quick", "rows": rows}
+
+
+def tell(results: list[Row], place: Path) -> str:
+    """Write the benchmark of the core targets, then each learner's split and its transfer."""
+    parts = ["## Adversarial splits", "Test accuracy on the target; two runs from fresh seeds."]
+    if core := records.benchmark("core-splits"):
+        parts.append(core_targets(core))
+    for result in results:
+        names = list(result["rows"][0]["accuracy"])
+        rows = [[f"`{row['target']}`", *_means(row["accuracy"], names)] for row in result["rows"]]
+        parts.append(table([f"`{result['learner']}`", *names], rows))
+        moved = [
+            (row["target"], other, own)
+            for row in result["rows"]
+            for other, own in row["transfer"].items()
+        ]
+        if moved:
+            kept = [n for n in names if all(n in own for _, _, own in moved)]
+            cells = [[f"`{t}`", f"`{other}`", *_means(own, kept)] for t, other, own in moved]
+            parts.append("The same splits, other learners:")
+            parts.append(table(["target", "learner", *kept], cells))
+    return page(parts)
+
+
+def _means(accuracy: Row, names: list[str]) -> list[str]:
+    return [f"{accuracy[name]['mean']:.3f}" for name in names]
+
+
+def core_targets(document: Row) -> str:
+    """Write the seven binary targets and the ten-way one, and what was asked of them."""
+    mean, names = document["mean_of_core_tasks"], list(document["mean_of_core_tasks"])
+    binary = [row for row in document["rows"] if row["target"] != "label"]
+    ten_way = [("`label`", row) for row in document["rows"] if row["target"] == "label"]
+    ten_way += [(f"`label`, {name}", rows[0]) for name, rows in document["with"].items()]
+    rows = [[f"`{row['target']}`", *_means(row["accuracy"], names)] for row in binary]
+    rows.append(["mean of the seven", *(f"{mean[name]:.3f}" for name in names)])
+    rows += [[name, *_means(row["accuracy"], names)] for name, row in ten_way]
+    parts = []
+    for name, row in ten_way:
+        part = row["accuracy"]["adversarial"]["mean"] / row["accuracy"]["random"]["mean"]
+        parts.append(f"{name} {part:.3f} ({_reached(part <= PART)})")
+    return page(
+        [
+            table([f"`{document['learner']}`", *names], rows),
+            f"Asked: in the mean of the binary targets adversarial at most {ADVERSARIAL} "
+            f"({_reached(mean['adversarial'] <= ADVERSARIAL)}) and random at least {RANDOM} "
+            f"({_reached(mean['random'] >= RANDOM)}); for ten classes an adversarial accuracy of "
+            f"at most {PART} of the random one: {'; '.join(parts)}.",
+        ]
+    )
+
+
+def _reached(whether: bool) -> str:
+    return "reached" if whether else "not reached"
+
+
+STUDY = Study(run=run, tell=tell, minutes=20, learners=("convnet",), about="adversarial splits")
