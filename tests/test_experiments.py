@@ -1,23 +1,54 @@
 """The experiments: resumable, dated, and a page of nothing but them."""
 
 import json
+import shutil
 import time
+from dataclasses import replace
 
 import pytest
 from benchmarks.human import CORE
 from experiments import page, records
 from experiments.laboratory import Laboratory, as_targets, flipped
-from experiments.studies import STUDIES, paper, separates, splits
+from experiments.studies import STUDIES, accuracy, paper, separates, splits
 from experiments.study import SIZES, Size, found
 
 from taskdiscovery.training import Training
 
+SMALL = Size(human=4, random=1, tasks=2, scored=2)
+
 
 @pytest.fixture
 def lab(digits, tmp_path, monkeypatch):
-    monkeypatch.setitem(SIZES, "linear", Size(human=4, random=1, tasks=2, scored=2))
+    monkeypatch.setitem(SIZES, "linear", SMALL)
     monkeypatch.setattr(records, "RESULTS", tmp_path / "results")
     return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
+
+
+@pytest.fixture(scope="module")
+def separated(digits, tmp_path_factory):
+    """The work that `separates` has left, and what it returned."""
+    place = tmp_path_factory.mktemp("separates")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SIZES, "linear", SMALL)
+        patch.setattr(records, "RESULTS", place / "results")
+        lab = Laboratory(dataset=digits, work=place / "work", threads=1)
+        return lab.work, separates.run(lab, "linear")
+
+
+@pytest.fixture
+def after(lab, separated):
+    """A laboratory in which `separates` has been done, and what it returned."""
+    work, result = separated
+    shutil.copytree(work, lab.work)
+    return lab, result
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Grows by one with every training."""
+    found, run = [], Training.run
+    monkeypatch.setattr(Training, "run", lambda *a, **k: found.append(1) or run(*a, **k))
+    return found
 
 
 def test_human_tasks_begin_with_the_core_ones(lab):
@@ -29,31 +60,27 @@ def test_human_tasks_begin_with_the_core_ones(lab):
     assert (noisy.labels != found[0].labels).mean() == pytest.approx(0.2, abs=0.03)
 
 
-def test_what_was_done_is_not_done_again(lab, monkeypatch):
-    first = separates.run(lab, "linear")
-    monkeypatch.setattr(Training, "run", lambda *_, **__: pytest.fail("trained again"))
+def test_what_was_done_is_not_done_again(after, trained):
+    lab, first = after
     again = separates.run(lab, "linear")
+    assert not trained
     assert [r["agreement"] for r in again["rows"]] == [r["agreement"] for r in first["rows"]]
     assert {r["kind"] for r in first["rows"]} == {"human", "random", "power"}
 
 
-def test_labelings_that_are_added_are_all_that_is_trained(lab, monkeypatch):
-    first = separates.run(lab, "linear")
-    monkeypatch.setitem(SIZES, "linear", Size(human=5, random=1, tasks=2, scored=2))
-    trained, run = [], Training.run
-    monkeypatch.setattr(Training, "run", lambda *a, **k: trained.append(1) or run(*a, **k))
+def test_labelings_that_are_added_are_all_that_is_trained(after, trained, monkeypatch):
+    lab, first = after
+    monkeypatch.setitem(SIZES, "linear", replace(SMALL, human=SMALL.human + 1))
     again = separates.run(lab, "linear")
     assert len(again["rows"]) == len(first["rows"]) + 1
     assert len(trained) == 2  # two runs of one labeling
 
 
-def test_accuracy_takes_the_human_labelings_of_separates(lab, monkeypatch):
-    STUDIES["separates"].run(lab, "linear")
-    trained, run = [], Training.run
-    monkeypatch.setattr(Training, "run", lambda *a, **k: trained.append(1) or run(*a, **k))
+def test_accuracy_takes_the_human_labelings_of_separates(after, trained):
+    lab, _ = after
     rows = STUDIES["accuracy"].run(lab, "linear")["rows"]
     noisy = sum("flipped" in row["task"] for row in rows)
-    assert len(rows) == 4 + noisy
+    assert len(rows) == SMALL.human + noisy
     assert len(trained) == 2 * noisy  # two runs of a labeling
 
 
@@ -72,9 +99,11 @@ def test_what_was_asked_of_a_split_is_compared_with_what_came_out(adversarial, s
     assert said in splits.core_targets(document)
 
 
-def test_the_page_says_what_the_files_say(lab, tmp_path, monkeypatch):
+def test_the_page_says_what_the_files_say(after, tmp_path, monkeypatch):
+    lab, _ = after
     monkeypatch.setattr(page, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(accuracy, "SHARES", (0.2,))
     for name in ("separates", "accuracy"):
         document = STUDIES[name].run(lab, "linear")
         place = records.record(name, document, time.perf_counter())
@@ -114,6 +143,7 @@ def test_a_budget_that_is_not_kept_is_said():
     assert "within" in page.budget(page.BUDGET - 1, 0)
 
 
-def test_tasks_are_spread_over_their_order(lab):
+def test_tasks_are_spread_over_their_order(after):
+    lab, _ = after
     tasks, _ = found(lab, "linear")
     assert [t.name for t in as_targets(tasks, "power", 2)] == ["power 0", "power 1"]

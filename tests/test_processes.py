@@ -21,11 +21,11 @@ pytestmark = pytest.mark.slow
 
 NET = ["--learner", "convnet?width=0.1", "--threads", "1", "--batch", "32", "--quiet"]
 DATA = "shapes?n=600&size=12"
-DISCOVER = ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "12"]
-DISCOVER += ["--encoder-epochs", "24"]
-SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "8", "--runs", "2"]
+DISCOVER = ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "8"]
+DISCOVER += ["--encoder-epochs", "16"]
+SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "5", "--runs", "2"]
 SPLIT = ["split", DATA, *NET, "--target", "label:disc,cross", "--preset", "smoke"]
-SPLIT += ["--epochs", "8", "--controls", "random", "--runs", "2"]
+SPLIT += ["--epochs", "5", "--controls", "random", "--runs", "2"]
 FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors", "scores.parquet")
 FILES += ("split/metadata.csv", "split/indices.json", "split/test_fold.npy")
 

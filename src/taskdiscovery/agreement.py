@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
-from scipy.optimize import linear_sum_assignment
 
 from taskdiscovery.types import FloatArray, IntArray, Interval
 
@@ -155,6 +154,8 @@ def _off_diagonal_mean(square_KK: FloatArray) -> float:
 
 def similarity(a_N: IntArray, b_N: IntArray, classes: int) -> float:
     """Share of images labelled alike under the best renaming of classes, in [1/classes, 1]."""
+    from scipy.optimize import linear_sum_assignment  # a quarter of a second, not always needed
+
     joint_CC = np.zeros((classes, classes))
     np.add.at(joint_CC, (a_N, b_N), 1)
     rows, columns = linear_sum_assignment(joint_CC, maximize=True)
