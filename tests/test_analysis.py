@@ -5,10 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import taskdiscovery as td
 from taskdiscovery import data, shapes
-from taskdiscovery.analysis import PROBES, associate, factor_table, flips, verdict
+from taskdiscovery.analysis import (
+    PROBES,
+    associate,
+    associations,
+    factor_table,
+    flips,
+    verdict,
+)
 from taskdiscovery.analysis.associations import RATE, Factor
 from taskdiscovery.cli import main
 from taskdiscovery.errors import ConfigError, RunDirError
@@ -256,9 +264,9 @@ def test_analyze_adds_its_evidence_to_the_run(run, capfd):
     assert [task["verdict"] for task in result["tasks"]] == [row["verdict"] for row in rows]
     assert set(result["tasks"][0]["probes"]) == set(PROBES)
     assert 0 <= result["coverage"]["low"] <= result["coverage"]["accuracy"] <= 1
-    associations = pd.read_parquet(run / "associations.parquet")
-    assert set(associations["task"]) == {"task_000", "task_001", "task_002", "label"}
-    assert not (associations["factor"] == associations["task"]).any()
+    measured = pd.read_parquet(run / "associations.parquet")
+    assert set(measured["task"]) == {"task_000", "task_001", "task_002", "label"}
+    assert not (measured["factor"] == measured["task"]).any()
     assert main(["verify", str(run)]) == 0
 
 
@@ -324,3 +332,25 @@ def test_a_text_model_that_is_not_there(run, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="cannot be read"):
         td.analyze(run, text_model=str(tmp_path), threads=1)
+
+
+def test_effects_of_counts_are_those_of_the_textbook():
+    rng = np.random.default_rng(0)
+    for digits in (0, 1, 6):  # with many ties, some, none
+        upper = rng.random(300) < 0.4
+        values = np.round(rng.normal(size=300) + 0.5 * upper, digits)
+        _, places = np.unique(values, return_inverse=True)
+        found = associations._rank_biserial(
+            np.bincount(2 * places + upper, minlength=2 * (places.max() + 1))
+        )
+        u = stats.mannwhitneyu(values[upper], values[~upper]).statistic
+        expected = abs(2 * u / (upper.sum() * (~upper).sum()) - 1)
+        assert found == pytest.approx(expected, abs=1e-12)
+    tables = rng.multinomial(60, [0.3, 0.2, 0.1, 0.2, 0.1, 0.1], size=5).reshape(5, 2, 3)
+    tables[0, :, 1] = 0, 0
+    tables[0, 0, 0] += 60 - tables[0].sum()
+    used = [tables[0][:, [0, 2]], *tables[1:]]
+    expected = [stats.contingency.association(t, method="cramer") for t in used]
+    np.testing.assert_allclose(associations._cramer(tables), expected, atol=1e-12)
+    one_line = np.array([[[30, 30], [0, 0]]])
+    assert associations._cramer(one_line) == 0

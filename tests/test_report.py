@@ -165,7 +165,7 @@ def test_thirty_two_tasks_stay_under_eight_megabytes(tmp_path):
     images = rng.integers(0, 256, (900, 32, 32, 3), dtype=np.uint8)  # noise: the worst to compress
     np.savez(tmp_path / "d.npz", images=images, labels=np.arange(900) % 2)
     run = tmp_path / "run"
-    options = {"method": "spectral", "tasks": 32, "threads": 1}
+    options = {"method": "spectral", "tasks": 32, "threads": 1, "learner": "convnet?width=0.25"}
     td.discover(f"npz:{tmp_path / 'd.npz'}", out=run, **options)
     td.analyze(run, threads=1, probe_images=100)
     assert td.write_report(run).stat().st_size < 8_000_000
