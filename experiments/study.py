@@ -52,7 +52,7 @@ class Size:
 
 SIZES = {
     "mlp": Size(human=28, random=3, tasks=32, scored=32),
-    "convnet": Size(human=16, random=1, tasks=32, scored=8),
+    "convnet": Size(human=18, random=1, tasks=32, scored=8),
     "vit?width=0.5&patch=8": Size(human=20, random=1, tasks=32, scored=8),
     "resnet18?width=0.125": Size(human=20, random=1, tasks=32, scored=8),
 }
