@@ -15,8 +15,7 @@ test: .venv/installed lint
 
 # Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun. They wait
 # for a quarter of their time, and what a file sets up is set up once.
-test-slow: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
+test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
 
 # Coverage-guided, for so many seconds; what it finds becomes a test case.
@@ -32,6 +31,10 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+.venv/ray: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
 	touch $@
 
 clean:

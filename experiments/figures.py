@@ -13,9 +13,9 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from experiments.records import Row
 from taskdiscovery.types import Tasks
 
-Row = dict[str, Any]
 COLOURS = {"human": "#3b6fb6", "random": "#8a8a8a", "power": "#c2571a"}
 mpl.rcParams.update(
     {

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from benchmarks import human
 
+from experiments.records import Row
 from taskdiscovery import jobs, scoring
 from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, to_mapping
 from taskdiscovery.inputs import load_tasks
@@ -23,8 +24,6 @@ from taskdiscovery.rundir import Checkpoints, RunDir
 from taskdiscovery.types import BoolArray, Dataset, Target, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

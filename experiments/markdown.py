@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-Row = dict[str, Any]
+from experiments.records import Row
 
 
-def page(parts: Iterable[str]) -> str:
+def paragraphs(parts: Iterable[str]) -> str:
     """Join paragraphs, a blank line between them."""
     return "\n\n".join(part.strip() for part in parts if part.strip())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import markdown, records
+from experiments.records import Row
 from experiments.studies import STUDIES
 
-Row = dict[str, Any]
 DOCS = Path(__file__).parents[1] / "docs"
 #: core-hours that all experiments together may take: five hours of two cores.
 BUDGET = 10
@@ -28,7 +28,7 @@ def write() -> Path:
             told += results
         else:
             parts.append(f"Not run yet: {study.about}.")
-    place.write_text(markdown.page([*parts, _sources(told)]) + "\n", "utf-8")
+    place.write_text(markdown.paragraphs([*parts, _sources(told)]) + "\n", "utf-8")
     return place
 
 
@@ -76,7 +76,7 @@ def _sources(told: list[Row]) -> str:
                 "see the file",
             ]
         )
-    return markdown.page(
+    return markdown.paragraphs(
         [
             "## Where every number comes from",
             markdown.table(["file", "commit", "machine", "command"], rows),

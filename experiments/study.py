@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.laboratory import Laboratory
+from experiments.records import Row
 from taskdiscovery.types import Tasks
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,10 @@ from scipy.stats import spearmanr
 
 from experiments import figures
 from experiments.laboratory import Laboratory, flipped
-from experiments.markdown import page, table
+from experiments.markdown import paragraphs, table
+from experiments.records import Row
 from experiments.studies import separates
-from experiments.study import SIZES, Row, Study
+from experiments.study import SIZES, Study
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)
 
@@ -40,7 +41,7 @@ def tell(results: list[Row], place: Path) -> str:
         [f"`{r['learner']}`", len(r["rows"]), f"{r['spearman']:.3f}", f"{r['largest_gap']:.3f}"]
         for r in results
     ]
-    return page(
+    return paragraphs(
         [
             "## Does AS tell accuracy?",
             f"Human tasks, and two of them with {SHARES[0]:.0%} to {SHARES[-1]:.0%} of their "

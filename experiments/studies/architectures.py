@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.laboratory import Laboratory, as_targets, mean
-from experiments.markdown import page, table
-from experiments.study import SQUARE, Row, Study, found
+from experiments.markdown import paragraphs, table
+from experiments.records import Row
+from experiments.study import SQUARE, Study, found
 
 
 def run(lab: Laboratory, learner: str) -> Row:
@@ -36,7 +37,7 @@ def tell(results: list[Row], place: Path) -> str:
         ]
         for result in results
     ]
-    return page(
+    return paragraphs(
         [
             "## Architectures differ",
             "Rows: the learner that is trained (scored as in the first table). Columns: the "

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.laboratory import Laboratory, as_targets, mean
-from experiments.markdown import page, span, table
-from experiments.study import Row, Study, found, search
+from experiments.markdown import paragraphs, span, table
+from experiments.records import Row
+from experiments.study import Study, found, search
 
 STAGES: dict[str, dict[str, str]] = {
     "nothing": {},
@@ -68,7 +69,7 @@ def tell(results: list[Row], place: Path) -> str:
                 f"({stage['rows'][best]['agreement']:.3f}): {stage['verdicts'][best]}"
             )
         parts.append("\n".join(lines))
-    return page(parts)
+    return paragraphs(parts)
 
 
 STUDY = Study(run=run, tell=tell, minutes=20, learners=("mlp",), about="beyond colour")

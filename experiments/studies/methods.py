@@ -9,8 +9,9 @@ import numpy as np
 
 from experiments import records
 from experiments.laboratory import Laboratory, as_targets, mean
-from experiments.markdown import page, span, table
-from experiments.study import Row, Study, found, search
+from experiments.markdown import paragraphs, span, table
+from experiments.records import Row
+from experiments.study import Study, found, search
 
 COUNTS = (8, 32)
 #: outer steps of `meta`, which are what its time goes by.
@@ -78,7 +79,7 @@ def tell(results: list[Row], place: Path) -> str:
     parts.append(_IMAGES)
     if compared := records.benchmark("compare"):
         parts.append(_equal_time(compared))
-    return page(parts)
+    return paragraphs(parts)
 
 
 #: said where it leads.
@@ -131,7 +132,7 @@ def _equal_time(compared: Row) -> str:
         for row in compared["rows"]
     ]
     options = compared["options"]
-    return page(
+    return paragraphs(
         [
             f"At equal wall time (`{options['learner']}`, eight tasks, at most "
             f"{float(options['seconds']):.0f} s of one core, preset `quick`), with the controls of "

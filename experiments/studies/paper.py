@@ -7,9 +7,10 @@ from pathlib import Path
 from scipy.stats import sem
 
 from experiments.laboratory import Laboratory, as_targets, mean
-from experiments.markdown import page, table, with_interval
+from experiments.markdown import paragraphs, table, with_interval
 from experiments.published import PUBLISHED
-from experiments.study import Row, Study, found
+from experiments.records import Row
+from experiments.study import Study, found
 
 
 def run(lab: Laboratory, learner: str) -> Row:
@@ -51,7 +52,7 @@ def tell(results: list[Row], place: Path) -> str:
         ]
         head = [f"`{result['learner']}`", "AS", "κ", "accuracy", "two runs, one core"]
         parts += [table(head, rows), _beside_published(result)]
-    return page(parts)
+    return paragraphs(parts)
 
 
 def _beside_published(result: Row) -> str:

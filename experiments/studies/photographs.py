@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.laboratory import Laboratory, as_targets
-from experiments.markdown import page, table, with_interval
-from experiments.study import Row, Study
+from experiments.markdown import paragraphs, table, with_interval
+from experiments.records import Row
+from experiments.study import Study
 from taskdiscovery.types import Target
 
 RUNS = 5
@@ -61,7 +62,7 @@ def tell(results: list[Row], place: Path) -> str:
             table([f"`{result['learner']}`", "AS", "κ"], rows),
             _what_can_be_said(result),
         ]
-    return page(parts)
+    return paragraphs(parts)
 
 
 def _what_can_be_said(result: Row) -> str:

@@ -10,10 +10,10 @@ from scipy.stats import sem
 
 from experiments import figures
 from experiments.laboratory import Laboratory, as_targets, mean
-from experiments.markdown import page, span, table, with_interval
+from experiments.markdown import paragraphs, span, table, with_interval
 from experiments.published import PUBLISHED
-from experiments.records import result_path
-from experiments.study import ALL, SIZES, Row, Study, found, search
+from experiments.records import Row, result_path
+from experiments.study import ALL, SIZES, Study, found, search
 
 #: how far above human labels the tasks of `power` are claimed to be, and how dissimilar.
 ABOVE, SIMILARITY = 0.15, 0.52
@@ -80,7 +80,7 @@ def tell(results: list[Row], place: Path) -> str:
         )
     head = ["learner", "preset", "human", "random", "`power`", "of d", "above human", "similarity"]
     published = [[name, *(f"{v:.3f}" for v in values)] for name, values in PUBLISHED.items()]
-    return page(
+    return paragraphs(
         [
             "## AS separates labelings, and discovered tasks beat human ones",
             f"Number of tasks, then mean AS (least to greatest). Claimed: `power` is at least "
@@ -128,7 +128,7 @@ def _pictured(result: Row) -> str:
         parts.append(f"**{title}** ({own['task']}): AS {with_interval(own)}; it {own['verdict']}.")
         alt = f"images on both sides of the {own['which']} task of {result['learner']}"
         parts.append(f"![{alt}](../experiments/results/{own['image']})")
-    return page(parts)
+    return paragraphs(parts)
 
 
 STUDY = Study(

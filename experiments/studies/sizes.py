@@ -6,8 +6,9 @@ from pathlib import Path
 
 from experiments import figures
 from experiments.laboratory import Laboratory, as_targets
-from experiments.markdown import page, table
-from experiments.study import Row, Study, found
+from experiments.markdown import paragraphs, table
+from experiments.records import Row
+from experiments.study import Study, found
 
 IMAGES = (1000, 3000, 9000, 27_000)
 #: divides all sizes, and is small enough for some hundred updates on the smallest.
@@ -64,7 +65,7 @@ def tell(results: list[Row], place: Path) -> str:
         parts.append(table([*head, *(f"{n:,} images" for n in images)], rows))
         parts += trends
     parts.append("![agreement against training images](figures/sizes.svg)")
-    return page(parts)
+    return paragraphs(parts)
 
 
 _HEAD = """

@@ -8,8 +8,9 @@ from benchmarks import human
 
 from experiments import records
 from experiments.laboratory import Laboratory
-from experiments.markdown import page, table
-from experiments.study import SIZES, SQUARE, Row, Study, found, search
+from experiments.markdown import paragraphs, table
+from experiments.records import Row
+from experiments.study import SIZES, SQUARE, Study, found, search
 from taskdiscovery import jobs
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.rundir import RunDir
@@ -62,7 +63,7 @@ def tell(results: list[Row], place: Path) -> str:
             cells = [[f"`{t}`", f"`{other}`", *_means(own, kept)] for t, other, own in moved]
             parts.append("The same splits, other learners:")
             parts.append(table(["target", "learner", *kept], cells))
-    return page(parts)
+    return paragraphs(parts)
 
 
 def _means(accuracy: Row, names: list[str]) -> list[str]:
@@ -82,7 +83,7 @@ def core_targets(document: Row) -> str:
     for name, row in ten_way:
         part = row["accuracy"]["adversarial"]["mean"] / row["accuracy"]["random"]["mean"]
         parts.append(f"{name} {part:.3f} ({_reached(part <= PART)})")
-    return page(
+    return paragraphs(
         [
             table([f"`{document['learner']}`", *names], rows),
             f"Asked: in the mean of the binary targets adversarial at most {ADVERSARIAL} "
