@@ -30,6 +30,14 @@ def _one_thread():
 
 
 @pytest.fixture(autouse=True)
+def _nobody_outlives_the_test():
+    """A test that fails must not leave processes behind, which would slow down all others."""
+    yield
+    if started := sys.modules.get("started"):
+        started.end_all()
+
+
+@pytest.fixture(autouse=True)
 def _logger_as_in_a_library():
     """The command line sets the package's logger up for its process; here tests share one."""
     logger = logging.getLogger("taskdiscovery")

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from started import Started
 from taskdiscovery.rundir import Checkpoints, RunDir
 
 slow = pytest.mark.slow
@@ -68,34 +69,14 @@ def free_port():
         return place.getsockname()[1]
 
 
-STARTED = []
-
-
-@pytest.fixture(autouse=True)
-def _nobody_outlives_the_test():
-    """A test that fails must not leave ranks behind, which would slow down all others."""
-    yield
-    for process in STARTED:
-        process.kill()
-        process.wait()
-    STARTED.clear()
-
-
 def launch(count, *command):
     """Start ranks as torchrun does, but nobody to stop the others when one ends."""
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     common |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-    started = [
-        subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
+    return [
+        Started(*command, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(count)
     ]
-    STARTED.extend(started)
-    return started
 
 
 def finish(processes, timeout=120):
@@ -234,7 +215,7 @@ def test_another_number_of_ranks_is_refused_unless_asked_for(tmp_path):
     processes = launch(2, *command(*META, *steps, "--out", place))
     begun(place, processes, 5)
     for process in processes:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
     assert finish(processes)[0] == [143, 143]
     codes, ends = finish(launch(1, *command("resume", place)))
     assert codes == [4]

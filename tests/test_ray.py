@@ -4,8 +4,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 import warnings
@@ -14,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from started import Started
 from taskdiscovery.config import DiscoverConfig, ScoreConfig
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.rundir import RunDir
@@ -31,12 +30,7 @@ SPLIT += ["--preset", "smoke", "--epochs", "8", "--controls", "random,hard", "--
 
 
 def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "taskdiscovery", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
+    return Started("-m", "taskdiscovery", *arguments, env=environment)
 
 
 def finish(process, timeout=240):
