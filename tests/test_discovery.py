@@ -133,12 +133,12 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
         config,
         Silent(),
         Journal(),
-        Serial(images, Journal(), 2),
+        Serial(images, Journal(), 1),
     )
     monkeypatch.undo()
     targets = power.soft_targets(last.coordinates)
     fresh = power.crossfit(
-        targets, learner, images, rows, pixels, config, 99, Silent(), Serial(images, Journal(), 2)
+        targets, learner, images, rows, pixels, config, 99, Silent(), Serial(images, Journal(), 1)
     )
     confirmed = subspace.column_correlations(fresh, targets)
     if redrawn:

@@ -1,12 +1,11 @@
 """Faults planted into a copy of the package, to see that the suite finds them. `make test-slow`."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from started import Started
 
 pytestmark = pytest.mark.slow
 
@@ -63,22 +62,19 @@ PLANTED = {
 
 
 def outcome(sources, *tests):
-    """Run tests of the suite on a copy of the package."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", *(str(ROOT / test) for test in tests)],
-        env={**os.environ, "PYTHONPATH": str(sources), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    """Run tests of the suite on a copy of the package; return the exit code and what is printed."""
+    command = ["-m", "pytest", "-x", "-q", *(ROOT / test for test in tests)]
+    process = Started(*command, env={"PYTHONPATH": str(sources)}, cwd=ROOT)
+    printed = process.communicate(timeout=300)[0].decode()
+    return process.returncode, printed
 
 
 def test_a_copy_without_a_planted_fault_passes(tmp_path):
     """All tests that are to find the faults, in one go: so what fails below fails for its fault."""
     shutil.copytree(ROOT / "src", tmp_path / "src")
-    sound = outcome(tmp_path / "src", *dict.fromkeys(own[-1] for own in PLANTED.values()))
-    assert sound.returncode == 0, sound.stdout[-2000:]
-    assert " skipped" not in sound.stdout
+    code, printed = outcome(tmp_path / "src", *dict.fromkeys(own[-1] for own in PLANTED.values()))
+    assert code == 0, printed[-2000:]
+    assert " skipped" not in printed
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -89,6 +85,6 @@ def test_the_suite_finds_a_planted_fault(name, tmp_path):
     source = patched.read_text("utf-8")
     assert source.count(old) == 1, "the fault can no longer be planted where it was"
     patched.write_text(source.replace(old, new), "utf-8")
-    spoilt = outcome(tmp_path / "src", tests)
-    assert spoilt.returncode == 1, spoilt.stdout[-2000:]
-    assert "FAILED" in spoilt.stdout or "ERROR" in spoilt.stdout
+    code, printed = outcome(tmp_path / "src", tests)
+    assert code == 1, printed[-2000:]
+    assert "FAILED" in printed or "ERROR" in printed

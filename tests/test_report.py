@@ -20,12 +20,13 @@ OPTIONS = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "epochs":
 def report(tmp_path_factory, digits):
     """A report on data whose names are hostile."""
     root = tmp_path_factory.mktemp("report")
-    ids = [f"{i}{EVIL}" for i in range(len(digits))]
+    images, labels = digits.images[::3], digits.labels[::3]
+    ids = [f"{i}{EVIL}" for i in range(len(images))]
     classes = [f"<img src=x onerror=alert({c})>{EVIL}" for c in range(10)]
     np.savez(
         root / "d.npz",
-        images=digits.images,
-        labels=np.array([classes[c] for c in digits.labels]),
+        images=images,
+        labels=np.array([classes[c] for c in labels]),
         ids=ids,
         classes=[],
     )

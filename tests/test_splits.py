@@ -94,7 +94,7 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
     seen = partition.draw(len(dataset), 0)
     config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 2)
+    crew = Serial(stage.images, Journal(), 1)
     own = cut(dataset, "background_hue", ["orange", "green"])
     chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
     sides = chosen.sides(target, False)
@@ -117,7 +117,7 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
     seen = partition.draw(len(dataset), 0)
     config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 2)
+    crew = Serial(stage.images, Journal(), 1)
     fitted = []
     real = Training.run
 
@@ -152,7 +152,7 @@ def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes()
     seen = partition.draw(800, 0)
     config = resolve(CONFIG, dataset, pieces=1)
     stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 2)
+    crew = Serial(stage.images, Journal(), 1)
     half = Sides(train=rng.random(800) < 0.5, place=np.zeros(800, dtype=int), known=labels >= 0)
     made = controls.make(
         "kmeans", dataset, target, half, stage, config, seen, False, crew, Silent()
