@@ -9,7 +9,7 @@ import pytest
 from benchmarks.human import CORE
 from experiments import page, records
 from experiments.laboratory import Laboratory, as_targets, flipped
-from experiments.studies import STUDIES, accuracy, paper, separates, splits
+from experiments.studies import STUDIES, accuracy, methods, paper, separates, splits
 from experiments.study import SIZES, Size, found
 
 from taskdiscovery.training import Training
@@ -129,6 +129,23 @@ def test_a_published_mean_that_is_not_reached_is_said(agreements, said, tmp_path
     text = paper.tell([result], tmp_path)
     assert f"In the mean {mean:.3f}" in text
     assert (": above it" in text, "fails" in text) == (said == "above", said == "fails")
+
+
+@pytest.mark.parametrize(("from_pixels", "said"), [(0.93, True), (0.89, False)])
+def test_that_pixels_help_power_is_said_where_they_do(from_pixels, said, tmp_path):
+    def row(method, mean):
+        return {
+            "method": method,
+            "tasks": 8,
+            "agreement": {"tasks": 4, "mean": mean, "min": mean, "max": mean},
+            "kappa": 0.8,
+            "similarity": {"mean": 0.5, "max": 0.6},
+            "cost": {"images_trained_on": 1, "seconds": 1.0},
+        }
+
+    rows = [row("power", 0.9), row("power --start pixels", from_pixels)]
+    text = methods.tell([{"learner": "mlp", "rows": rows}], tmp_path)
+    assert ("Begun from pixels it ends with better tasks (+0.030" in text) == said
 
 
 def test_the_standard_error_of_a_difference_is_that_of_both_means():
