@@ -4,6 +4,8 @@ PYTHON ?= python3
 WORKERS ?= 2
 SLOW_WORKERS ?= 3
 BIN := .venv/bin
+# The tests start a hundred processes, of which each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow fuzz lint clean
 
