@@ -15,8 +15,8 @@ demo: .venv/installed
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-# Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun. They wait
-# for a quarter of their time, and what a file sets up is set up once.
+# Real processes: kills, signals, full disks, system calls, planted faults; Ray, torchrun. Three of
+# them leave a tenth of two cores idle; what a file sets up is set up once.
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
 

@@ -40,11 +40,10 @@ class Started:
         self.pid = self._process.pid
         _ALIVE.append(self)
 
-    @property
-    def returncode(self):
+    def poll(self):
         return self._process.exitcode
 
-    poll = returncode.fget
+    returncode = property(poll)
 
     def send_signal(self, number):
         if self.poll() is None:

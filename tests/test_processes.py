@@ -47,16 +47,22 @@ def start_anew(*arguments, **options):
     )
 
 
-def processor_time():
-    """Seconds of all processes that were started anew and have ended; other work adds nothing."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-
-
 def finish(process, timeout=120):
     err = process.communicate(timeout=timeout)[1].decode()
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) <= 3
     return process.returncode, err
+
+
+def promptly(seconds, *arguments):
+    """Start it until it ends within so many seconds: a busy machine delays it once, not always."""
+    took = []
+    while not took or (took[-1] >= seconds and len(took) < 5):
+        began = time.monotonic()
+        ended = finish(start_anew(*arguments))
+        took.append(time.monotonic() - began)
+    assert took[-1] < seconds, took
+    return ended
 
 
 def digests(run):
@@ -211,11 +217,9 @@ def test_fault_10_limit_on_file_size(tmp_path):
 def test_fault_11_a_read_only_place_is_refused_before_computing(disk):
     small_disk(disk, "1m")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    before = processor_time()
-    code, err = finish(start_anew(*DISCOVER, "--out", disk / "run"))
+    code, err = promptly(5, *DISCOVER, "--out", disk / "run")
     assert code == 5
     assert "cannot be written" in err
-    assert processor_time() - before < 5
 
 
 def test_fault_11_as_another_user(tmp_path):
@@ -243,11 +247,10 @@ def test_faults_13_and_14_one_process_at_a_time(tmp_path):
     run = tmp_path / "run"
     first = start(*DISCOVER, "--out", run)
     begun(run, first, 1)
-    before = processor_time()
-    code, err = finish(start_anew("resume", run))
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end meanwhile
+    code, err = promptly(2, "resume", run)
     assert code == 4
     assert f"process {first.pid}" in err
-    assert processor_time() - before < 2
     first.kill()
     first.communicate()
     os.utime(run / ".lock", (time.time() + 1e9,) * 2)  # the lock's age plays no part

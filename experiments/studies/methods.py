@@ -105,10 +105,10 @@ def _leader(result: Row, count: int) -> Row:
     return max(rows, key=lambda row: float(row["agreement"]["mean"]))
 
 
-def _mean(result: Row, method: str, count: int) -> float:
-    """Return the mean agreement of a method's tasks; nan where it was not compared."""
-    rows = [r for r in result["rows"] if (r["method"], r["tasks"]) == (method, count)]
-    return float(rows[0]["agreement"]["mean"]) if rows else float("nan")
+def _row(result: Row, method: str, count: int) -> Row | None:
+    """Return what was found by a method; None where it was not compared."""
+    rows = (r for r in result["rows"] if (r["method"], r["tasks"]) == (method, count))
+    return next(rows, None)
 
 
 def _rivals(result: Row, count: int) -> str:
@@ -116,8 +116,9 @@ def _rivals(result: Row, count: int) -> str:
     best = _leader(result, count)
     if best["method"] == "power":
         return f"{count} tasks: `power` has the highest AS."
-    power = next(r for r in result["rows"] if (r["method"], r["tasks"]) == ("power", count))
-    gain = best["agreement"]["mean"] - _mean(result, "power", count)
+    power = _row(result, "power", count)
+    assert power is not None
+    gain = best["agreement"]["mean"] - power["agreement"]["mean"]
     return (
         f"{count} tasks: the highest AS is that of `{best['method']}`, {gain:+.3f} beside `power`, "
         f"at a similarity of {best['similarity']['mean']:.3f} beside "
@@ -129,19 +130,21 @@ def _rivals(result: Row, count: int) -> str:
 
 def _from_pixels(result: Row, counts: list[int]) -> str:
     """Say what it does to `power` to begin with pixels; nothing where it gains nothing."""
-    gains = {
-        count: _mean(result, "power --start pixels", count) - _mean(result, "power", count)
-        for count in counts
-    }
-    if not all(gain > 0 for gain in gains.values()):
+    gains = {}
+    for count in counts:
+        pixels, power = (_row(result, f"power{s}", count) for s in (" --start pixels", ""))
+        if pixels is None or power is None:
+            return ""
+        gains[count] = pixels["agreement"]["mean"] - power["agreement"]["mean"]
+    if min(gains.values()) <= 0:
         return ""
     told = " and ".join(f"{gain:+.3f} at {count} tasks" for count, gain in gains.items())
     return (
         "`power` begins with the features of the untrained network. Begun from pixels it ends with "
         f"better tasks ({told}, in the mean of those scored), though it goes on in the same way: "
         "its few iterations do not forget where they began, so it has not converged when its "
-        f"subspace turns no faster. For `{result['learner']}` give `--start pixels`; the other "
-        "learners were not tried so."
+        f"subspace turns no faster. For `{result['learner']}` give `--start pixels`; other "
+        "learners are not in this comparison."
     )
 
 
