@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -11,8 +14,9 @@ import pytest
 import taskdiscovery as td
 from taskdiscovery import interrupts, shapes
 from taskdiscovery.cli import main
-from taskdiscovery.errors import RunDirError
+from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.journal import Watch
+from taskdiscovery.rundir import RunDir
 
 NET = ["--learner", "convnet?width=0.1&augment=flip", "--threads", "1", "--batch", "128"]
 DATA = "shapes?n=400&size=12"
@@ -156,6 +160,42 @@ def test_another_job_does_not_push_an_unfinished_one_aside(finished, tmp_path, m
     assert "an unfinished score" in capfd.readouterr().err
     assert main(["resume", str(run), "--quiet"]) == 0
     assert main([*JOBS["split"], "--from", str(run), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("command", ["resume", "score", "split", "analyze", "report"])
+def test_fault_13_a_busy_run_is_refused_before_torch_is_imported(command, finished, tmp_path):
+    run = shutil.copytree(finished["discover"], tmp_path / "run")
+    arguments = [*JOBS.get(command, [command]), *["--from"] * (command in JOBS), str(run)]
+    program = (
+        "import sys; from taskdiscovery.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "sys.exit(f'{code} ' + '+'.join({'torch', 'pandas'} & set(sys.modules)))"
+    )
+    with RunDir.open(run, write=True) as busy:
+        busy.status("running")
+        before = digests(run)
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True
+        )
+    *complaint, last = done.stderr.strip().splitlines()
+    assert f"process {os.getpid()}" in complaint[0]
+    assert last.split() == ["4"]
+    assert digests(run) == before
+
+
+def test_fault_13_a_busy_run_is_refused_before_the_data_are_read(finished, tmp_path):
+    """A specification that cannot be read would be exit 3."""
+    run = shutil.copytree(finished["discover"], tmp_path / "run")
+    with RunDir.open(run, write=True):
+        for job in (
+            lambda: td.score("npz:/none", **{"from": str(run)}),
+            lambda: td.split("npz:/none", "label", str(run)),
+            lambda: td.analyze(run, "npz:/none"),
+        ):
+            with pytest.raises(RunDirError, match="another process"):
+                job()
+    with pytest.raises(DataError):
+        td.score("npz:/none", **{"from": str(run)})
 
 
 def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path, monkeypatch):

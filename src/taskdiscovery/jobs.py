@@ -305,6 +305,7 @@ def analyze(run: Path | str, source: Data | None = None, **options: Any) -> Evid
 
 def run_analyze(run: Path | str, source: Data | None, config: AnalyzeConfig) -> Evidence:
     """Do `analyze` with a config."""
+    place = _Place.of("analyze", None, Path(run), None)
     opened = RunDir.open(Path(run))
     known = opened.config()
     read = replace(config, size=known.get("size"), skip_bad=bool(known.get("skip_bad")))
@@ -315,11 +316,10 @@ def run_analyze(run: Path | str, source: Data | None, config: AnalyzeConfig) -> 
     from taskdiscovery.training import set_threads
 
     config = replace(read, threads=set_threads(config.threads))
-    place = _Place(command="analyze", new=None, added=Path(run), resumed=None)
     with place.job(dataset, config) as job:
         found = analysis.analyze(dataset, tasks, encoder, config, seed=config.seed)
-        assert job.run is not None
-        results.write_evidence(job.run, found)
+        if job.run is not None:
+            results.write_evidence(job.run, found)
     return found
 
 
@@ -394,6 +394,9 @@ class _Place:
         added = owner if new is None else None
         if resumed is not None and added is not None and resumed.path.resolve() != added.resolve():
             added = None  # the job has a run of its own, and only reads the other
+        if added is not None and resumed is None:
+            with RunDir.extend(added):
+                pass  # free now; it is taken when the job begins
         return cls(command=command, new=new, added=added, resumed=resumed)
 
     @contextlib.contextmanager
@@ -433,14 +436,7 @@ class _Place:
             return RunDir.create(self.new, self.command, document)
         if self.added is None:
             return None
-        run = RunDir.open(self.added, write=True)
-        if run.checkpoints.numbers():
-            with run:
-                raise RunDirError(
-                    f"an unfinished {run.job()['command']} is kept in this run",
-                    where=str(run.path),
-                    mend=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
-                )
+        run = RunDir.extend(self.added)
         run.begin(self.command, document)
         return run
 

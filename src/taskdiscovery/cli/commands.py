@@ -79,7 +79,7 @@ def score(format: str, out: Path | None, **given: Any) -> None:
     if config is None:
         return
     _check_new(out)
-    _check_source(str(getattr(config, "source", "")))
+    _check_source(str(getattr(config, "source", "")), added=out is None)
     from taskdiscovery import jobs
 
     scores = jobs.run_score(data, config, out)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def split(format: str, out: Path | None, **given: Any) -> None:
         return
     assert isinstance(config, SplitConfig)
     source = config.source
-    _check_source(source)
+    _check_source(source, added=out is None)
     from taskdiscovery import jobs
 
     if out is None and not (
@@ -140,7 +140,7 @@ def label(run: Path, data: str, out: Path | None, learner: str, **options: Any) 
 
 def analyze(run: Path, data: str | None, format: str, **options: Any) -> None:
     """Measure the tasks of a run, and print a verdict for each."""
-    rundir.RunDir.open(run)
+    _check_free(run)
     if data is not None:
         reading.check_spec(data)
     config = from_mapping(AnalyzeConfig, options, "analyze")
@@ -153,7 +153,8 @@ def analyze(run: Path, data: str | None, format: str, **options: Any) -> None:
 
 def report(run: Path, data: str | None) -> None:
     """Write report.html and print its path."""
-    rundir.RunDir.open(run)
+    with rundir.RunDir.open(run, write=True):
+        pass  # one that is busy is refused before anything slow is imported
     from taskdiscovery.report import write_report
 
     show.line(str(write_report(run, data)))
@@ -161,13 +162,14 @@ def report(run: Path, data: str | None) -> None:
 
 def resume(run: Path, data: str | None, change_ranks: bool) -> None:
     """Go on with a job, and say what it was."""
-    opened = rundir.RunDir.open(run)
-    if opened.state() == "done":
-        show.line(f"nothing to resume: {opened.job()['command']} is done")
-        return
     if data is not None:
         reading.check_spec(data)
-    opened.checkpoints.load()  # damaged ones are refused before anything slow is imported
+    # Locked for a moment: what is busy or damaged is refused before anything slow is imported.
+    with rundir.RunDir.open(run, write=ranks.first()) as opened:
+        if opened.state() == "done":
+            show.line(f"nothing to resume: {opened.job()['command']} is done")
+            return
+        opened.checkpoints.load()
     from taskdiscovery import jobs
 
     jobs.resume(run, data, change_ranks=change_ranks)
@@ -230,8 +232,15 @@ def _check_new(place: Path | None) -> None:
         rundir.check_new(place)
 
 
-def _check_source(source: str) -> None:
-    """Refuse a directory that is no run, before anything slow is imported."""
+def _check_free(run: Path) -> None:
+    """Refuse a run that cannot take one more job now, before anything slow is imported."""
+    if ranks.first():
+        with rundir.RunDir.extend(run):
+            pass
+
+
+def _check_source(source: str, *, added: bool) -> None:
+    """Refuse a directory that is no run, or cannot be added to where that is asked."""
     for text in (source, source.rpartition(":")[0]):
         if text and Path(text).is_dir():
             rundir.RunDir.open(Path(text))
@@ -239,6 +248,8 @@ def _check_source(source: str) -> None:
                 raise RunDirError(
                     "the run has no tasks", where=text, mend="give a finished run of discover"
                 )
+            if added:
+                _check_free(Path(text))
             return
 
 

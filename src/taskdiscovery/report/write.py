@@ -37,7 +37,8 @@ def write_report(run: Path | str, source: str | None = None) -> Path:
         RunDirError: where the run is not finished or damaged.
         DataError: where the images are not those of the run.
     """
-    opened = RunDir.open(Path(run))
+    with RunDir.open(Path(run), write=True) as opened:
+        pass  # one that is busy is refused before its images are read
     config, result = opened.config(), opened.result()
     if "tasks" not in result:
         raise RunDirError(

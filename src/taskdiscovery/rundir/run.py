@@ -97,6 +97,23 @@ class RunDir:
                 run.checkpoints.remove_all()
         return run
 
+    @classmethod
+    def extend(cls, path: Path) -> RunDir:
+        """Open a run, with its lock, for one more job.
+
+        Raises:
+            RunDirError: as `open`; where the job before it is not finished, too.
+        """
+        run = cls.open(path, write=True)
+        if run.checkpoints.numbers():
+            with run:
+                raise RunDirError(
+                    f"an unfinished {run.job()['command']} is kept in this run",
+                    where=str(run.path),
+                    mend=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
+                )
+        return run
+
     def __enter__(self) -> RunDir:
         return self
 
