@@ -20,6 +20,13 @@ STEPS = 150
 METHODS: dict[str, dict[str, Any]] = {
     "power": {},
     "power-pixels": {"start": "pixels"},
+    "power-linear": {"targets": "linear", "average": 3, "encoder_epochs": 12},
+    "power-linear-pixels": {
+        "start": "pixels",
+        "targets": "linear",
+        "average": 7,
+        "encoder_epochs": 12,
+    },
     "spectral": {"method": "spectral"},
     "pixels": {"method": "spectral", "start": "pixels"},
     "meta": {"method": "meta", "outer_steps": STEPS},
@@ -38,10 +45,9 @@ def run(lab: Laboratory, learner: str) -> Row:
                 train=tasks.train,
                 learner=learner,
             )
-            start = options.get("start")
             rows.append(
                 {
-                    "method": result["method"] + (f" --start {start}" if start else ""),
+                    "method": _called(result["method"], options),
                     "tasks": count,
                     "agreement": mean(scores, name),
                     "kappa": round(float(np.mean([row["kappa"] for row in scores])), 4),
@@ -97,6 +103,12 @@ An image that `meta` trains on costs several times one of `power`: it goes throu
 back, and both ways again for the derivative of the training. The published search (two ResNet-18,
 50 inner steps of 512 images each) trains on 51,200 images in every outer step.
 """
+
+
+def _called(method: str, options: dict[str, Any]) -> str:
+    """Name a method with the options that make it another one; how long it runs is not told."""
+    given = (f" --{key} {options[key]}" for key in ("start", "targets") if key in options)
+    return method + "".join(given)
 
 
 def _leader(result: Row, count: int) -> Row:

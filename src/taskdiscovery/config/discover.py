@@ -31,6 +31,18 @@ class DiscoverConfig(MetaOptions, WorkConfig):
         "pixels; power alone also from noise",
         choices=("features", "pixels", "noise"),
     )
+    targets: str = option(
+        "squashed",
+        "what power trains on: coordinates squashed towards two values, or the coordinates",
+        choices=("squashed", "linear"),
+    )
+    average: int = option(
+        1,
+        "power gives the mean coordinates of so many last iterations, and then does all of "
+        "--iterations; one more than these takes in the start",
+        low=1,
+        high=1001,
+    )
     rotate: bool = option(
         True, "turn coordinates within their span so that each cuts the images in two clear groups"
     )
@@ -67,6 +79,12 @@ class DiscoverConfig(MetaOptions, WorkConfig):
                 f"--method {self.method} has no separate trainings to hand out",
                 where="--executor ray",
                 mend="use --method power; several processes share a meta-gradient under torchrun",
+            )
+        if self.average > self.iterations + 1:
+            raise ConfigError(
+                f"there are {self.iterations} iterations and a start to average",
+                where=f"--average {self.average}",
+                mend=f"at most {self.iterations + 1}, or more --iterations",
             )
         if self.method != "meta":
             return

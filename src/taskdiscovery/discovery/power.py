@@ -10,8 +10,13 @@ Within the span of the coordinates every rotation is as good an eigenspace; with
 is taken whose coordinates are most two-valued, so that a task separates groups rather than cuts a
 continuum.
 
-Still imperfect: the held-out correlation is measured against the squashed targets g(Y), which
-flatters smooth ones; and tasks of more than two classes are not rotated.
+Targets are squashed coordinates, or the coordinates as they are. Squashing pulls them towards two
+values, and makes the operator nonlinear: it turns the subspace away from the eigenspace. Without it
+the iteration is that of linear algebra, and its noise, that of single trainings, averages away.
+
+Still imperfect: the held-out correlation is measured against the targets, which flatters smooth
+ones and cannot be compared between squashed and linear ones; and tasks of more than two classes
+are not rotated.
 """
 
 from __future__ import annotations
@@ -114,7 +119,7 @@ def iterate(
         rows: (N,) the training images among them; nothing else is looked at.
         pixels: pixel normalization.
         constraints: what to project out, where to whiten.
-        config: folds, runs, iterations, tolerance, seed.
+        config: targets, folds, runs, iterations, average, tolerance, seed.
         meter: told of every image passed through.
         journal: remembers finished iterations; the last one of an earlier sitting comes first.
         crew: does the trainings.
@@ -173,13 +178,19 @@ def _iteration(
     if config.rotate and config.classes == 2:
         rotation_DD = subspace.bimodal_rotation(coordinates_ND)
         coordinates_ND = subspace.apply(coordinates_ND, rotation_DD, np.zeros(len(rotation_DD)))
-    targets_ND = soft_targets(coordinates_ND)
+    targets_ND = np.asarray(coordinates_ND, dtype=np.float32)
+    if config.targets == "squashed":
+        targets_ND = soft_targets(coordinates_ND)
     predictions_ND = crossfit(
         targets_ND, learner, images, rows, pixels, config, number, meter, crew
     )
     correlation_D, chance = held_out_correlation(predictions_ND, targets_ND, config, number)
     try:
         whitened = constraints.apply(predictions_ND)
+        # Iterations averaged: this one is the last of so many.
+        if (count := number - config.iterations + config.average) > 1:
+            mean_ND = coordinates_ND + (whitened.coordinates - coordinates_ND) / np.float32(count)
+            whitened = replace(constraints.apply(mean_ND), rank=whitened.rank)
     except ValueError as error:
         raise NumericalError(
             f"the embedding collapsed in iteration {number}: {error}",
@@ -197,7 +208,9 @@ def _iteration(
         rank=whitened.rank,
         # Training is noisy, so the subspace never stands still: it has settled when it turns by
         # as much as in the iteration before.
-        settled=before is not None and abs(before.angle - angle) < config.tolerance,
+        settled=config.average == 1
+        and before is not None
+        and abs(before.angle - angle) < config.tolerance,
     )
     return replace(found, history=(*(before.history if before else ()), found.to_row()))
 
