@@ -148,6 +148,60 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
         assert confirmed.max() < 0.7
 
 
+@pytest.fixture
+def noisy_operator(monkeypatch):
+    """A linear smoother of known eigenspace, to whose answers every training adds its own noise."""
+    rng = np.random.default_rng(0)
+    vectors_NE = np.linalg.qr(rng.normal(size=(400, 12)))[0]
+    vectors_NE -= vectors_NE.mean(axis=0)
+    vectors_NE = np.linalg.qr(vectors_NE)[0]
+    shrunk_NE = vectors_NE * np.r_[0.95, 0.9, 0.85, np.full(9, 0.3)]
+
+    def crossfit(targets_ND, *others):
+        noise_ND = rng.normal(0, 0.3, targets_ND.shape)
+        return (shrunk_NE @ (vectors_NE.T @ targets_ND) + noise_ND).astype(np.float32)
+
+    monkeypatch.setattr(power, "crossfit", crossfit)
+    start = subspace.whiten(rng.normal(size=(400, 3)).astype(np.float32)).coordinates
+
+    def search(**options):
+        """Return the root mean square of the angles to the eigenspace, and the iterations."""
+        config = replace(QUICK, tasks=3, **options)
+        none, rows = torch.zeros(0, 2, 2, 3), np.arange(400)
+        *_, last = power.iterate(
+            lambda: start,
+            Learner.of("linear", config.recipe(1), device="cpu", precision="float32"),
+            none,
+            rows,
+            Pixels.measure(np.zeros((400, 2, 2, 3), np.uint8), rows),
+            power.Constraints(),
+            config,
+            Silent(),
+            Journal(),
+            Serial(none, Journal(), 1),
+        )
+        angles = subspace.turn(vectors_NE[:, :3], last.coordinates)
+        return float(np.sqrt((angles**2).mean())), last
+
+    return search
+
+
+def test_linear_targets_averaged_come_closer_to_the_eigenspace(noisy_operator):
+    options = {"iterations": 12, "tolerance": 0.0}
+    squashed, _ = noisy_operator(**options)
+    linear, _ = noisy_operator(**options, targets="linear")
+    averaged, last = noisy_operator(**options, targets="linear", average=8)
+    assert squashed > linear > 2 * averaged
+    np.testing.assert_allclose(subspace.covariance(last.coordinates), np.eye(3), atol=1e-5)
+
+
+def test_iterations_that_are_averaged_are_all_done(noisy_operator):
+    assert noisy_operator(iterations=9, tolerance=90.0)[1].number == 2
+    assert noisy_operator(iterations=9, tolerance=90.0, average=2)[1].number == 9
+    with pytest.raises(ConfigError, match="3 iterations and a start"):
+        replace(QUICK, average=5)
+
+
 def test_discovered_tasks_follow_known_factors():
     from sklearn.metrics import normalized_mutual_info_score as nmi
 
