@@ -47,7 +47,7 @@ def run(lab: Laboratory, learner: str) -> Row:
             )
             rows.append(
                 {
-                    "method": _called(result["method"], options),
+                    "method": _called(name),
                     "tasks": count,
                     "agreement": mean(scores, name),
                     "kappa": round(float(np.mean([row["kappa"] for row in scores])), 4),
@@ -81,9 +81,9 @@ def tell(results: list[Row], place: Path) -> str:
         parts.append(table([*head, "similarity (max)", "images trained on", "search"], rows))
         counts = sorted({row["tasks"] for row in result["rows"]})
         parts += [_rivals(result, count) for count in counts]
-        if all(_leader(result, count)["method"].endswith("--start pixels") for count in counts):
+        if all("--start pixels" in _leader(result, count)["method"] for count in counts):
             parts.append(_PIXELS)
-        parts.append(_from_pixels(result, counts))
+        parts += [_from_pixels(result, counts), _linear(result, counts)]
     parts.append(_IMAGES)
     if compared := records.benchmark("compare"):
         parts.append(_equal_time(compared))
@@ -105,10 +105,11 @@ back, and both ways again for the derivative of the training. The published sear
 """
 
 
-def _called(method: str, options: dict[str, Any]) -> str:
-    """Name a method with the options that make it another one; how long it runs is not told."""
-    given = (f" --{key} {options[key]}" for key in ("start", "targets") if key in options)
-    return method + "".join(given)
+def _called(name: str) -> str:
+    """Return a method as the command line has it, with the options that make it another one."""
+    options = {"method": "power", **METHODS[name]}
+    method = str(options.pop("method"))
+    return method + "".join(f" --{key.replace('_', '-')} {v}" for key, v in options.items())
 
 
 def _leader(result: Row, count: int) -> Row:
@@ -140,23 +141,48 @@ def _rivals(result: Row, count: int) -> str:
     )
 
 
+def _gains(result: Row, of: str, beside: str, counts: list[int]) -> dict[int, float]:
+    """Return how far one of METHODS is above another by numbers of tasks; those compared only."""
+    rows = {n: [_row(result, _called(name), n) for name in (of, beside)] for n in counts}
+    return {
+        n: float(first["agreement"]["mean"] - second["agreement"]["mean"])
+        for n, (first, second) in rows.items()
+        if first is not None and second is not None
+    }
+
+
+def _told(gains: dict[int, float]) -> str:
+    return " and ".join(f"{gain:+.3f} at {count} tasks" for count, gain in gains.items())
+
+
 def _from_pixels(result: Row, counts: list[int]) -> str:
     """Say what it does to `power` to begin with pixels; nothing where it gains nothing."""
-    gains = {}
-    for count in counts:
-        pixels, power = (_row(result, f"power{s}", count) for s in (" --start pixels", ""))
-        if pixels is None or power is None:
-            return ""
-        gains[count] = pixels["agreement"]["mean"] - power["agreement"]["mean"]
-    if min(gains.values()) <= 0:
+    gains = _gains(result, "power-pixels", "power", counts)
+    if not gains or min(gains.values()) <= 0:
         return ""
-    told = " and ".join(f"{gain:+.3f} at {count} tasks" for count, gain in gains.items())
     return (
         "`power` begins with the features of the untrained network. Begun from pixels it ends with "
-        f"better tasks ({told}, in the mean of those scored), though it goes on in the same way: "
-        "its few iterations do not forget where they began, so it has not converged when its "
+        f"better tasks ({_told(gains)}, in the mean of those scored), though it goes on in the "
+        "same way: its few iterations do not forget where they began, so it has not converged when its "
         f"subspace turns no faster. For `{result['learner']}` give `--start pixels`; other "
         "learners are not in this comparison."
+    )
+
+
+def _linear(result: Row, counts: list[int]) -> str:
+    """Say what it does to `power` to train on coordinates that are not squashed, averaged."""
+    features = _gains(result, "power-linear", "power", counts)
+    pixels = _gains(result, "power-linear-pixels", "power-pixels", counts)
+    components = _gains(result, "power-linear-pixels", "pixels", counts)
+    if not (features and pixels and components):
+        return ""
+    return (
+        "By default the networks are trained on squashed coordinates, tanh(2Y), which makes an "
+        "operator that is not linear. With `--targets linear` they are trained on Y; the last "
+        "iterations are averaged, against the noise of single trainings, and the encoder is fitted "
+        "for longer (what each of the three does alone is not on this page). Beside the "
+        f"defaults, AS is {_told(features)} from features, and {_told(pixels)} from pixels. Beside "
+        f"the components of pixels, from which these last began, it is {_told(components)}."
     )
 
 
