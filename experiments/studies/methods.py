@@ -163,8 +163,8 @@ def _from_pixels(result: Row, counts: list[int]) -> str:
     return (
         "`power` begins with the features of the untrained network. Begun from pixels it ends with "
         f"better tasks ({_told(gains)}, in the mean of those scored), though it goes on in the "
-        "same way: its few iterations do not forget where they began, so it has not converged when its "
-        f"subspace turns no faster. For `{result['learner']}` give `--start pixels`; other "
+        "same way: its few iterations do not forget where they began, so it has not converged when "
+        f"its subspace turns no faster. For `{result['learner']}` give `--start pixels`; other "
         "learners are not in this comparison."
     )
 
