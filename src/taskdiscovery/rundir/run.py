@@ -91,10 +91,14 @@ class RunDir:
         run.config()
         if write:
             run._take_lock()
-            remove_leftovers(path)
-            run.checkpoints.remove_leftovers()
-            if run.state() == "done":  # killed between the last commit and tidying up
-                run.checkpoints.remove_all()
+            try:
+                remove_leftovers(path)
+                run.checkpoints.remove_leftovers()
+                if run.state() == "done":  # killed between the last commit and tidying up
+                    run.checkpoints.remove_all()
+            except BaseException:
+                run.close()
+                raise
         return run
 
     @classmethod
@@ -118,6 +122,10 @@ class RunDir:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the lock go, where it is held."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
