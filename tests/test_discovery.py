@@ -110,6 +110,23 @@ def test_balanced_labels_of_coordinates():
     )
 
 
+def last_iteration(start_ND, learner, images, pixels, config):
+    """Power iteration on all images, whole."""
+    *_, last = power.iterate(
+        lambda: start_ND,
+        learner,
+        images,
+        np.arange(len(images)),
+        pixels,
+        power.Constraints(),
+        config,
+        Silent(),
+        Journal(),
+        Serial(images, Journal(), 1),
+    )
+    return last
+
+
 @pytest.mark.parametrize("redrawn", [True, False])
 def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
     redrawn, monkeypatch
@@ -123,18 +140,7 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
     rows, images = np.arange(600), torch.from_numpy(dataset.images)
     pixels = Pixels.measure(dataset.images, rows)
     start = subspace.whiten(np.random.default_rng(0).normal(size=(600, 2))).coordinates
-    *_, last = power.iterate(
-        lambda: start,
-        learner,
-        images,
-        rows,
-        pixels,
-        power.Constraints(),
-        config,
-        Silent(),
-        Journal(),
-        Serial(images, Journal(), 1),
-    )
+    last = last_iteration(start, learner, images, pixels, config)
     monkeypatch.undo()
     targets = power.soft_targets(last.coordinates)
     fresh = power.crossfit(
@@ -152,9 +158,8 @@ def test_power_from_noise_ends_in_tasks_that_a_fresh_cross_validation_confirms(
 def noisy_operator(monkeypatch):
     """A linear smoother of known eigenspace, to whose answers every training adds its own noise."""
     rng = np.random.default_rng(0)
-    vectors_NE = np.linalg.qr(rng.normal(size=(400, 12)))[0]
-    vectors_NE -= vectors_NE.mean(axis=0)
-    vectors_NE = np.linalg.qr(vectors_NE)[0]
+    drawn_NE = rng.normal(size=(400, 12))
+    vectors_NE = np.linalg.qr(drawn_NE - drawn_NE.mean(axis=0))[0]
     shrunk_NE = vectors_NE * np.r_[0.95, 0.9, 0.85, np.full(9, 0.3)]
 
     def crossfit(targets_ND, *others):
@@ -167,19 +172,10 @@ def noisy_operator(monkeypatch):
     def search(**options):
         """Return the root mean square of the angles to the eigenspace, and the iterations."""
         config = replace(QUICK, tasks=3, **options)
-        none, rows = torch.zeros(0, 2, 2, 3), np.arange(400)
-        *_, last = power.iterate(
-            lambda: start,
-            Learner.of("linear", config.recipe(1), device="cpu", precision="float32"),
-            none,
-            rows,
-            Pixels.measure(np.zeros((400, 2, 2, 3), np.uint8), rows),
-            power.Constraints(),
-            config,
-            Silent(),
-            Journal(),
-            Serial(none, Journal(), 1),
-        )
+        learner = Learner.of("linear", config.recipe(1), device="cpu", precision="float32")
+        images = np.zeros((400, 2, 2, 3), np.uint8)
+        pixels = Pixels.measure(images, np.arange(400))
+        last = last_iteration(start, learner, torch.from_numpy(images), pixels, config)
         angles = subspace.turn(vectors_NE[:, :3], last.coordinates)
         return float(np.sqrt((angles**2).mean())), last
 
@@ -198,6 +194,9 @@ def test_linear_targets_averaged_come_closer_to_the_eigenspace(noisy_operator):
 def test_iterations_that_are_averaged_are_all_done(noisy_operator):
     assert noisy_operator(iterations=9, tolerance=90.0)[1].number == 2
     assert noisy_operator(iterations=9, tolerance=90.0, average=2)[1].number == 9
+
+
+def test_more_iterations_than_there_are_cannot_be_averaged():
     with pytest.raises(ConfigError, match="3 iterations and a start"):
         replace(QUICK, average=5)
 

@@ -162,13 +162,14 @@ def report(run: Path, data: str | None) -> None:
 
 def resume(run: Path, data: str | None, change_ranks: bool) -> None:
     """Go on with a job, and say what it was."""
+    opened = rundir.RunDir.open(run)
+    if opened.state() == "done":
+        show.line(f"nothing to resume: {opened.job()['command']} is done")
+        return
     if data is not None:
         reading.check_spec(data)
     # Locked for a moment: what is busy or damaged is refused before anything slow is imported.
-    with rundir.RunDir.open(run, write=ranks.first()) as opened:
-        if opened.state() == "done":
-            show.line(f"nothing to resume: {opened.job()['command']} is done")
-            return
+    with rundir.RunDir.open(run, write=ranks.first()):
         opened.checkpoints.load()
     from taskdiscovery import jobs
 

@@ -178,9 +178,8 @@ def _iteration(
     if config.rotate and config.classes == 2:
         rotation_DD = subspace.bimodal_rotation(coordinates_ND)
         coordinates_ND = subspace.apply(coordinates_ND, rotation_DD, np.zeros(len(rotation_DD)))
-    targets_ND = np.asarray(coordinates_ND, dtype=np.float32)
-    if config.targets == "squashed":
-        targets_ND = soft_targets(coordinates_ND)
+    squashed = config.targets == "squashed"
+    targets_ND = soft_targets(coordinates_ND) if squashed else coordinates_ND.astype(np.float32)
     predictions_ND = crossfit(
         targets_ND, learner, images, rows, pixels, config, number, meter, crew
     )
