@@ -63,7 +63,7 @@ class Model(nn.Module):
         # In one row an image is walked through as it lies in memory; a broadcast over three
         # channels takes five times as long.
         mean, std = self.mean.flatten().repeat(H * W), self.std.flatten().repeat(H * W)
-        flat = (images.reshape(N, -1).to(mean.dtype) - mean) / std
+        flat = images.reshape(N, -1).to(mean.dtype).sub_(mean).div_(std)
         return flat.view(N, H, W, channels).permute(0, 3, 1, 2)
 
 

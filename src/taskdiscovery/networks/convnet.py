@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from taskdiscovery.networks.pooling import mean_over_pixels
+
 
 class ConvNet(nn.Module):
     """3×3 convolutions 32 (stride 2), 64 (1), 128 (2), 128 (2), each with batch norm and ReLU.
@@ -33,7 +35,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        return self.head(self.body(x).mean(dim=(2, 3)))
+        return self.head(mean_over_pixels(self.body(x)))
 
 
 _LAYERS = ((32, 2), (64, 1), (128, 2), (128, 2))

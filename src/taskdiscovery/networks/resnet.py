@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from taskdiscovery.networks.pooling import mean_over_pixels
+
 
 class ResNet(nn.Module):
     """Four stages of residual blocks, global average pooling, linear.
@@ -43,7 +45,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        return self.head(self.body(self.relu(self.stem(x))).mean(dim=(2, 3)))
+        return self.head(mean_over_pixels(self.body(self.relu(self.stem(x)))))
 
 
 def resnet18(image_shape: tuple[int, int, int], outputs: int, *, width: float = 1.0) -> ResNet:

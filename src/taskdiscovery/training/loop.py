@@ -21,6 +21,7 @@ from taskdiscovery.augment import augment
 from taskdiscovery.errors import ConfigError, ResourceError
 from taskdiscovery.journal import Watch
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.convolutions import WeightGradientsByProducts
 from taskdiscovery.progress import Meter, Silent
 from taskdiscovery.training.asking import autocast, calibrate
 from taskdiscovery.training.early import Settling
@@ -57,13 +58,15 @@ def step(
     Returns:
         The share of the loss before the update, detached and not yet read back from the device.
     """
-    with autocast(images.device.type, precision):
-        outputs = model(images)
-    value = loss(outputs.float(), targets)
-    if share != 1.0:
-        value = value * share
-    optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
+    # Around the derivative, too: a checkpointed layer is computed anew within it.
+    with WeightGradientsByProducts(precision):
+        with autocast(images.device.type, precision):
+            outputs = model(images)
+        value = loss(outputs.float(), targets)
+        if share != 1.0:
+            value = value * share
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
     ranks.add([p.grad for p in model.parameters() if p.grad is not None])
     optimizer.step()
     return value.detach()

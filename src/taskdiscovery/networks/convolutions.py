@@ -1,0 +1,196 @@
+"""Derivatives of convolutions by their weights, as matrix products where these are faster.
+
+In bf16 with AVX-512, oneDNN's kernel for this derivative walks along rows of the output map. Where
+rows are short it takes up to twice as long as a matrix product of the same size, and with a stride
+two threads are at times no faster than one. The product needs the patches of the images side by
+side in memory, which costs more than it saves where maps are large.
+`python -m benchmarks.weight_gradients` measures both; `worthwhile` is drawn from it.
+
+Axes: N images, C channels; maps are (N, C, H, W) in channels-last layout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_backward = torch.ops.aten.convolution_backward
+
+#: bytes of patches that lie in memory at once.
+PATCHES = 2**25
+
+
+class WeightGradientsByProducts(TorchFunctionMode):
+    """Within this context convolutions that gain by it find their weights' derivative by products.
+
+    The sums are the same, rounded otherwise. Their second derivative is not to be had.
+
+    Args:
+        precision: that of training; nothing is changed with `float32`.
+    """
+
+    def __init__(self, precision: str) -> None:
+        super().__init__()
+        self._apt = precision == "bf16" and _measured_here()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Replace convolutions on the CPU, and leave everything else as it is."""
+        kwargs = kwargs or {}
+        if func is torch.conv2d and self._apt:
+            given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
+            geometry = _geometry(**given)
+            if geometry is not None:
+                x, weight, bias = given["input"], given["weight"], given.get("bias")
+                return _Convolution.apply(x, weight, bias, *geometry)  # type: ignore[no-untyped-call]
+        return func(*args, **kwargs)
+
+
+def worthwhile(kernel: int, stride: int, width: int, channels: int, threads: int) -> bool:
+    """Say whether the product is the faster way.
+
+    Args:
+        kernel: its width.
+        stride: along the width.
+        width: of the output map.
+        channels: that enter.
+        threads: of this process.
+    """
+    if channels < 32:
+        return False
+    if kernel == 1 or stride == 1:
+        return width <= 2
+    # With several threads the library takes from as long to twice as long from one process to the
+    # next, on the same images; the product does not.
+    return width <= (4 if threads == 1 else 8)
+
+
+def weight_gradient(
+    G: Tensor, x: Tensor, size: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    """Return the derivative by the weights, (C', C, kernel height, kernel width) float32.
+
+    Args:
+        G: (N, C', H', W') bf16, the derivative by the output.
+        x: (N, C, H, W) bf16.
+        size: height and width of the kernel.
+        stride, padding: down and across.
+    """
+    channels, H_out, W_out = G.shape[1:]
+    C = x.shape[1]
+    width = size[0] * size[1] * C
+    total = torch.zeros(channels, width)
+    at_once = max(1, PATCHES // (H_out * W_out * width * x.element_size()))
+    for images, upstream in zip(torch.split(x, at_once), torch.split(G, at_once), strict=True):
+        patches = _patches(images, size, stride, padding, (H_out, W_out))
+        n = len(images)
+        parts = next(k for k in range(min(n, torch.get_num_threads()), 0, -1) if n % k == 0)
+        rows = upstream.permute(0, 2, 3, 1).reshape(parts, -1, channels)
+        products = torch.bmm(rows.transpose(1, 2), patches.view(parts, -1, width))
+        total += products.sum(dim=0, dtype=torch.float32)
+    return total.view(channels, *size, C).permute(0, 3, 1, 2)
+
+
+def _patches(
+    x: Tensor,
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: tuple[int, int],
+) -> Tensor:
+    """Return (N·H'·W', kernel height · kernel width · C): what each output pixel has seen."""
+    down, across = padding
+    N, C, H, W = x.shape
+    pixels = x.permute(0, 2, 3, 1)
+    if down or across:
+        framed = x.new_zeros(N, H + 2 * down, W + 2 * across, C)
+        framed[:, down : down + H, across : across + W] = pixels
+    else:
+        framed = pixels.contiguous()
+    image, row, pixel, _ = framed.stride()
+    windows = framed.as_strided(
+        (N, *out, *size, C), (image, row * stride[0], pixel * stride[1], row, pixel, 1)
+    )
+    return windows.reshape(-1, size[0] * size[1] * C)
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution in bf16."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> Tensor:
+        kinds = (x.dtype, weight.dtype, None if bias is None else bias.dtype)
+        x, weight = x.to(torch.bfloat16), weight.to(torch.bfloat16)
+        bias = None if bias is None else bias.to(torch.bfloat16)
+        y = torch.conv2d(x, weight, bias, stride, padding)
+        ctx.save_for_backward(x, weight)
+        ctx.geometry, ctx.kinds = (stride, padding), kinds
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, G: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        stride, padding = ctx.geometry
+        wanted = [ctx.needs_input_grad[0], False, ctx.needs_input_grad[2]]
+        by_x = by_weight = by_bias = None
+        G = G.contiguous(memory_format=torch.channels_last)
+        if any(wanted):
+            by_x, _, by_bias = _backward(
+                G, x, weight, [len(weight)], stride, padding, [1, 1], False, [0, 0], 1, wanted
+            )
+        if ctx.needs_input_grad[1]:
+            size = (weight.shape[2], weight.shape[3])
+            by_weight = weight_gradient(G, x, size, stride, padding)
+        found = zip((by_x, by_weight, by_bias), ctx.kinds, strict=True)
+        return (*(g if g is None else g.to(kind) for g, kind in found), None, None)
+
+
+_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+
+
+def _geometry(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return stride and padding of a convolution that gains by a product; None for all others."""
+    plain = groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str)
+    if not plain or input.device.type != "cpu" or input.dim() != 4 or not weight.requires_grad:
+        return None
+    if not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
+        return None
+    stride, padding = _pair(stride), _pair(padding)
+    size = (weight.shape[2], weight.shape[3])
+    width = (input.shape[3] + 2 * padding[1] - size[1]) // stride[1] + 1
+    if not worthwhile(size[1], stride[1], width, weight.shape[1], torch.get_num_threads()):
+        return None
+    return stride, padding
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[-1]))
+
+
+def _measured_here() -> bool:
+    """Say whether the processor is of the kind that was measured: AVX512-BF16 without AMX."""
+    knows = [
+        getattr(torch.cpu, name, lambda: False)()
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
+    return knows == [True, False]
