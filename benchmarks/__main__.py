@@ -11,14 +11,12 @@ network's convolutions alone; `share_of_product_peak` as a share of the best mat
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 import warnings
 
 from benchmarks.cases import CASES, Setting
 from benchmarks.machine import product_peak
-from benchmarks.provenance import about, add_output, deliver
+from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.training import resolve_precision, set_threads
 
 
@@ -44,11 +42,7 @@ def main() -> None:
     precision = resolve_precision(options.precision, options.device)
     peak = {kind: product_peak(kind, options.device) for kind in {"float32", precision}}
     setting = Setting(full=options.full, precision=precision, device=options.device, peak=peak)
-    rows = []
-    for name in names:
-        for row in CASES[name](setting):
-            rows.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
+    rows = told(row for name in names for row in CASES[name](setting))
     document = {
         "cases": rows,
         "product_peak_gflops": {kind: round(value / 1e9) for kind, value in peak.items()},

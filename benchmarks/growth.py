@@ -29,7 +29,7 @@ from PIL import Image
 
 import taskdiscovery as td
 from benchmarks.cases import synthetic
-from benchmarks.provenance import about, add_output, deliver
+from benchmarks.provenance import about, add_output, deliver, told
 
 
 def power(images: int, tasks: int, iterations: int) -> float:
@@ -106,12 +106,12 @@ def memory(count: int, folder: Path) -> list[dict[str, Any]]:
         "discover": ["discover", data, *common, *short, *search, "--out", str(run)],
         "score": ["score", data, *common, *short, "--target", "label", "--test-images", str(count)],
     }
-    rows = []
-    for name, arguments in commands.items():
-        held, took = anonymous(arguments, folder / "cache")
-        rows.append({"command": name, "images": count, "gb": round(held, 3), "s": round(took, 1)})
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    return rows
+
+    def measured(name: str) -> dict[str, Any]:
+        held, took = anonymous(commands[name], folder / "cache")
+        return {"command": name, "images": count, "gb": round(held, 3), "s": round(took, 1)}
+
+    return told(map(measured, commands))
 
 
 def main() -> None:

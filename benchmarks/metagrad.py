@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
 import multiprocessing
 import sys
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from benchmarks import published
 from benchmarks.machine import Side, alternate, peak_memory, ratio
-from benchmarks.provenance import about, add_output, deliver
+from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.config import DiscoverConfig
 from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch
 from taskdiscovery.discovery.meta import Pixels as PixelSource
@@ -264,12 +263,9 @@ def main() -> None:
     if resolve_precision("auto", options.device) != "bf16":
         print("no native bf16 here: its cases are left out", file=sys.stderr)
         cases = [c for c in cases if c.precision != "bf16"]
-    rows: list[dict[str, Any]] = []
-    for network in dict.fromkeys(case.network for case in cases):
-        own = [case for case in cases if case.network == network]
-        for row in measure(own, options.rounds, options.device):
-            rows.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
+    networks = dict.fromkeys(case.network for case in cases)
+    together = [[case for case in cases if case.network == network] for network in networks]
+    rows = told(row for own in together for row in measure(own, options.rounds, options.device))
     for row in rows:  # after how many gradients compiling has paid for itself
         if row["compiled"]:
             same = ("network", "precision", "way")

@@ -6,6 +6,8 @@ import argparse
 import json
 import re
 import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,15 @@ def commit() -> str:
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", "*.py")
     return git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
+
+
+def told(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a document, after printing each as soon as it is there."""
+    kept = []
+    for row in rows:
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        kept.append(row)
+    return kept
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

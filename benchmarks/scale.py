@@ -10,7 +10,6 @@ of a `meta` outer step. The rows of all are compared with those of one process.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from benchmarks.provenance import about, add_output, deliver, plain
+from benchmarks.provenance import about, add_output, deliver, plain, told
 from taskdiscovery.rundir import RunDir
 from taskdiscovery.types import Dataset, Scores
 
@@ -107,10 +106,7 @@ def main() -> None:
         ("digits", td.load("digits"), {**common, "target": "label:0,1,2,3,4", "epochs": 60}),
         (options.data, td.load(options.data), {**common, **few, "target": "label:0,1,2,3,4"}),
     ]
-    rows = []
-    for case in cases:
-        rows.append(measure(*case))
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    rows = told(measure(*case) for case in cases)
     steps = [outer_step(count, options.data) for count in (1, 2)]
     document = {
         "ray": rows,

@@ -9,8 +9,6 @@ optimizer's part is the same for both. This is why runs are not stacked on proce
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from benchmarks.machine import seconds
-from benchmarks.provenance import about, add_output, deliver
+from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.config import Recipe
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.training import Learner, Pixels, set_threads
@@ -82,13 +80,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     add_output(parser)
     options = parser.parse_args()
-    document: dict[str, Any] = {"threads": set_threads(options.threads), "cases": []}
-    for name, precision in CASES:
-        row = measure(name, precision, options.runs, options.batch, options.rounds)
-        document["cases"].append(row)
-        print(json.dumps(row), file=sys.stderr, flush=True)
-    document["environment"] = about()
-    deliver(document, options)
+    threads = set_threads(options.threads)
+    cases = told(measure(*case, options.runs, options.batch, options.rounds) for case in CASES)
+    deliver({"threads": threads, "cases": cases, "environment": about()}, options)
 
 
 if __name__ == "__main__":

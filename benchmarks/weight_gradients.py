@@ -9,8 +9,6 @@ in which the two take turns; `chosen` is what `worthwhile` says of the shape.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.machine import Side, alternate
-from benchmarks.provenance import about, add_output, deliver
+from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.networks.convolutions import weight_gradient, worthwhile
 from taskdiscovery.training import set_threads
 
@@ -65,7 +63,7 @@ def measure(
         "library_ms": round(sides[0].seconds * 1e3, 3),
         "product_ms": round(sides[1].seconds * 1e3, 3),
         "speedup": round(sides[0].seconds / sides[1].seconds, 2),
-        "chosen": worthwhile(kernel, stride, width, fan_in, torch.get_num_threads()),
+        "chosen": worthwhile(kernel, stride, width, (fan_in, fan_out), torch.get_num_threads()),
     }
 
 
@@ -81,15 +79,14 @@ def main() -> None:
     parser.add_argument("--threads", default="1,2", help="numbers of threads, one after the other")
     add_output(parser)
     options = parser.parse_args()
-    document: dict[str, Any] = {"batch": options.batch, "cases": []}
+    cases = []
     for threads in map(int, options.threads.split(",")):
         set_threads(threads)
-        for shape in shapes(options.batch):
-            row = {"threads": threads, **measure(*shape, options.batch, options.rounds)}
-            document["cases"].append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
-    document["environment"] = about()
-    deliver(document, options)
+        cases += told(
+            {"threads": threads, **measure(*shape, options.batch, options.rounds)}
+            for shape in shapes(options.batch)
+        )
+    deliver({"batch": options.batch, "cases": cases, "environment": about()}, options)
 
 
 if __name__ == "__main__":
