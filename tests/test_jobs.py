@@ -332,6 +332,14 @@ def test_fault_53_and_54_config_files(tmp_path, capfd):
         assert words in capfd.readouterr().err
 
 
+def test_options_of_another_method_are_named(digits, caplog):
+    small = {"tasks": 2, "train_images": 200, "learner": "linear", "device": "cpu"}
+    td.discover(digits, method="spectral", start="pixels", **small)
+    assert "without effect" not in caplog.text
+    td.discover(digits, method="spectral", average=2, inner_steps=5, **small)
+    assert "--inner-steps, --average: without effect with --method spectral" in caplog.text
+
+
 def test_config_files_and_options_merge(tmp_path, capfd):
     file = tmp_path / "c.yaml"
     file.write_text("data: digits\ntasks: 5\n")

@@ -8,6 +8,7 @@ subcommand. With `out` the results are also written, each file whole or not at a
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from taskdiscovery.analysis import Evidence
     from taskdiscovery.discovery import Discovery
     from taskdiscovery.splits import SplitResult
+
+_LOG = logging.getLogger("taskdiscovery")
 
 __all__ = [
     "analyze",
@@ -196,6 +199,8 @@ def run_discover(
 ) -> Discovery:
     """Do `discover` with a config; `on_iteration` is told every new iteration's numbers."""
     place = _Place.of("discover", out, None, resumed)
+    if idle := config.without_effect():
+        _LOG.warning("%s: without effect with --method %s", ", ".join(idle), config.method)
     dataset = read_data(source, config)
     from taskdiscovery.discovery import discover as search
     from taskdiscovery.discovery import resolve

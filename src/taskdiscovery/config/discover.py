@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from taskdiscovery.config.meta import MetaOptions
-from taskdiscovery.config.options import WorkConfig, option
+from taskdiscovery.config.meta import META, MetaOptions
+from taskdiscovery.config.options import WorkConfig, key_of, option
 from taskdiscovery.config.recipes import Recipe
 from taskdiscovery.errors import ConfigError
+
+#: options that `power` alone reads.
+_POWER = ("iterations", "tolerance", "targets", "average", "folds", "runs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,18 @@ class DiscoverConfig(MetaOptions, WorkConfig):
                     where="--method meta",
                     mend="leave it out, or keep tasks in the embedding with --contain",
                 )
+
+    def without_effect(self) -> list[str]:
+        """Name the options that are set and that only another method reads."""
+        return [
+            "--" + key_of(item).replace("_", "-")
+            for item in fields(self)
+            if getattr(self, item.name) != item.default
+            and (
+                (item.name in _POWER and self.method != "power")
+                or (item.metadata["group"] == META and self.method != "meta")
+            )
+        ]
 
     def with_epochs(self, images: int) -> DiscoverConfig:
         """Decide the epochs for so many training images: never fewer than 60,000 images pass."""
