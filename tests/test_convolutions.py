@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from taskdiscovery.networks import convolutions
 from taskdiscovery.networks.convnet import ConvNet
@@ -56,10 +57,10 @@ def products(monkeypatch):
 def gradients(network, x, *, products):
     network.zero_grad()
     x = x.clone().requires_grad_()
-    with WeightGradientsByProducts("bf16" if products else "float32"):
-        with torch.autocast("cpu", torch.bfloat16):
-            y = network(x)
-        y.float().square().sum().backward()
+    context = WeightGradientsByProducts("bf16" if products else "float32")
+    with torch.autocast("cpu", torch.bfloat16), context:
+        y = network(x)
+    y.float().square().sum().backward()
     return y, [x.grad, *(p.grad for p in network.parameters())]
 
 
@@ -106,6 +107,18 @@ def test_other_convolutions_are_left_alone_or_exact(layer, products):
     _, known = gradients(layer, x, products=False)
     _, own = gradients(layer, x, products=True)
     assert len(products) == (layer.padding_mode != "zeros")  # padded before, then plain
+    for a, b in zip(own, known, strict=True):
+        torch.testing.assert_close(a, b, rtol=0.02, atol=0.02 * float(b.abs().max()))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_layers_have_the_same_gradients(reentrant, products):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    x = torch.randn(4, 3, 8, 8, generator=torch.manual_seed(0))
+    _, known = gradients(network, x, products=False)
+    body = network.forward
+    network.forward = lambda pixels: checkpoint(body, pixels, use_reentrant=reentrant)
+    _, own = gradients(network, x, products=True)
     for a, b in zip(own, known, strict=True):
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.02 * float(b.abs().max()))
 

@@ -1,7 +1,7 @@
 """Derivatives of convolutions by their weights, as matrix products where these are faster.
 
 In bf16 with AVX-512, oneDNN's kernel for this derivative walks along rows of the output map. Where
-rows are short it takes up to twice as long as a matrix product of the same size, and with a stride
+rows are short it takes up to 2.4 times as long as a matrix product of the same size; with a stride,
 two threads are at times no faster than one. The product needs the patches of the images side by
 side in memory, which costs more than it saves where maps are large.
 `python -m benchmarks.weight_gradients` measures both; `worthwhile` is drawn from it.
@@ -121,7 +121,11 @@ def _patches(
 
 
 class _Convolution(torch.autograd.Function):
-    """A convolution in bf16."""
+    """A convolution in bf16.
+
+    It saves what torch's own saves, in its order: a checkpointed layer is computed anew outside the
+    context, and what it saves then takes the place of what was saved here.
+    """
 
     @staticmethod
     def forward(

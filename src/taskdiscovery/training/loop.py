@@ -58,15 +58,13 @@ def step(
     Returns:
         The share of the loss before the update, detached and not yet read back from the device.
     """
-    # Around the derivative, too: a checkpointed layer is computed anew within it.
-    with WeightGradientsByProducts(precision):
-        with autocast(images.device.type, precision):
-            outputs = model(images)
-        value = loss(outputs.float(), targets)
-        if share != 1.0:
-            value = value * share
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+    with autocast(images.device.type, precision), WeightGradientsByProducts(precision):
+        outputs = model(images)
+    value = loss(outputs.float(), targets)
+    if share != 1.0:
+        value = value * share
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
     ranks.add([p.grad for p in model.parameters() if p.grad is not None])
     optimizer.step()
     return value.detach()
