@@ -1,15 +1,19 @@
 """Derivatives of convolutions by their weights, as matrix products."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from taskdiscovery.config import Recipe
 from taskdiscovery.networks import convolutions
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts, weight_gradient
 from taskdiscovery.networks.pooling import mean_over_pixels
 from taskdiscovery.networks.resnet import resnet18
+from taskdiscovery.training import Learner, Pixels, cross_entropy, machine, step
 
 GEOMETRIES = [  # kernel, stride, padding
     ((3, 3), (1, 1), (1, 1)),
@@ -41,14 +45,13 @@ def test_weight_gradient_is_exact(size, stride, padding, images, layout, at_once
 
 @pytest.fixture
 def products(monkeypatch):
-    """Have every processor and every shape take products; return the sizes of their kernels."""
+    """Have every shape take products; return the sizes of their kernels."""
     taken = []
 
     def counted(G, x, size, stride, padding):
         taken.append(size)
         return weight_gradient(G, x, size, stride, padding)
 
-    monkeypatch.setattr(convolutions, "_measured_here", lambda: True)
     monkeypatch.setattr(convolutions, "worthwhile", lambda *_: True)
     monkeypatch.setattr(convolutions, "weight_gradient", counted)
     return taken
@@ -57,7 +60,7 @@ def products(monkeypatch):
 def gradients(network, x, *, products):
     network.zero_grad()
     x = x.clone().requires_grad_()
-    context = WeightGradientsByProducts("bf16" if products else "float32")
+    context = WeightGradientsByProducts() if products else nullcontext()
     with torch.autocast("cpu", torch.bfloat16), context:
         y = network(x)
     y.float().square().sum().backward()
@@ -125,9 +128,30 @@ def test_checkpointed_layers_have_the_same_gradients(reentrant, products):
 
 def test_float32_training_is_left_alone(products):
     layer = nn.Conv2d(4, 4, 3)
-    with WeightGradientsByProducts("bf16"):  # but no autocast
+    with WeightGradientsByProducts():  # but no autocast
         layer(torch.randn(2, 4, 8, 8)).sum().backward()
     assert not products
+
+
+@pytest.mark.parametrize(
+    ("units", "precision", "layers"),
+    [
+        ((True, False), "bf16", 4),
+        ((True, False), "float32", 0),
+        ((True, True), "bf16", 0),
+        ((False, False), "bf16", 0),
+    ],
+)
+def test_a_training_step_takes_products_where_they_were_measured(
+    units, precision, layers, products, monkeypatch
+):
+    monkeypatch.setattr(machine, "_bf16_units", lambda: units)
+    learner = Learner.of("convnet?width=0.1", Recipe(), device="cpu", precision=precision)
+    model = learner.build((8, 8, 3), 2, Pixels((120.0,) * 3, (60.0,) * 3), 0).train()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    images = torch.randint(0, 256, (4, 8, 8, 3), dtype=torch.uint8)
+    step(model, images, torch.tensor([0, 1, 0, 1]), cross_entropy, optimizer, precision)
+    assert len(products) == layers
 
 
 def test_mean_over_pixels_keeps_the_layout_of_its_derivative():

@@ -26,27 +26,19 @@ PATCHES = 2**25
 class WeightGradientsByProducts(TorchFunctionMode):
     """Within this context convolutions that gain by it find their weights' derivative by products.
 
-    The sums are the same, rounded otherwise. Their second derivative is not to be had.
-
-    Args:
-        precision: that of training; nothing is changed with `float32`.
+    It concerns those that autocast does on the CPU. The sums are the same, rounded otherwise. Their
+    second derivative is not to be had.
     """
-
-    def __init__(self, precision: str) -> None:
-        super().__init__()
-        self._apt = precision == "bf16" and _measured_here()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Replace convolutions on the CPU, and leave everything else as it is."""
+        """Replace convolutions, and leave everything else as it is."""
         kwargs = kwargs or {}
-        if func is torch.conv2d and self._apt:
-            given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
-            geometry = _geometry(**given)
-            if geometry is not None:
-                x, weight, bias = given["input"], given["weight"], given.get("bias")
-                return _Convolution.apply(x, weight, bias, *geometry)  # type: ignore[no-untyped-call]
+        if func is torch.conv2d:
+            found = _gaining(*args, **kwargs)
+            if found is not None:
+                return _Convolution.apply(*found)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
@@ -163,10 +155,7 @@ class _Convolution(torch.autograd.Function):
         return (*(g if g is None else g.to(kind) for g, kind in found), None, None)
 
 
-_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-
-
-def _geometry(
+def _gaining(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -174,30 +163,20 @@ def _geometry(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
-) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Return stride and padding of a convolution that gains by a product; None for all others."""
+) -> tuple[Any, ...] | None:
+    """Return what `_Convolution` takes; None for what does not gain by it. Called as `conv2d`."""
     plain = groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str)
     if not plain or input.device.type != "cpu" or input.dim() != 4 or not weight.requires_grad:
         return None
     if not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
         return None
     stride, padding = _pair(stride), _pair(padding)
-    size = (weight.shape[2], weight.shape[3])
-    width = (input.shape[3] + 2 * padding[1] - size[1]) // stride[1] + 1
-    channels = (weight.shape[1], weight.shape[0])
-    if not worthwhile(size[1], stride[1], width, channels, torch.get_num_threads()):
+    fan_out, fan_in, _, kernel = weight.shape
+    width = (input.shape[3] + 2 * padding[1] - kernel) // stride[1] + 1
+    if not worthwhile(kernel, stride[1], width, (fan_in, fan_out), torch.get_num_threads()):
         return None
-    return stride, padding
+    return input, weight, bias, stride, padding
 
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[-1]))
-
-
-def _measured_here() -> bool:
-    """Say whether the processor is of the kind that was measured: AVX512-BF16 without AMX."""
-    knows = [
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    ]
-    return knows == [True, False]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ from taskdiscovery.training.asking import autocast, calibrate
 from taskdiscovery.training.early import Settling
 from taskdiscovery.training.images import take
 from taskdiscovery.training.learner import Learner
+from taskdiscovery.training.machine import gains_by_products
 from taskdiscovery.training.state import TrainingState
 from taskdiscovery.types import IntArray
 
@@ -58,7 +59,9 @@ def step(
     Returns:
         The share of the loss before the update, detached and not yet read back from the device.
     """
-    with autocast(images.device.type, precision), WeightGradientsByProducts(precision):
+    device = images.device.type
+    faster = WeightGradientsByProducts() if gains_by_products(device, precision) else nullcontext()
+    with autocast(device, precision), faster:
         outputs = model(images)
     value = loss(outputs.float(), targets)
     if share != 1.0:
