@@ -11,6 +11,7 @@ from taskdiscovery.config import (
     CONFIGS,
     JobConfig,
     base_type,
+    flag_of,
     from_mapping,
     key_of,
     read_config,
@@ -195,7 +196,7 @@ def config_of(command: str, arguments: dict[str, Any]) -> tuple[str, JobConfig]:
 def _option(parser: argparse._ActionsContainer, config: type[JobConfig], item: Any) -> None:
     limits = item.metadata
     expected, _ = base_type(config, item)
-    flag = "--" + key_of(item).replace("_", "-")
+    flag = flag_of(key_of(item))
     default = "" if item.default in (None, "") else f" (default: {item.default})"
     common = {"dest": item.name, "default": argparse.SUPPRESS, "help": limits["help"] + default}
     common["help"] = common["help"].replace("%", "%%")

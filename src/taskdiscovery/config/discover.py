@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from taskdiscovery.config.meta import META, MetaOptions
-from taskdiscovery.config.options import WorkConfig, key_of, option
+from taskdiscovery.config.options import WorkConfig, flag_of, key_of, option
 from taskdiscovery.config.recipes import Recipe
 from taskdiscovery.errors import ConfigError
 
@@ -103,7 +103,7 @@ class DiscoverConfig(MetaOptions, WorkConfig):
     def without_effect(self) -> list[str]:
         """Name the options that are set and that only another method reads."""
         return [
-            "--" + key_of(item).replace("_", "-")
+            flag_of(key_of(item))
             for item in fields(self)
             if getattr(self, item.name) != item.default
             and (

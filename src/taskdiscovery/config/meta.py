@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskdiscovery.config.options import option
+from taskdiscovery.config.options import flag_of, option
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.learners import check_learner
 
@@ -107,7 +107,7 @@ class MetaOptions:
             check_learner(self.encoder)
         for one, other in _APART:
             if getattr(self, one) and getattr(self, other):
-                flags = f"--{one.replace('_', '-')} and --{other.replace('_', '-')}"
+                flags = f"{flag_of(one)} and {flag_of(other)}"
                 raise ConfigError(
                     f"{flags} are both given", where="--method meta", mend="give one of the two"
                 )

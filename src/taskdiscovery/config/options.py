@@ -116,7 +116,7 @@ class WorkConfig(JobConfig):
             object.__setattr__(self, "threads", 1)
         for name in ("ray_address", "cpus_per_job", "gpus_per_job"):
             if self.executor != "ray" and getattr(self, name):
-                flag = f"--{name.replace('_', '-')}"
+                flag = flag_of(name)
                 raise ConfigError(
                     f"{flag} is for a Ray cluster", where=flag, mend="add --executor ray"
                 )
@@ -164,6 +164,11 @@ def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
 def to_mapping(config: JobConfig) -> dict[str, Any]:
     """Return the config with the names that users know."""
     return {key_of(item): getattr(config, item.name) for item in fields(config)}
+
+
+def flag_of(key: str) -> str:
+    """The option on the command line, of a name with underscores."""
+    return "--" + key.replace("_", "-")
 
 
 def key_of(item: Field[Any]) -> str:

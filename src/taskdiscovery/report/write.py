@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from taskdiscovery import data
 from taskdiscovery.agreement import similarity_matrix
+from taskdiscovery.config import flag_of
 from taskdiscovery.discovery.labelling import class_scores
 from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.report import figures, splitview
@@ -349,7 +350,7 @@ class _Page:
         learner, spec = self.config["learner"], str(self.config["data"])
         place = str(self.run.path)
         options = [
-            f"--{key.replace('_', '-')}={value}"
+            f"{flag_of(key)}={value}"
             for key, value in self.config.items()
             if key not in ("format", "command", "data") and value not in (None, "", False)
         ]
