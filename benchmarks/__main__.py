@@ -15,9 +15,9 @@ import time
 import warnings
 
 from benchmarks.cases import CASES, Setting
-from benchmarks.machine import product_peak
+from benchmarks.machine import own_process, product_peak
 from benchmarks.provenance import about, add_output, deliver, told
-from taskdiscovery.training import resolve_precision, set_threads
+from taskdiscovery.executors import resolve_precision
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     if unknown := set(names) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     warnings.simplefilter("ignore")
-    threads = set_threads(None)
+    threads = own_process(None)
     began = time.perf_counter()
     precision = resolve_precision(options.precision, options.device)
     peak = {kind: product_peak(kind, options.device) for kind in {"float32", precision}}

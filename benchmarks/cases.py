@@ -19,10 +19,10 @@ import taskdiscovery as td
 from benchmarks import metagrad, plain
 from benchmarks.machine import Side, alternate, convolutions, ratio
 from taskdiscovery import networks
-from taskdiscovery.config import Recipe
-from taskdiscovery.splits import Cut
-from taskdiscovery.training import Learner, Pixels, cross_entropy, train
-from taskdiscovery.types import Dataset
+from taskdiscovery.config import Recipe, learner_of
+from taskdiscovery.networks import Normalization
+from taskdiscovery.training import Examples, cross_entropy, train
+from taskdiscovery.types import Dataset, Labeling
 
 Row = dict[str, Any]
 
@@ -70,17 +70,17 @@ def training(setting: Setting) -> Iterator[Row]:
         dataset = synthetic(n)
         assert dataset.labels is not None
         labels = torch.from_numpy(dataset.labels)
-        pixels = Pixels.measure(dataset.images, np.arange(n))
+        pixels = Normalization.measure(dataset.images, np.arange(n))
         images = torch.from_numpy(dataset.images).to(setting.device)
         x = plain.tensor(dataset.images)
-        learner = Learner.of(
+        learner = learner_of(
             spec, Recipe(epochs=1), device=setting.device, precision=setting.precision
         )
 
         def ours(learner=learner, images=images, labels=labels, pixels=pixels) -> None:  # type: ignore[no-untyped-def]
-            model = learner.build((32, 32, 3), 2, pixels, 0)
-            rows = np.arange(len(images))
-            train(learner, model, images, rows, labels.to(images.device), cross_entropy, seed=0)
+            model = networks.build_learner(learner, (32, 32, 3), 2, pixels, 0)
+            rows, targets = np.arange(len(images)), labels.to(images.device)
+            train(learner, model, Examples(images, rows, targets, cross_entropy), seed=0)
 
         def theirs(spec=spec, x=x, labels=labels) -> None:  # type: ignore[no-untyped-def]
             plain.train(spec, x, labels, outputs=2, epochs=1, seed=0, device=setting.device)
@@ -99,7 +99,8 @@ def training(setting: Setting) -> Iterator[Row]:
 
         sides = [Side(work, setting.device, plain=work is theirs) for work in (theirs, ours, alone)]
         alternate(sides, setting.rounds + 1)
-        flops = 3 * networks.flops(learner.build((32, 32, 3), 2, pixels, 0), (32, 32, 3)) * n
+        model = networks.build_learner(learner, (32, 32, 3), 2, pixels, 0)
+        flops = 3 * networks.flops(model, (32, 32, 3)) * n
         yield {
             **_row(f"train {spec}", setting, sides[0], sides[1]),
             "images_per_second": round(n / sides[1].seconds),
@@ -121,7 +122,7 @@ def score(setting: Setting) -> Iterator[Row]:
     options = {"train_images": n, "test_images": test, "epochs": epochs, **_place(setting)}
 
     def ours() -> None:
-        td.score(dataset, target="label", **options)  # and its random control
+        td.score(dataset, "label", **options)  # and its random control
 
     def theirs() -> None:
         plain.score("convnet", dataset.images, labelings, n, epochs, setting.device)
@@ -134,23 +135,21 @@ def discover(setting: Setting) -> Iterator[Row]:
     n = setting.much(3072, 12_288)
     dataset = synthetic(n * 10 // 9 + 1)
     fit, here = dataset.images[:n], _place(setting)
-    common: dict[str, Any] = {"tasks": 8, "train_images": n, "rotate": False, **here}
+    common: dict[str, Any] = {"tasks": 8, "train_images": n, **here}
     yield _case(
         "discover spectral",
         setting,
         lambda: plain.spectral("convnet", dataset.images, 8),
-        lambda: td.discover(dataset, method="spectral", **common),
+        lambda: td.discover(dataset, method=td.Spectral(rotate=False), **common),
     )
-    work: dict[str, Any] = {
-        "iterations": setting.much(1, 3),
-        "epochs": setting.much(1, 3),
-        "batch": 256,
-    }
+    iterations = setting.much(1, 3)
+    work: dict[str, Any] = {"epochs": setting.much(1, 3), "batch": 256}
+    power = td.Power(iterations=iterations, tolerance=0.0, rotate=False)
     yield _case(
         "discover power",
         setting,
-        lambda: plain.power("convnet", fit, 8, **work),
-        lambda: td.discover(dataset, method="power", tolerance=0.0, **work, **common),
+        lambda: plain.power("convnet", fit, 8, iterations=iterations, **work),
+        lambda: td.discover(dataset, method=power, **work, **common),
     )
     steps: dict[str, Any] = {
         "outer_steps": setting.much(2, 6),
@@ -162,12 +161,10 @@ def discover(setting: Setting) -> Iterator[Row]:
         setting,
         lambda: td.discover(
             dataset,
-            method="meta",
-            gradient="reverse",
-            **steps,
+            method=td.Meta(gradient="reverse", **steps),
             **{**common, "precision": "float32"},
         ),
-        lambda: td.discover(dataset, method="meta", **steps, **common),
+        lambda: td.discover(dataset, method=td.Meta(**steps), **common),
         beside="the unroll of the published code, float32",
     )
 
@@ -177,7 +174,7 @@ def gradients(setting: Setting) -> Iterator[Row]:
     for case in metagrad.QUICK[:1] + metagrad.QUICK[2:3]:
         for row in metagrad.measure([case], setting.rounds, setting.device):
             yield {
-                "case": f"metagrad {case.network} {case.precision} {case.way}",
+                "case": f"metagrad {case.network} {case.precision} {case.memory}",
                 "beside": "the unroll of the published code, float32",
                 "speedup": row["speedup"],
                 "seconds": row["seconds"],
@@ -192,19 +189,7 @@ def split(setting: Setting) -> Iterator[Row]:
     n, epochs = setting.much(3072, 12_288), setting.much(1, 3)
     dataset = synthetic(n * 10 // 9)
     place = (dataset.images[:, 16:].mean(axis=(1, 2, 3)) > 127).astype(np.int64)
-    cuts = [Cut(name="lower half", place=place)]
-    from taskdiscovery import splits
-    from taskdiscovery.config import SplitConfig
-
-    config = SplitConfig(
-        controls="random",
-        orientation="same",
-        class_balanced=False,
-        runs=1,
-        epochs=epochs,
-        train_images=n,
-        **_place(setting),
-    )
+    lower_half = Labeling(name="lower half", classes=("0", "1"), labels_N=place, ids_N=dataset.ids)
 
     def theirs() -> None:
         assert dataset.labels is not None
@@ -216,7 +201,18 @@ def split(setting: Setting) -> Iterator[Row]:
             plain.predict(model, x[~side])
 
     def ours() -> None:
-        splits.split(dataset, dataset.target("label"), cuts, config)
+        td.split(
+            dataset,
+            "label",
+            lower_half,
+            controls=["random"],
+            orientation="same",
+            class_balanced=False,
+            runs=1,
+            epochs=epochs,
+            train_images=n,
+            **_place(setting),
+        )
 
     yield _case("split", setting, theirs, ours)
 

@@ -15,21 +15,33 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import taskdiscovery as td
-from benchmarks import human
+from benchmarks import human, labelings
+from benchmarks.machine import own_process
 from benchmarks.provenance import about, add_output, deliver, plain, save
-from taskdiscovery import scoring
-from taskdiscovery.config import DiscoverConfig, ScoreConfig, from_mapping
-from taskdiscovery.jobs import run_discover
-from taskdiscovery.types import BoolArray, Dataset, Target
+from taskdiscovery.config import ScoreConfig, from_mapping
+from taskdiscovery.runtime.callbacks import Callback, Numbers
+from taskdiscovery.types import BoolArray, Dataset, Labeling
 
 ROWS = ("human", "untrained", "uniformity", "meta", "warm", "power", "spectral")
+
+
+class StepTimes(Callback):
+    """Collects the seconds of outer steps."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_outer_step(self, numbers: Numbers) -> None:
+        """Note one."""
+        self.seconds.append(float(numbers["seconds"]))
 
 
 class Comparison:
@@ -38,7 +50,7 @@ class Comparison:
     Args:
         dataset: images and labels.
         common: options of every `discover`.
-        meta: further options of `meta`.
+        meta: options of `td.Meta`.
         seconds: wall time of a search; scoring is not counted.
         steps: outer steps, where they are not to follow from the seconds.
         score: options of every `score`.
@@ -56,67 +68,61 @@ class Comparison:
         numbers: list[int],
     ) -> None:
         self.dataset, self.common, self.seconds = dataset, common, seconds
-        self.meta = {**common, **meta, "method": "meta"}
-        self.steps, self.score_options, self.numbers = steps, score, numbers
+        self.meta, self.steps = td.Meta(**meta), steps
+        self.score_options, self.numbers = score, numbers
 
     def row(self, name: str) -> dict[str, Any]:
         """Search and score one row."""
         if name == "human":
-            targets = [human.target(n) for n in self.numbers]
-            return self._summary(name, self._agreement(map(self.dataset.target, targets)), {}, 0.0)
+            targets = [self.dataset.target(human.target(n)) for n in self.numbers]
+            return self._summary(name, self._agreement(targets), {}, 0.0)
         began = time.perf_counter()
         found = getattr(self, f"_{name}")()
         spent = time.perf_counter() - began
-        own = self._agreement(scoring.as_targets(found.tasks), found.tasks.train)
-        return self._summary(name, own, found.result, spent)
+        own = self._agreement(found.tasks, found.tasks.seen_N)
+        return self._summary(name, own, found.numbers, spent)
 
-    def _agreement(self, targets: Iterable[Target], train: BoolArray | None = None) -> list[float]:
+    def _agreement(self, given: Sequence[Labeling], seen_N: BoolArray | None = None) -> list[float]:
         config = from_mapping(ScoreConfig, self.score_options, "compare")
-        return [
-            s.agreement for s in scoring.score(self.dataset, list(targets), config, train=train)
-        ]
+        return [s.agreement for s in labelings.scores(self.dataset, given, config, seen_N)]
 
-    def _untrained(self) -> Any:
-        return td.discover(self.dataset, **{**self.meta, "outer_steps": 0})
+    def _discover(self, method: td.Method, **options: Any) -> td.Discovery:
+        return td.discover(self.dataset, method=method, **self.common, **options)
 
-    def _uniformity(self) -> Any:
+    def _untrained(self) -> td.Discovery:
+        return self._discover(replace(self.meta, outer_steps=0))
+
+    def _uniformity(self) -> td.Discovery:
         steps = self._affordable(self.seconds)
-        return td.discover(self.dataset, **{**self.meta, "objective": "none", "outer_steps": steps})
+        return self._discover(replace(self.meta, objective="none", outer_steps=steps))
 
-    def _meta(self) -> Any:
-        return td.discover(
-            self.dataset, **{**self.meta, "outer_steps": self._affordable(self.seconds)}
-        )
+    def _meta(self) -> td.Discovery:
+        return self._discover(replace(self.meta, outer_steps=self._affordable(self.seconds)))
 
-    def _warm(self) -> Any:
+    def _warm(self) -> td.Discovery:
         with tempfile.TemporaryDirectory() as place:
             run = Path(place) / "power"
-            first = td.discover(self.dataset, **self.common, method="power", iterations=3, out=run)
-            left = self.seconds - first.result["seconds"]
-            options = {**self.meta, "warm_start": str(run)}
-            return td.discover(self.dataset, **{**options, "outer_steps": self._affordable(left)})
+            first = self._discover(td.Power(iterations=3), out=run)
+            steps = self._affordable(self.seconds - first.numbers["seconds"])
+            return self._discover(replace(self.meta, warm_start=str(run), outer_steps=steps))
 
-    def _power(self) -> Any:
+    def _power(self) -> td.Discovery:
         """As many iterations as the time allows, with more epochs in each."""
-        options = {**self.common, "method": "power", "tolerance": 0.0}
         began = time.perf_counter()
-        td.discover(self.dataset, **options, iterations=1, epochs=3)
+        self._discover(td.Power(iterations=1, tolerance=0.0), epochs=3)
         both = time.perf_counter() - began  # an iteration, and the encoder's fit, which is as long
         scale = max(1, round(self.seconds / (both / 2) / 11))  # 10 iterations and the fit
-        return td.discover(self.dataset, **options, iterations=10, epochs=3 * scale)
+        return self._discover(td.Power(iterations=10, tolerance=0.0), epochs=3 * scale)
 
-    def _spectral(self) -> Any:
-        return td.discover(self.dataset, **self.common, method="spectral")
+    def _spectral(self) -> td.Discovery:
+        return self._discover(td.Spectral())
 
     def _affordable(self, seconds: float) -> int:
         """Return how many outer steps fit in the time, from six of them."""
         if self.steps is None:
-            times: list[float] = []
-            config = from_mapping(DiscoverConfig, {**self.meta, "outer_steps": 6}, "compare")
-            run_discover(
-                self.dataset, config, None, on_iteration=lambda r: times.append(r["seconds"])
-            )
-            self.steps = max(1, int(self.seconds / float(np.median(times[1:]))))
+            times = StepTimes()
+            self._discover(replace(self.meta, outer_steps=6), callbacks=[times])
+            self.steps = max(1, int(self.seconds / float(np.median(times.seconds[1:]))))
         return max(1, int(self.steps * seconds / self.seconds))
 
     @staticmethod
@@ -154,6 +160,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     add_output(parser)
     options = parser.parse_args()
+    own_process(options.threads)
     threads = {} if options.threads is None else {"threads": options.threads}
     comparison = Comparison(
         td.load(options.data),

@@ -17,9 +17,8 @@ import numpy as np
 
 import taskdiscovery as td
 from benchmarks import human
+from benchmarks.machine import own_process
 from benchmarks.provenance import about, add_output, deliver, save
-from taskdiscovery.config import SplitConfig
-from taskdiscovery.jobs import run_split
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -46,6 +45,7 @@ def main() -> None:
     parser.add_argument("--targets", default="", help="numbers of the core tasks, and `label`")
     add_output(parser)
     options = parser.parse_args()
+    own_process(None)
     dataset = td.load(options.data)
     names = options.targets.split(",") if options.targets else [*map(str, human.CORE), "label"]
     rows: list[dict[str, Any]] = []
@@ -54,18 +54,18 @@ def main() -> None:
     for name in names:
         target = "label" if name == "label" else human.target(int(name))
         began = time.perf_counter()
-        config = SplitConfig(
-            target=target,
-            source=options.source,
+        # In memory only: the run keeps the split that its owner made.
+        result = td.split(
+            dataset,
+            target,
+            options.source,
             learner=options.learner,
             runs=options.runs,
             train_images=options.train_images,
-            transfer=options.transfer,
+            transfer=list(filter(None, options.transfer.split(";"))),
             search=options.search,
             class_balanced=options.class_balanced,
-        )
-        # In memory only: the run keeps the split that its owner made.
-        result = run_split(dataset, config, None, keep=False).result
+        ).numbers
         row = {key: result[key] for key in ("target", "task", "orientation", "accuracy")}
         row |= {"near_duplicates": result["near_duplicates"]["count"]}
         row |= {"transfer": result["transfer"], "where_runs_agree": result["where_runs_agree"]}

@@ -28,7 +28,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskdiscovery.rundir import Checkpoints, RunDir, verify
+from taskdiscovery.store import Checkpoints, Run, verify
 
 FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors")
 DISCOVER = ["discover", "digits", "--learner", "convnet?width=0.25", "--threads", "1"]
@@ -122,7 +122,7 @@ def life(
     """Take one run from its beginning to its end; False where it cannot go on."""
     while True:
         begun = (run / "config.yaml").exists()
-        if begun and RunDir.open(run).state() == "done":
+        if begun and Run.open(run).state == "done":
             break
         seen = newest(run)
         arguments = (
@@ -145,7 +145,7 @@ def life(
             tally.lost += 1
             return False
         if begun or (run / "config.yaml").exists():
-            done = RunDir.open(run).state() == "done"
+            done = Run.open(run).state == "done"
             tally.lost += not done and newest(run) < seen
             checkpoints = Checkpoints(run / "checkpoints")
             tally.corrupted += sum(

@@ -24,22 +24,18 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import taskdiscovery as td
+from benchmarks.machine import own_process
 from benchmarks.provenance import about, add_output, deliver
-from taskdiscovery import partition
 from taskdiscovery.agreement import agreement
-from taskdiscovery.config import Recipe
-from taskdiscovery.inputs import load_tasks
-from taskdiscovery.training import (
-    Learner,
-    Pixels,
-    calibrate,
-    cross_entropy,
-    predict,
-    resolve_precision,
-    set_threads,
-    step,
-)
-from taskdiscovery.training.early import CHECKS, WATCHED, settled
+from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.data import partition
+from taskdiscovery.executors import resolve_precision
+from taskdiscovery.jobs.inputs import tasks_of_run
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks.prediction import calibrate, predict
+from taskdiscovery.store import Run
+from taskdiscovery.training import Batch, cross_entropy, step
+from taskdiscovery.training.early import CHECKS, MONITORED, settled
 from taskdiscovery.training.state import TrainingState
 from taskdiscovery.types import BoolArray, Dataset, IntArray
 
@@ -51,19 +47,18 @@ FLIPS = (0.02, 0.05, 0.1, 0.2, 0.35)
 
 def labelings(dataset: Dataset, run: Path) -> tuple[dict[str, IntArray], BoolArray]:
     """Make the labelings, and say which images discovery has seen."""
-    tasks = load_tasks(run, dataset)
-    assert tasks.train is not None
+    tasks = tasks_of_run(Run.open(run), dataset, {})
+    assert tasks.seen_N is not None
     assert dataset.labels is not None
     found: dict[str, IntArray] = {}
     groups = list(combinations(range(10), 5))
     for number in HUMAN:
         found[f"human {number}"] = np.isin(dataset.labels, groups[number]).astype(np.int64)
     for d in range(0, min(16, len(tasks)), 2):
-        found[f"power {d}"] = tasks.labels[:, d]
-    options: dict[str, Any] = {"method": "spectral", "tasks": 8, "train_images": 5000}
-    spectral = td.discover(dataset, **options).tasks
+        found[f"power {d}"] = tasks.labels_ND[:, d]
+    spectral = td.discover(dataset, method="spectral", tasks=8, train_images=5000).tasks
     for d in (0, 3, 6, 7):
-        found[f"spectral {d}"] = spectral.labels[:, d]
+        found[f"spectral {d}"] = spectral.labels_ND[:, d]
     rng = np.random.default_rng(1)
     for name in ("human 0", "power 0", "power 6", "spectral 0"):
         for share in FLIPS[name in ("human 0", "spectral 0") :]:
@@ -71,7 +66,7 @@ def labelings(dataset: Dataset, run: Path) -> tuple[dict[str, IntArray], BoolArr
             found[f"{name}, {share:.0%} flipped"] = np.where(flipped, 1 - found[name], found[name])
     found["random"] = rng.permutation(found["human 0"])
     found["random, 30%"] = (rng.random(len(dataset)) < 0.3).astype(np.int64)
-    return found, partition.draw(len(dataset), 0) & tasks.train
+    return found, partition.draw(len(dataset), 0) & tasks.seen_N
 
 
 def answers(
@@ -85,18 +80,19 @@ def answers(
     fit = partition.sample(np.flatnonzero(train), 15_000, 0, "fit")
     rows = {
         "test": partition.sample(np.flatnonzero(~train), 3000, 0, "held out"),
-        "watched": partition.sample(np.setdiff1d(np.flatnonzero(train), fit), WATCHED, 0, "w"),
+        "watched": partition.sample(np.setdiff1d(np.flatnonzero(train), fit), MONITORED, 0, "w"),
     }
     images, y = torch.from_numpy(dataset.images), torch.from_numpy(labels[fit])
     order = torch.from_numpy(fit)
-    model = learner.build(dataset.image_shape, 2, Pixels.measure(dataset.images, fit), 1000 + run)
+    pixels = Normalization.measure(dataset.images, fit)
+    model = build_learner(learner, dataset.image_shape, 2, pixels, 1000 + run)
     state = TrainingState(learner, model, len(fit), run)
     total, precision = state.batches * learner.recipe.epochs, learner.precision
     while state.epoch < learner.recipe.epochs:
         for chosen in state.permutation.tensor_split(state.batches):
             model.train()
-            batch = images.index_select(0, order[chosen])
-            step(model, batch, y[chosen], cross_entropy, state.optimizer, precision)
+            batch = Batch(images.index_select(0, order[chosen]), y[chosen])
+            step(model, batch, cross_entropy, state.optimizer, precision)
             state.batch += 1
             now = state.epoch * state.batches + state.batch
             check = now * CHECKS // total
@@ -118,7 +114,7 @@ def collect(dataset: Dataset, run: Path, place: Path, part: int, parts: int) -> 
     """Train what is not there yet, and keep its answers."""
     found, train = labelings(dataset, run)
     precision = resolve_precision("auto", "cpu")
-    learner = Learner.of("convnet", Recipe(), device="cpu", precision=precision)
+    learner = Learner("convnet", Recipe(), "cpu", precision)
     for name, labels in list(found.items())[part::parts]:
         for number in range(2):
             file = place / f"{name}, run {number}.npz"
@@ -190,7 +186,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     add_output(parser)
     options = parser.parse_args()
-    set_threads(options.threads)
+    own_process(options.threads)
     options.answers.mkdir(parents=True, exist_ok=True)
     part, parts = map(int, options.part.split("/"))
     collect(td.load(options.data), options.run, options.answers, part, parts)

@@ -21,7 +21,10 @@ import pandas as pd
 from sklearn.metrics import normalized_mutual_info_score
 
 import taskdiscovery as td
-from taskdiscovery import shapes
+from benchmarks.machine import own_process
+from taskdiscovery.config import from_mapping
+from taskdiscovery.data import shapes
+from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.types import BoolArray, IntArray
 
 
@@ -72,24 +75,25 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    own_process(options.threads)
     dataset = shapes.draw(options.n, seed=options.seed)
     began = time.perf_counter()
+    how = {"method": options.method, "rotate": options.rotate}
     found = td.discover(
         dataset,
+        method=from_mapping(DiscoverConfig, how, "factors").method,
         tasks=options.tasks,
         learner=options.learner,
-        method=options.method,
-        rotate=options.rotate,
         seed=options.seed,
         threads=options.threads,
     )
     seconds = time.perf_counter() - began
     assert dataset.attributes is not None
-    assert found.tasks.train is not None
-    unseen = ~found.tasks.train
+    assert found.tasks.seen_N is not None
+    unseen = ~found.tasks.seen_N
     kinds = ("factor", "cut", "product")
     tasks = {
-        name: explain(found.tasks.labels[unseen, d], dataset.attributes[unseen])
+        name: explain(found.tasks.labels_ND[unseen, d], dataset.attributes[unseen])
         for d, name in enumerate(found.tasks.names)
     }
     counts = {kind: sum(row[kind][1] > 0.5 for row in tasks.values()) for kind in kinds}

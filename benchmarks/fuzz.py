@@ -77,20 +77,19 @@ def read_config(content: bytes, place: Path) -> None:
 
 def read_run(content: bytes, place: Path) -> None:
     """Open a run whose documents are this."""
-    from taskdiscovery.rundir import RunDir, verify
+    from taskdiscovery.store import Run, verify
 
     for name in ("config.yaml", "status.json", "result.json", "manifest.json"):
         (place / name).write_bytes(content)
     verify(place)
-    run = RunDir.open(place)
-    run.result()
-    run.job()
+    run = Run.open(place)
+    _ = run.numbers, run.job
 
 
 def read_checkpoint(content: bytes, place: Path) -> None:
     """Take up a checkpoint whose manifest fits."""
-    from taskdiscovery.journal import Journal
-    from taskdiscovery.rundir import Checkpoints, manifest
+    from taskdiscovery.store import Checkpoints, manifest
+    from taskdiscovery.store.journal import Journal
 
     checkpoints = Checkpoints(place / "c")
     checkpoints.save({}, {})
@@ -103,7 +102,7 @@ def read_checkpoint(content: bytes, place: Path) -> None:
 
 def read_encoder(content: bytes, place: Path) -> None:
     """Open an encoder."""
-    from taskdiscovery.discovery import Encoder
+    from taskdiscovery.encoders.encoder import Encoder
 
     (place / "encoder.safetensors").write_bytes(content)
     Encoder.load(place / "encoder.safetensors")
@@ -176,7 +175,7 @@ def seeds() -> dict[str, list[bytes]]:
         "encoder.centre": np.zeros(1, np.float32),
     }
     config = b"data: digits\ntasks: 3\nlearner: convnet\nwithin: label\n"
-    state = {"header": {}, "units": {"u": {}}, "under_way": ["v", {}], "seconds": 1.0}
+    state = {"header": {}, "finished": {"u": {}}, "under_way": ["v", {}], "seconds": 1.0}
     return {
         "image": [picture(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")],
         "parquet": [table({"img": [picture("PNG")] * 3, "label": [0, 1, 0]})],
@@ -184,7 +183,7 @@ def seeds() -> dict[str, list[bytes]]:
         "csv": [b"file,label,age\nx.csv,a,3\n"],
         "labelings": [b"image_id,t\n0,1\n3,0\n", b"t,u\n" + b"1,a\n0,b\n" * 3],
         "config": [config],
-        "run": [b"format: 1\ncommand: discover\n", b'{"format": 1, "files": {}}'],
+        "run": [b"format: 2\ncommand: discover\n", b'{"format": 1, "files": {}}'],
         "checkpoint": [json.dumps(state).encode() + save({"a": np.zeros(3)})],
         "encoder": [save(weights, metadata={"taskdiscovery": json.dumps(header)})],
     }
@@ -213,9 +212,8 @@ def main() -> None:
     with atheris.instrument_imports(include=["taskdiscovery"]):
         import taskdiscovery.cli.parser
         import taskdiscovery.data
-        import taskdiscovery.discovery
-        import taskdiscovery.journal
-        import taskdiscovery.rundir  # noqa: F401
+        import taskdiscovery.encoders.encoder
+        import taskdiscovery.store.journal  # noqa: F401
     corpus = Path(tempfile.mkdtemp(prefix="corpus-"))
     for i, content in enumerate(seeds()[options.kind]):
         (corpus / str(i)).write_bytes(content)

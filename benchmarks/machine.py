@@ -18,9 +18,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taskdiscovery.training import keep_freed_memory
+from taskdiscovery.runtime import hardware
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def own_process(threads: int | None) -> int:
+    """Set threads and allocator for the rest of this process, as the command line does.
+
+    Args:
+        threads: how many; None for a thread a core.
+
+    Returns:
+        The number of threads.
+    """
+    count = threads or hardware.cpu_cores()
+    torch.set_num_threads(count)
+    hardware.keep_freed_memory()
+    return count
 
 
 def product_peak(precision: str, device: str) -> float:
@@ -121,7 +136,7 @@ def usual_allocator() -> Iterator[None]:
     try:
         yield
     finally:
-        keep_freed_memory()
+        hardware.keep_freed_memory()
 
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

@@ -3,9 +3,10 @@
 The baseline does what the published code does (`benchmarks.published`): ordinary modules in
 torch's usual layout and allocator, both networks in one step, the encoder evaluated inside each
 step, each step recomputed under reentrant checkpointing and differentiated twice, in float32. The
-way `reverse` is this package's own plain unroll (`discover --gradient reverse`); the others are
-what `discover --method meta` runs. All give the gradient of the encoder's weights from the same
-weights and batches; the error is the largest difference over the largest entry.
+row `reverse` is this package's own plain unroll (`discover --gradient reverse`); the others are
+what `discover --method meta` runs, by what they keep in memory. All give the gradient of the
+encoder's weights from the same weights and batches; the error is the largest difference over the
+largest entry.
 
     python -m benchmarks.metagrad --json
 """
@@ -28,30 +29,48 @@ import torch
 from torch import Tensor
 
 from benchmarks import published
-from benchmarks.machine import Side, alternate, peak_memory, ratio
+from benchmarks.machine import Side, alternate, own_process, peak_memory, ratio
 from benchmarks.provenance import about, add_output, deliver, told
-from taskdiscovery.config import DiscoverConfig
-from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch
-from taskdiscovery.discovery.meta import Pixels as PixelSource
+from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.discovery import Meta
+from taskdiscovery.discovery.constraints import Constraints
+from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
+from taskdiscovery.discovery.meta.inner import Inner
+from taskdiscovery.discovery.meta.search import MetaSearch
+from taskdiscovery.discovery.problem import Problem
+from taskdiscovery.executors import Serial, resolve_precision
 from taskdiscovery.metagrad import GradientStep
-from taskdiscovery.training import Learner, Pixels, resolve_precision, set_threads
-from taskdiscovery.training.machine import cpu_cores
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.hardware import cpu_cores
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.training import Workbench
+from taskdiscovery.types import Dataset
 
-SHAPE, NORMAL = (32, 32, 3), Pixels((127.0,) * 3, (64.0,) * 3)
-TEMPERATURE, RATE = 5.0, 0.01
+SHAPE, NORMAL = (32, 32, 3), Normalization((127.0,) * 3, (64.0,) * 3)
+TEMPERATURE, RATE, TASKS = 5.0, 0.01, 8
 #: seconds of timed rounds for one network.
 ENOUGH = 120.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network, and how its gradient is taken; the batch is shared out between two networks."""
+    """One network, and how its gradient is taken; the batch is shared out between two networks.
+
+    Attributes:
+        network: SPEC.
+        batch: images of an inner step.
+        steps: of the inner loop.
+        precision: `float32` or `bf16`.
+        memory: what the exact gradient keeps; or `reverse`, the plain unroll.
+        compiled: whether inner steps are compiled.
+    """
 
     network: str
     batch: int
     steps: int
     precision: str
-    way: str
+    memory: str
     compiled: bool = False
 
 
@@ -82,11 +101,13 @@ def search_of(case: Case, device: str) -> MetaSearch:
     """Build the search of `discover --method meta` on random images."""
     rng = np.random.default_rng(0)
     count = case.batch * (case.steps + 1)
-    images = torch.from_numpy(rng.integers(0, 256, (count, *SHAPE), dtype=np.uint8)).to(device)
-    config = DiscoverConfig(
-        method="meta",
-        learner=case.network,
-        tasks=8,
+    dataset = Dataset(
+        images=rng.integers(0, 256, (count, *SHAPE), dtype=np.uint8),
+        ids=np.arange(count).astype(str),
+    )
+    images = torch.from_numpy(dataset.images).to(device)
+    exact = case.memory != "reverse"
+    options = Meta(
         inner_batch=case.batch,
         inner_steps=case.steps,
         inner_optimizer="sgd",
@@ -94,16 +115,53 @@ def search_of(case: Case, device: str) -> MetaSearch:
         temperature=TEMPERATURE,
         diversity_weight=0.0,
         fresh_init=False,
-        precision=case.precision,
-        way=case.way if case.way != "reverse" else "store",
-        gradient="reverse" if case.way == "reverse" else "exact",
+        memory=case.memory if exact else "store",
+        gradient="exact" if exact else "reverse",
         compile=case.compiled,
     )
-    learner = Learner.of(case.network, config.recipe(1), device=device, precision=case.precision)
-    inner = Inner(learner, SHAPE, NORMAL, images, config)
-    model = learner.build(SHAPE, 8, NORMAL, seed=7)
-    embedding = Embedding(PixelSource(model, images, case.precision), 8, turned=False)
-    return MetaSearch(embedding, inner, np.arange(count), config, [])
+    learner = Learner(case.network, Recipe(), device, case.precision)
+    return search_on(problem_of(dataset, images, learner), options)
+
+
+def problem_of(dataset: Dataset, images: Tensor, learner: Learner) -> Problem:
+    """State the problem of a search on all images of a data set, which lie on the device."""
+    journal = Journal()
+    bench = Workbench(
+        dataset=dataset,
+        images=images,
+        normalization=NORMAL,
+        learner=learner,
+        executor=Serial(images, journal, threads=1),
+        journal=journal,
+        callbacks=Callbacks(),
+    )
+    return Problem(
+        workbench=bench,
+        rows=np.arange(len(dataset)),
+        tasks=TASKS,
+        classes=2,
+        seed=0,
+        constraints=Constraints(),
+        encoder_recipe=learner.recipe,
+    )
+
+
+def search_on(problem: Problem, options: Meta) -> MetaSearch:
+    """Build networks and encoder of a search."""
+    bench = problem.workbench
+    learner = bench.learner
+    inner = Inner(
+        learner=learner,
+        shape=bench.shape,
+        normalization=bench.normalization,
+        images=bench.images,
+        options=options,
+        classes=problem.classes,
+        seed=problem.seed,
+    )
+    model = build_learner(learner, bench.shape, problem.P, bench.normalization, seed=7)
+    trunk = NetworkTrunk(model, bench.images, learner.precision)
+    return MetaSearch(Embedding(trunk, problem.P, turned=False), inner, problem, options)
 
 
 def ours(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
@@ -119,11 +177,14 @@ def ours(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
 
 def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     """Return what takes the gradient as the published code does."""
-    source = search.embedding.source
-    assert isinstance(source, PixelSource)
+    trunk = search.embedding.trunk
+    assert isinstance(trunk, NetworkTrunk)
     learner = replace(search.inner.learner, precision="float32")
-    nets = [published.plain_layout(learner.build(SHAPE, 2, NORMAL, 0).network) for _ in range(2)]
-    backbone = published.plain_layout(copy.deepcopy(source.model.network))
+    nets = [
+        published.plain_layout(build_learner(learner, SHAPE, 2, NORMAL, 0).network)
+        for _ in range(2)
+    ]
+    backbone = published.plain_layout(copy.deepcopy(trunk.model.network))
     batches, unseen, _ = search.deal(0)
     loss = published.AgreementLoss(
         nets,
@@ -135,11 +196,11 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     ]
 
     def pixels(rows: Tensor) -> Tensor:
-        return source.model.normalize(source.images[rows]).contiguous()
+        return trunk.model.normalize(trunk.images[rows]).contiguous()
 
     held_out = pixels(torch.from_numpy(unseen).to(search.device))
     run = published.gradient(loss, tuple(start), [pixels(rows) for rows in batches], held_out)
-    return lambda: {f"source.model.network.{name}": g for name, g in run().items()}
+    return lambda: {f"trunk.model.network.{name}": g for name, g in run().items()}
 
 
 def _named(search: MetaSearch, gradients: dict[str, Tensor | None]) -> dict[str, Tensor]:
@@ -232,7 +293,7 @@ def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]
             "batch": case.batch,
             "steps": case.steps,
             "precision": case.precision,
-            "way": case.way,
+            "memory": case.memory,
             "compiled": isinstance(step, GradientStep) and step.compiled,
             "speedup": round(ratio(plain, trial), 2),
             "memory_ratio": round(trial.memory / plain.memory, 3),
@@ -258,7 +319,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     add_output(parser)
     options = parser.parse_args()
-    set_threads(None)
+    own_process(None)
     cases = [c for c in (QUICK if options.quick else FULL) if c.network.startswith(options.only)]
     if resolve_precision("auto", options.device) != "bf16":
         print("no native bf16 here: its cases are left out", file=sys.stderr)
@@ -268,7 +329,7 @@ def main() -> None:
     rows = told(row for own in together for row in measure(own, options.rounds, options.device))
     for row in rows:  # after how many gradients compiling has paid for itself
         if row["compiled"]:
-            same = ("network", "precision", "way")
+            same = ("network", "precision", "memory")
             plain = [r for r in rows if not r["compiled"] and all(r[k] == row[k] for k in same)]
             saved = plain[0]["seconds"] - row["seconds"] if plain else 0.0
             row["pays_after"] = round(row["compile_seconds"] / saved) if saved > 0 else None

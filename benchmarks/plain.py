@@ -22,15 +22,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from taskdiscovery import networks
-from taskdiscovery.specs import parse
+from taskdiscovery.networks import Normalization
 
 BATCH = 512
 
 
 def network(spec: str, outputs: int, seed: int, device: str = "cpu") -> nn.Module:
     """Build a network for 32×32 images."""
-    plain = torch.ones(3)
-    model = networks.build(parse(spec), (32, 32, 3), outputs, seed=seed, mean=plain, std=plain)
+    model = networks.build(spec, (32, 32, 3), outputs, Normalization.none(3), seed)
     return model.network.to(memory_format=torch.contiguous_format).to(device)  # type: ignore[call-overload]
 
 

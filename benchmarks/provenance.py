@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from taskdiscovery.rundir import environment
+from taskdiscovery.store import environment
 
 _DIRECTORIES = re.compile(r"(?<![\w.])/\S*/")
 

@@ -22,17 +22,21 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
+from benchmarks.machine import own_process
 from benchmarks.provenance import about, add_output, deliver, plain, told
-from taskdiscovery.rundir import RunDir
+from taskdiscovery.store import Run
 from taskdiscovery.types import Dataset, Scores
 
 COLUMNS = ["task", "agreement", "low", "high", "kappa", "accuracy"]
 
 
+TARGET = "label:0,1,2,3,4"
+
+
 def scores(dataset: Dataset, options: dict[str, Any]) -> tuple[Scores, float]:
     """Score one labeling and its random control; return the rows and the seconds."""
     began = time.perf_counter()
-    found = td.score(dataset, **options)
+    found = td.score(dataset, TARGET, **options)
     return found, time.perf_counter() - began
 
 
@@ -62,7 +66,7 @@ def outer_step(count: int, data: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         job = ["discover", data, "--method", "meta", "--tasks", "8", "--tasks-per-step", "2"]
-        job += ["--outer-steps", "8", "--inner-steps", "10", "--inner-batch", "128", "--way"]
+        job += ["--outer-steps", "8", "--inner-steps", "10", "--inner-batch", "128", "--memory"]
         job += ["graphs", "--threads", "1", "--train-images", "5000", "--out", str(place)]
         torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(count)]
         start = torchrun if count > 1 else []
@@ -71,7 +75,7 @@ def outer_step(count: int, data: str) -> float:
             check=True,
             capture_output=True,
         )
-        seconds = [row["seconds"] for row in RunDir.open(place).metrics() if "step" in row]
+        seconds = [row["seconds"] for row in Run.open(place).metrics() if "step" in row]
         return float(np.median(seconds[1:]))
 
 
@@ -80,7 +84,7 @@ def measure(name: str, dataset: Dataset, options: dict[str, Any]) -> dict[str, A
     serial, alone = scores(dataset, {**options, "executor": "serial"})
     one, of_one = on_nodes(1, dataset, options)
     two, of_two = on_nodes(2, dataset, options)
-    rows = [found.to_pandas()[COLUMNS] for found in (serial, one, two)]
+    rows = [found.to_frame()[COLUMNS] for found in (serial, one, two)]
     return {
         "data": plain(name),
         "trainings": 2 * options["runs"],
@@ -100,11 +104,12 @@ def main() -> None:
     add_output(parser)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    own_process(1)
     common = {"preset": "quick", "threads": 1, "runs": 4}
     few = {"train_images": options.images, "test_images": 2000, "epochs": 3}
     cases = [
-        ("digits", td.load("digits"), {**common, "target": "label:0,1,2,3,4", "epochs": 60}),
-        (options.data, td.load(options.data), {**common, **few, "target": "label:0,1,2,3,4"}),
+        ("digits", td.load("digits"), {**common, "epochs": 60}),
+        (options.data, td.load(options.data), {**common, **few}),
     ]
     rows = told(measure(*case) for case in cases)
     steps = [outer_step(count, options.data) for count in (1, 2)]

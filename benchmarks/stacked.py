@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import grad, vmap
 
-from benchmarks.machine import seconds
+from benchmarks.machine import own_process, seconds
 from benchmarks.provenance import about, add_output, deliver, told
-from taskdiscovery.config import Recipe
+from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.stateless import Stateless
-from taskdiscovery.training import Learner, Pixels, set_threads
 
 CASES = [
     (network, precision)
@@ -32,12 +32,14 @@ CASES = [
 
 def measure(name: str, precision: str, runs: int, batch: int, rounds: int) -> dict[str, Any]:
     """Time a step of all runs, both ways, in turns; return the medians and their ratio."""
-    learner = Learner.of(name, Recipe(), device="cpu", precision=precision)
+    learner = Learner(name, Recipe(), "cpu", precision)
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (runs, batch, 32, 32, 3), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, 2, (runs, batch)))
-    pixels = Pixels.measure(images[0].numpy(), np.arange(batch))
-    networks = [Stateless(learner.build((32, 32, 3), 2, pixels, r), precision) for r in range(runs)]
+    pixels = Normalization.measure(images[0].numpy(), np.arange(batch))
+    networks = [
+        Stateless(build_learner(learner, (32, 32, 3), 2, pixels, r), precision) for r in range(runs)
+    ]
     each = [network.params() for network in networks]
     stacked = {key: torch.stack([own[key] for own in each]) for key in each[0]}
 
@@ -80,7 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     add_output(parser)
     options = parser.parse_args()
-    threads = set_threads(options.threads)
+    threads = own_process(options.threads)
     cases = told(measure(*case, options.runs, options.batch, options.rounds) for case in CASES)
     deliver({"threads": threads, "cases": cases, "environment": about()}, options)
 

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.machine import Side, alternate
+from benchmarks.machine import Side, alternate, own_process
 from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.networks.convolutions import weight_gradient, worthwhile
-from taskdiscovery.training import set_threads
 
 CHANNELS = [(16, 16), (32, 32), (64, 64), (64, 128), (128, 128), (256, 256)]
 #: operations of a derivative above which a shape is left out, to keep the whole within minutes.
@@ -81,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     cases = []
     for threads in map(int, options.threads.split(",")):
-        set_threads(threads)
+        own_process(threads)
         cases += told(
             {"threads": threads, **measure(*shape, options.batch, options.rounds)}
             for shape in shapes(options.batch)

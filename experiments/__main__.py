@@ -18,6 +18,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import own_process
+
 import taskdiscovery as td
 from experiments import page
 from experiments.laboratory import Laboratory
@@ -42,6 +44,7 @@ def main() -> None:
     if options.name == "page":
         print(page.write())
         return
+    own_process(options.threads)
     for name in STUDIES if options.name == "all" else [options.name]:
         data = options.photographs if name == "photographs" else options.data
         if not data:

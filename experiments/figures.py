@@ -95,11 +95,11 @@ def extremes(tasks: Tasks, at: int, place: Path, across: int = 24, down: int = 2
         across: images in a row.
         down: rows for each side.
     """
-    assert tasks.coordinates is not None
+    assert tasks.coordinates_NP is not None
     assert tasks.images is not None
-    assert tasks.train is not None
-    test = np.flatnonzero(~tasks.train)
-    order = test[np.argsort(tasks.coordinates[test, at])]
+    assert tasks.seen_N is not None
+    test = np.flatnonzero(~tasks.seen_N)
+    order = test[np.argsort(tasks.coordinates_NP[test, at])]
     count, gap = across * down, 4
     tile = tasks.images.shape[1]
     sheet = np.full((2 * down * tile + gap, across * tile, 3), 255, np.uint8)

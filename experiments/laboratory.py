@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks import human
+from benchmarks import human, labelings
 
+import taskdiscovery as td
 from experiments.records import Row
-from taskdiscovery import jobs, scoring
-from taskdiscovery.config import AnalyzeConfig, DiscoverConfig, ScoreConfig, to_mapping
-from taskdiscovery.inputs import load_tasks
-from taskdiscovery.journal import Journal
-from taskdiscovery.rundir import Checkpoints, RunDir
-from taskdiscovery.types import BoolArray, Dataset, Target, Tasks
+from taskdiscovery import scoring
+from taskdiscovery.config import ScoreConfig, from_mapping, to_mapping
+from taskdiscovery.discovery import DiscoverConfig
+from taskdiscovery.jobs import discover
+from taskdiscovery.jobs.inputs import tasks_of_run
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.store import Checkpoints, Run
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.types import BoolArray, Dataset, Document, IntArray, Labeling, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -40,47 +45,49 @@ class Laboratory:
     work: Path
     threads: int | None = None
 
-    def human(self, count: int, seed: int = 0) -> list[Target]:
+    def human(self, count: int, seed: int = 0) -> list[Labeling]:
         """Return human tasks: the core ones, then others drawn at random, in a fixed order."""
         others = np.setdiff1d(np.arange(len(human.HUMAN)), human.CORE)
         drawn = np.random.default_rng(seed).permutation(others)
         numbers = [*human.CORE, *(int(n) for n in drawn)][:count]
         found = []
         for number in numbers:
-            target = self.dataset.target(human.target(number))
-            found.append(Target(name=f"human {number}", labels=target.labels, classes=("0", "1")))
+            labels_N = self.dataset.target(human.target(number)).labels_N
+            found.append(self.binary(f"human {number}", labels_N))
         return found
 
-    def random(self, count: int) -> list[Target]:
+    def random(self, count: int) -> list[Labeling]:
         """Return random labels with the rates of human tasks."""
         like = self.human(1)[0]
         return [
-            Target(
-                name=f"random {i}", labels=scoring.random_like(like, i).labels, classes=("0", "1")
-            )
-            for i in range(count)
+            self.binary(f"random {i}", scoring.random_like(like, i).labels_N) for i in range(count)
         ]
 
+    def binary(self, name: str, labels_N: IntArray) -> Labeling:
+        """Make a labeling of two classes."""
+        return Labeling(name=name, classes=("0", "1"), labels_N=labels_N, ids_N=self.dataset.ids)
+
     def tasks(self, name: str, **options: Any) -> tuple[Tasks, Row]:
-        """Search for tasks, or take what was found before; return them and the run's result.
+        """Search for tasks, or take what was found before; return them and the run's numbers.
 
         Args:
             name: of the run in the working directory.
-            **options: as `DiscoverConfig`.
+            **options: of `discover` and its method, as a config file has them.
         """
         place = self.work / f"discover {name}"
-        config = DiscoverConfig(threads=self.threads, **options)
+        config = from_mapping(DiscoverConfig, {"threads": self.threads, **options}, name)
         if not (place / "status.json").exists():
             _LOG.warning("searching: %s", name)
-            jobs.run_discover(self.dataset, config, place)
-        elif RunDir.open(place).state() != "done":
-            jobs.resume(place, self.dataset)
-        return load_tasks(place, self.dataset), RunDir.open(place).result()
+            discover.run(self.dataset, config, Sink.of("discover", place), callbacks_of(None))
+        elif Run.open(place).state != "done":
+            td.resume(place, data=self.dataset)
+        run = Run.open(place)
+        return tasks_of_run(run, self.dataset, {}), run.numbers
 
     def verdicts(self, name: str) -> list[str]:
         """Return what `analyze` says of each task of a run in the working directory."""
         place = self.work / f"discover {name}"
-        evidence = jobs.run_analyze(place, self.dataset, AnalyzeConfig(threads=self.threads))
+        evidence = td.analyze(self.dataset, Run.open(place), threads=self.threads, out=place)
         return list(evidence.verdicts.values())
 
     def cost(self, name: str) -> Row:
@@ -89,8 +96,8 @@ class Laboratory:
         An image of `meta` goes through a network forwards, backwards, and through both of these
         again for the derivative of the training itself; it counts once here, too.
         """
-        run = RunDir.open(self.work / f"discover {name}")
-        config, result = run.config(), run.result()
+        run = Run.open(self.work / f"discover {name}")
+        config, result = run.config, run.numbers
         images = result["train_images"]
         passed = config["encoder_epochs"] * images
         if result["method"] == "power":
@@ -112,49 +119,44 @@ class Laboratory:
     def scores(
         self,
         name: str,
-        targets: Sequence[Target],
+        given: Sequence[Labeling],
         *,
-        train: BoolArray | None = None,
+        seen_N: BoolArray | None = None,
         **options: Any,
     ) -> list[Row]:
         """Score labelings; what is scored already is remembered.
 
         Args:
             name: of the journal in the working directory.
-            targets: with distinct names, whose first word is their kind.
-            train: (N,) which images may be trained on; by default those of seed 0.
+            given: with distinct names, whose first word is their kind.
+            seen_N: (N,) which images may be trained on; by default those of seed 0.
             **options: as `ScoreConfig`.
         """
         config = ScoreConfig(threads=self.threads, **options)
-        header = {"command": "experiment", "config": to_mapping(config)}
+        header: Document = {"command": "experiment", "config": to_mapping(config)}
         header["data"] = self.dataset.fingerprint
         self.work.mkdir(parents=True, exist_ok=True)
         journal = Journal(Checkpoints(self.work / f"score {name}"), header=header)
         journal.load()
         rows = []
-        for score in scoring.score(self.dataset, targets, config, train=train, journal=journal):
+        for score in labelings.scores(self.dataset, given, config, seen_N, journal):
             row = {**score.to_row(), "kind": score.task.split()[0], "seconds": score.seconds}
             rows.append(row)
             _LOG.warning("%s, %s: %.3f", name, score.task, score.agreement)
         return rows
 
 
-def as_targets(tasks: Tasks, kind: str, count: int | None = None) -> list[Target]:
-    """Return tasks as labelings named by their kind, e.g. `power 3`; spread over their order."""
-    found = scoring.as_targets(tasks)
-    chosen = (
-        range(len(found)) if count is None else np.linspace(0, len(found) - 1, count).astype(int)
-    )
-    return [
-        Target(name=f"{kind} {i}", labels=found[i].labels, classes=found[i].classes) for i in chosen
-    ]
+def as_labelings(tasks: Tasks, kind: str, count: int | None = None) -> list[Labeling]:
+    """Return tasks named by their kind, e.g. `power 3`; so many, spread over their order."""
+    spread = np.linspace(0, len(tasks) - 1, len(tasks) if count is None else count).astype(int)
+    return [replace(tasks[int(d)], name=f"{kind} {d}") for d in spread]
 
 
-def flipped(target: Target, share: float, seed: int = 0) -> Target:
-    """Return a labeling some of whose labels are flipped."""
-    turned = np.random.default_rng(seed).random(len(target.labels)) < share
-    labels = np.where(turned, 1 - target.labels, target.labels)
-    return Target(name=f"{target.name}, {share:.0%} flipped", labels=labels, classes=("0", "1"))
+def flipped(labeling: Labeling, share: float, seed: int = 0) -> Labeling:
+    """Return a binary labeling some of whose labels are flipped."""
+    turned_N = np.random.default_rng(seed).random(len(labeling)) < share
+    labels_N = np.where(turned_N, 1 - labeling.labels_N, labeling.labels_N)
+    return replace(labeling, name=f"{labeling.name}, {share:.0%} flipped", labels_N=labels_N)
 
 
 def mean(rows: Sequence[Row], kind: str) -> dict[str, float]:

@@ -24,7 +24,7 @@ def _private_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """A job sets the threads of its process; two tests of two threads each wait on each other."""
+    """A test may set the threads of its process; two of two threads each wait on each other."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 

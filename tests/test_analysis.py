@@ -8,19 +8,16 @@ import pytest
 from scipy import stats
 
 import taskdiscovery as td
-from taskdiscovery import data, shapes
-from taskdiscovery.analysis import (
-    PROBES,
-    associate,
-    associations,
-    factor_table,
-    flips,
-    verdict,
-)
-from taskdiscovery.analysis.associations import RATE, Factor
+from taskdiscovery import data
+from taskdiscovery.analysis import associations
+from taskdiscovery.analysis.associations import RATE, Factor, associate, factor_table
+from taskdiscovery.analysis.probes import PROBES, flips
+from taskdiscovery.analysis.verdict import verdict
 from taskdiscovery.cli import main
+from taskdiscovery.config import AnalyzeConfig, from_mapping
+from taskdiscovery.data import shapes
+from taskdiscovery.data.statistics import NAMES, image_statistics
 from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.statistics import NAMES, image_statistics
 
 
 @pytest.mark.parametrize("shortcut", ["background_hue", "position", "texture", "size"])
@@ -251,7 +248,8 @@ def test_image_statistics_of_known_images():
 def run(tmp_path_factory):
     place = tmp_path_factory.mktemp("analysis") / "run"
     options = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "tasks": 3}
-    td.discover("shapes?n=800&size=16", out=place, epochs=6, iterations=2, **options)
+    method = td.Power(iterations=2)
+    td.discover("shapes?n=800&size=16", out=place, epochs=6, method=method, **options)
     return place
 
 
@@ -278,16 +276,20 @@ def test_analyze_measures_unseen_images_only(run, monkeypatch):
     monkeypatch.setattr(
         evidence, "factor_table", lambda dataset, rows: seen.append(rows) or real(dataset, rows)
     )
-    td.analyze(run, threads=1)
+    td.analyze(None, run, threads=1, out=run)
     tasks = pd.read_parquet(run / "tasks.parquet")
     assert (tasks["partition"].to_numpy()[seen[0]] == "test").all()
 
 
 def test_mistakes_of_analyze(run, tmp_path):
     with pytest.raises(RunDirError, match="not a run directory"):
-        td.analyze(tmp_path)
+        td.analyze(None, tmp_path, out=tmp_path)
+    with pytest.raises(RunDirError, match="not a run directory"):
+        td.analyze(None, tmp_path)
     with pytest.raises(ConfigError, match="unknown key 'imags'"):
-        td.analyze(run, imags=3)
+        from_mapping(AnalyzeConfig, {"imags": 3}, "analyze")
+    with pytest.raises(TypeError, match="'imags'"):
+        td.analyze(None, run, imags=3)
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +319,7 @@ def clip(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_words_of_a_model_on_disk(run, clip):
-    found = td.analyze(run, text_model=str(clip), threads=1)
+    found = td.analyze(None, run, text_model=str(clip), threads=1, out=run)
     for task in ("task_000", "task_001", "task_002"):
         for side in ("class_0", "class_1"):
             leans = [entry["lean"] for entry in found.words[task][side]]
@@ -328,10 +330,10 @@ def test_words_of_a_model_on_disk(run, clip):
 def test_a_text_model_that_is_not_there(run, tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(ConfigError, match="no such model"):
-        td.analyze(run, text_model=str(tmp_path / "no"), threads=1)
+        td.analyze(None, run, text_model=str(tmp_path / "no"), threads=1, out=run)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="cannot be read"):
-        td.analyze(run, text_model=str(tmp_path), threads=1)
+        td.analyze(None, run, text_model=str(tmp_path), threads=1, out=run)
 
 
 def test_effects_of_counts_are_those_of_the_textbook():

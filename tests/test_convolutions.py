@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from taskdiscovery.config import Recipe
-from taskdiscovery.networks import convolutions
+from taskdiscovery.config import Recipe, learner_of
+from taskdiscovery.networks import Normalization, build_learner, convolutions
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts, weight_gradient
 from taskdiscovery.networks.pooling import mean_over_pixels
 from taskdiscovery.networks.resnet import resnet18
-from taskdiscovery.training import Learner, Pixels, cross_entropy, machine, step
+from taskdiscovery.training import Batch, cross_entropy, loop, step
 
 GEOMETRIES = [  # kernel, stride, padding
     ((3, 3), (1, 1), (1, 1)),
@@ -145,12 +145,14 @@ def test_float32_training_is_left_alone(products):
 def test_a_training_step_takes_products_where_they_were_measured(
     units, precision, layers, products, monkeypatch
 ):
-    monkeypatch.setattr(machine, "_bf16_units", lambda: units)
-    learner = Learner.of("convnet?width=0.1", Recipe(), device="cpu", precision=precision)
-    model = learner.build((8, 8, 3), 2, Pixels((120.0,) * 3, (60.0,) * 3), 0).train()
+    monkeypatch.setattr(loop, "bf16_units", lambda: units)
+    learner = learner_of("convnet?width=0.1", Recipe(), device="cpu", precision=precision)
+    normalization = Normalization((120.0,) * 3, (60.0,) * 3)
+    model = build_learner(learner, (8, 8, 3), 2, normalization, 0).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     images = torch.randint(0, 256, (4, 8, 8, 3), dtype=torch.uint8)
-    step(model, images, torch.tensor([0, 1, 0, 1]), cross_entropy, optimizer, precision)
+    batch = Batch(images, torch.tensor([0, 1, 0, 1]))
+    step(model, batch, cross_entropy, optimizer, precision)
     assert len(products) == layers
 
 

@@ -62,7 +62,7 @@ def refused(spec, match, **options):
     with pytest.raises(DataError, match=match) as caught:
         data.load(spec, **options)
     assert len(str(caught.value).splitlines()) <= 3
-    assert caught.value.mend
+    assert caught.value.hint
     assert set(cache_dir().glob("*")) | set(cache_dir().glob(".*")) == before
     return caught.value
 
@@ -123,7 +123,7 @@ def test_csv(tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     dataset = data.load(f"csv:{tmp_path / 't.csv'}")
     assert (dataset.images == PICTURES[[3, 1]]).all()
-    assert dataset.target("label").labels.tolist() == [1, 0]
+    assert dataset.target("label").labels_N.tolist() == [1, 0]
     assert dataset.attributes["age"].isna().tolist() == [False, True]
 
 
@@ -277,7 +277,7 @@ def test_fault_26_mixed_sizes(tmp_path):
     root = write_folder(tmp_path / "d")
     Image.fromarray(np.zeros((5, 9, 3), dtype=np.uint8)).save(root / "cat" / "wide.png")
     error = refused(f"folder:{root}", "2 different sizes: 8×8 \\(6\\), 9×5 \\(1\\)")
-    assert "--size" in error.mend
+    assert "--size" in error.hint
 
 
 @pytest.mark.parametrize("kept", [40, 60, 150])
@@ -428,10 +428,10 @@ def test_labelings_match_by_id_or_by_order(tmp_path):
     by_id = pd.DataFrame({"image_id": list("fedcb"), "t": [1, 0, 1, 0, 1]})
     by_id.to_csv(tmp_path / "ids.csv", index=False)
     (found,) = data.read_labelings(tmp_path / "ids.csv", dataset)
-    assert found.labels.tolist() == [-1, 1, 0, 1, 0, 1]
+    assert found.labels_N.tolist() == [-1, 1, 0, 1, 0, 1]
     pd.DataFrame({"t": [1, 0, 1, 0, 1, 0]}).to_parquet(tmp_path / "order.parquet")
     (found,) = data.read_labelings(tmp_path / "order.parquet", dataset)
-    assert found.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert found.labels_N.tolist() == [1, 0, 1, 0, 1, 0]
     pd.DataFrame({"t": [1, 0]}).to_csv(tmp_path / "short.csv", index=False)
     with pytest.raises(DataError, match="2 rows for 6 images"):
         data.read_labelings(tmp_path / "short.csv", dataset)
@@ -441,7 +441,7 @@ def test_labelings_match_by_id_or_by_order(tmp_path):
 
 def test_targets(digits):
     target = digits.target("label:0,1")
-    assert target.labels.sum() == (digits.labels <= 1).sum()
+    assert target.labels_N.sum() == (digits.labels <= 1).sum()
     assert digits.target("label").k == 10
     with pytest.raises(ConfigError, match="no class 'x'"):
         digits.target("label:x")

@@ -14,12 +14,11 @@ import pytest
 import torch
 
 import taskdiscovery as td
-from taskdiscovery import training
-from taskdiscovery.config import Recipe, ScoreConfig
+from taskdiscovery.config import Load, Recipe, ScoreConfig, learner_of
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.executors import machine, resolve_work
 from taskdiscovery.executors.processes import Mapped
-from taskdiscovery.networks import flops
-from taskdiscovery.training import Learner, Pixels, machine, staff
+from taskdiscovery.networks import Normalization, build_learner, flops
 
 DATA = "shapes?n=600&size=12"
 NET = ["--learner", "convnet?width=0.1", "--threads", "1", "--batch", "32", "--quiet"]
@@ -166,19 +165,19 @@ def test_signals_end_the_processes_too(tmp_path, number):
 # --- who trains --------------------------------------------------------------------------------
 
 
-def chosen(monkeypatch, cores=8, pieces=16, passes=10**7, size=32, **options):
+def chosen(monkeypatch, cores=8, trainings=16, passes=10**7, size=32, **options):
     monkeypatch.setattr(machine, "cpu_cores", lambda: cores)
-    monkeypatch.setattr(machine, "_memory_for", lambda: 64)
-    monkeypatch.setattr(machine, "set_threads", lambda threads: threads)
+    monkeypatch.setattr(machine, "free_memory", lambda otherwise: 64 * machine.NEEDED)
     config = ScoreConfig(device="cpu", precision="float32", ranks=1, **options)
-    learner = Learner.of("convnet", Recipe(), device="cpu", precision="float32")
-    found = staff(config, learner, (size, size, 3), pieces=pieces, passes=passes)
+    learner = learner_of("convnet", Recipe(), device="cpu", precision="float32")
+    load = Load(trainings=trainings, passes=passes)
+    found = resolve_work(config, learner, (size, size, 3), load)
     return found.executor, found.jobs, found.threads
 
 
 def test_many_short_trainings_go_to_processes(monkeypatch):
     assert chosen(monkeypatch, passes=90_000) == ("processes", 8, 1)
-    assert chosen(monkeypatch, passes=90_000, pieces=3) == ("processes", 3, 2)
+    assert chosen(monkeypatch, passes=90_000, trainings=3) == ("processes", 3, 2)
     assert chosen(monkeypatch, passes=90_000, threads=2) == ("processes", 4, 2)
 
 
@@ -193,7 +192,7 @@ def test_short_jobs_and_long_trainings_stay_here(monkeypatch):
 def test_what_is_chosen_stays_chosen(monkeypatch):
     first = chosen(monkeypatch, passes=90_000)
     again = chosen(
-        monkeypatch, passes=90_000, executor=first[0], jobs=first[1], threads=first[2], pieces=2
+        monkeypatch, passes=90_000, executor=first[0], jobs=first[1], threads=first[2], trainings=2
     )
     assert again == first
     here = chosen(monkeypatch, passes=90_000, executor="serial", jobs=first[1], threads=first[2])
@@ -201,15 +200,15 @@ def test_what_is_chosen_stays_chosen(monkeypatch):
 
 
 def test_processes_are_for_processors():
-    learner = Learner.of("linear", Recipe(), device="cpu", precision="float32")
+    learner = learner_of("linear", Recipe(), device="cpu", precision="float32")
     config = replace(ScoreConfig(executor="processes", ranks=1, precision="float32"), device="cuda")
     with pytest.raises(ConfigError, match="share a GPU"):
-        staff(config, learner, (8, 8, 1), pieces=2, passes=10)
+        resolve_work(config, learner, (8, 8, 1), Load(trainings=2, passes=10))
 
 
 def test_operations_are_counted():
-    learner = Learner.of("linear", Recipe(), device="cpu", precision="float32")
-    model = learner.build((4, 5, 3), 7, Pixels((0.0,) * 3, (1.0,) * 3), seed=0)
+    learner = learner_of("linear", Recipe(), device="cpu", precision="float32")
+    model = build_learner(learner, (4, 5, 3), 7, Normalization.none(3), seed=0)
     assert flops(model, (4, 5, 3)) == 2 * 4 * 5 * 3 * 7
 
 
@@ -237,12 +236,22 @@ def test_parts_and_arrays_are_written_once(tmp_path, part):
         assert (place.open() == images[part]).all()
 
 
+class Threads(td.Callback):
+    """Notes with how many threads the driver computes while it trains."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def on_progress(self, stage, amount, note):
+        self.seen.add(torch.get_num_threads())
+
+
 def test_threads_of_the_driver_come_back_after_each_training():
     dataset = td.load(DATA)
-    before = torch.get_num_threads()
-    found = td.score(
-        dataset, target="label:disc", learner="linear", preset="smoke", executor="serial", threads=1
-    )
+    torch.set_num_threads(2)
+    threads = Threads()
+    options = {"learner": "linear", "preset": "smoke", "executor": "serial", "threads": 1}
+    found = td.score(dataset, "label:disc", **options, callbacks=[threads])
     assert len(found) == 2
-    assert torch.get_num_threads() == 1  # as the job was told
-    training.set_threads(before)
+    assert threads.seen == {1}  # as the job was told
+    assert torch.get_num_threads() == 2  # as the process had them

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from benchmarks.human import CORE
 from experiments import page, records
-from experiments.laboratory import Laboratory, as_targets, flipped
+from experiments.laboratory import Laboratory, as_labelings, flipped
 from experiments.studies import STUDIES, accuracy, methods, paper, separates, splits
 from experiments.study import SIZES, Size, found
 
@@ -57,7 +57,7 @@ def test_human_tasks_begin_with_the_core_ones(lab):
     assert len({t.name for t in found}) == 20
     assert lab.human(20)[19].name == found[19].name
     noisy = flipped(found[0], 0.2)
-    assert (noisy.labels != found[0].labels).mean() == pytest.approx(0.2, abs=0.03)
+    assert (noisy.labels_N != found[0].labels_N).mean() == pytest.approx(0.2, abs=0.03)
 
 
 def test_what_was_done_is_not_done_again(after, trained):
@@ -163,4 +163,4 @@ def test_a_budget_that_is_not_kept_is_said():
 def test_tasks_are_spread_over_their_order(after):
     lab, _ = after
     tasks, _ = found(lab, "linear")
-    assert [t.name for t in as_targets(tasks, "power", 2)] == ["power 0", "power 1"]
+    assert [t.name for t in as_labelings(tasks, "power", 2)] == ["power 0", "power 1"]

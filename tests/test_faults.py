@@ -289,7 +289,7 @@ def check(arguments, code, words, capfd):
     begin = next(i for i, line in enumerate(errors) if line.startswith("error: "))
     assert all(line.startswith("warning: ") for line in errors[:begin])
     assert len(errors[begin:]) <= 3
-    assert "mend: " in errors[-1]
+    assert "hint: " in errors[-1]
     assert "Traceback" not in captured.err
     assert captured.out == ""
 
@@ -364,7 +364,7 @@ def put(run, name, content):
 
 
 def refit_manifest(run, name):
-    from taskdiscovery.rundir import manifest
+    from taskdiscovery.store import manifest
 
     manifest.write(run, [name])
 
@@ -405,6 +405,7 @@ def test_fault_16_verify_names_the_damaged_file_and_readers_refuse_it(run, name,
     ("name", "content"),
     [
         ("config.yaml", b"format: 99\ncommand: discover\n"),
+        ("config.yaml", b"format: 1\ncommand: discover\n"),
         ("config.yaml", b"a: [b"),
         ("config.yaml", b"command: discover\n"),
         ("result.json", b"{"),
@@ -452,7 +453,7 @@ def test_fault_43_labelings_from_pt_and_pickles_are_refused(tmp_path, monkeypatc
 
 
 def test_fault_39_names_of_runs_stay_inside(tmp_path, monkeypatch):
-    from taskdiscovery.jobs import next_run
+    from taskdiscovery.jobs.sink import next_run
 
     monkeypatch.chdir(tmp_path)
     place = next_run("discover", "../../etc/passwd?x=/root")

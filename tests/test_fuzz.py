@@ -12,8 +12,9 @@ from benchmarks.fuzz import READERS, read, seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskdiscovery.config import CONFIGS, from_mapping
+from taskdiscovery.config import from_mapping
 from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.jobs import CONFIGS
 
 CRASHES = sorted((Path(__file__).parent / "crashes").glob("*-*"))
 SEEDS = seeds()
@@ -55,11 +56,13 @@ VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_s
 @pytest.mark.parametrize("command", CONFIGS)
 @given(data=st.data())
 def test_arbitrary_configs(command, data):
-    from dataclasses import fields
+    from taskdiscovery.config import key_of, options
+    from taskdiscovery.discovery import METHODS
 
-    from taskdiscovery.config import key_of
-
-    keys = [key_of(item) for item in fields(CONFIGS[command])]
+    kind = CONFIGS[command]
+    methods = {kind.NESTED: METHODS} if kind.NESTED else {}
+    kinds = [kind, *(method for known in methods.values() for method in known.values())]
+    keys = [*methods, *(key_of(item) for each in kinds for item in options(each))]
     names = st.sampled_from(keys) | st.text(max_size=8)
     values = data.draw(st.dictionaries(names, VALUES, max_size=4))
     with contextlib.suppress(ConfigError):

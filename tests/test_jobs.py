@@ -1,6 +1,7 @@
 """Whole jobs: scores, splits, run directories, and the command line as a user meets it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,13 +15,21 @@ import torch
 import yaml
 
 import taskdiscovery as td
-from taskdiscovery import data, jobs, partition, shapes
+from taskdiscovery import data, scoring
 from taskdiscovery.cli import main
-from taskdiscovery.config import ScoreConfig, SplitConfig
+from taskdiscovery.config import ScoreConfig, SplitConfig, from_mapping
+from taskdiscovery.data import partition, shapes
+from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, DataError, ResourceError, RunDirError
-from taskdiscovery.scoring import random_like, score
-from taskdiscovery.splits import Cut, split
-from taskdiscovery.types import TEST, TRAIN, WITHIN, Target
+from taskdiscovery.executors import resolve_training, workbench
+from taskdiscovery.jobs.inputs import tasks_of_run
+from taskdiscovery.jobs.sink import next_run
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.scoring import random_like
+from taskdiscovery.splits import splitting
+from taskdiscovery.store import Run
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.types import TEST, TRAIN, WITHIN, Labeling
 
 FAST = ["--learner", "convnet?width=0.25", "--threads", "1", "--batch", "64"]
 DISCOVER = [*FAST, "--tasks", "3", "--iterations", "2", "--epochs", "6", "--encoder-epochs", "6"]
@@ -113,7 +122,7 @@ def test_label_gives_other_images_the_same_labels(run, digits, tmp_path, capsys)
     tasks = pd.read_parquet(run / "tasks.parquet")
     assert (again["task_001"].to_numpy() == tasks["task_001"].to_numpy()).all()
     few = data.from_arrays(digits.images[5:8], ids=["a", "b", "c"])
-    assert (td.label(run, few).labels == tasks.iloc[5:8, 2:].to_numpy()).all()
+    assert (td.label(run, few).labels_ND == tasks.iloc[5:8, 2:].to_numpy()).all()
     with pytest.raises(DataError, match="takes images of shape"):
         td.label(run, data.from_arrays(np.random.default_rng(0).random((3, 9, 9))))
 
@@ -124,33 +133,52 @@ def test_what_discovery_saw_is_never_scored_wherever_it_turns_up(run, digits):
     seen = np.flatnonzero((tasks["partition"] == "train").to_numpy())[:300]
     noise = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), dtype=np.uint8)
     mixed = data.from_arrays(np.concatenate([noise, digits.images[seen]]))
-    found = td.load_tasks(run, mixed)
-    assert found.train[200:].all()
-    assert not found.train[:200].all()
+    found = tasks_of_run(Run.open(run), mixed, {})
+    assert found.seen_N[200:].all()
+    assert not found.seen_N[:200].all()
 
 
 def test_python_and_command_line_are_twins(run, digits, tmp_path):
     options = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "tasks": 3}
-    options |= {"iterations": 2, "epochs": 6, "encoder_epochs": 6}
+    options |= {"method": td.Power(iterations=2), "epochs": 6, "encoder_epochs": 6}
     found = td.discover(digits, out=tmp_path / "two", **options)
     for name in ("tasks.parquet", "coordinates.parquet", "encoder.safetensors"):
         assert (tmp_path / "two" / name).read_bytes() == (run / name).read_bytes()
     assert found.tasks.names == ("task_000", "task_001", "task_002")
     with pytest.raises(ConfigError, match="unknown key 'taks'"):
+        from_mapping(DiscoverConfig, {"taks": 3}, "discover")
+    with pytest.raises(TypeError, match="'taks'"):
         td.discover(digits, taks=3)
 
 
 CHEAP = ScoreConfig(preset="smoke", learner="linear", threads=1, epochs=1)
 
 
+def scored(dataset, labelings, config):
+    """Score these labelings and no others."""
+    config = resolve_training(config, dataset, config.runs * len(labelings))
+    view, learner = scoring.view_of(dataset, config, None), config.learner_of()
+    with workbench(dataset, config, learner, view.fit, Journal(), Callbacks()) as bench:
+        return list(scoring.score(bench, labelings, config, view))
+
+
+def split(dataset, target, tasks, config):
+    """Split along one of these tasks, in which nothing was discovered."""
+    config = resolve_training(config, dataset, splitting.trainings(config))
+    seen_N, learner = partition.draw(len(dataset), config.seed), config.learner_of()
+    rows = np.flatnonzero(seen_N)
+    with workbench(dataset, config, learner, rows, Journal(), Callbacks()) as bench:
+        return splitting.split(bench, target, tasks, config, seen_N)
+
+
 def test_a_score_trains_on_train_and_measures_on_test_only(digits):
     """Spoilt test labels change nothing but the accuracy; spoilt test images change the score."""
     target = digits.target("label:0,1,2,3,4")
     train = partition.draw(len(digits), 0)
-    (a,) = score(digits, [target], CHEAP)
-    assert not train[a.test].any()
-    flipped = np.where(train, target.labels, 1 - target.labels)
-    (b,) = score(digits, [replace(target, labels=flipped)], CHEAP)
+    (a,) = scored(digits, [target], CHEAP)
+    assert not train[a.rows_n].any()
+    flipped = np.where(train, target.labels_N, 1 - target.labels_N)
+    (b,) = scored(digits, [replace(target, labels_N=flipped)], CHEAP)
     assert b.agreement == a.agreement
     assert b.accuracy == pytest.approx(1 - a.accuracy)
 
@@ -158,10 +186,10 @@ def test_a_score_trains_on_train_and_measures_on_test_only(digits):
 def test_what_varies_between_runs(digits):
     target = digits.target("label:0,1,2,3,4")
     scores = {
-        vary: next(score(digits, [target], replace(CHEAP, vary=vary, batch=64))).agreement
+        vary: scored(digits, [target], replace(CHEAP, vary=vary, batch=64))[0].agreement
         for vary in ("init", "order", "init,order", "data")
     }
-    shared = next(score(digits, [target], replace(CHEAP, vary="order", shared_order=True)))
+    (shared,) = scored(digits, [target], replace(CHEAP, vary="order", shared_order=True))
     assert shared.agreement == 1.0  # nothing differs
     assert all(value < 1.0 for value in scores.values())
     with pytest.raises(ConfigError, match="seeds"):
@@ -171,23 +199,35 @@ def test_what_varies_between_runs(digits):
 def test_random_labels_keep_the_rates(digits):
     target = digits.target("label")
     other = random_like(target, 0)
-    assert np.bincount(other.labels).tolist() == np.bincount(target.labels).tolist()
-    assert (other.labels != target.labels).mean() > 0.8
+    assert np.bincount(other.labels_N).tolist() == np.bincount(target.labels_N).tolist()
+    assert (other.labels_N != target.labels_N).mean() > 0.8
+
+
+def test_a_target_from_a_file_has_random_labels_alone_beside_it(digits, tmp_path, capfd):
+    table = pd.DataFrame({"image_id": digits.ids, "low": digits.labels < 5})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    file = f"{tmp_path / 't.csv'}:low"
+    rows = {}
+    for how in ("--target", "--from"):
+        score = ["score", "digits", how, file, "--preset", "smoke", "--learner", "linear"]
+        assert main([*score, "--threads", "1", "--epochs", "1", "--format", "json"]) == 0
+        rows[how] = [row["task"] for row in json.loads(capfd.readouterr().out)]
+    assert rows == {"--target": ["low", "random"], "--from": ["low", "label:0,1,2,3,4", "random"]}
 
 
 def test_images_without_a_class_take_no_part(digits):
     target = digits.target("label:0,1")
-    labels = target.labels.copy()
+    labels = target.labels_N.copy()
     labels[::3] = -1
-    (found,) = score(digits, [replace(target, labels=labels)], CHEAP)
-    assert (labels[found.test] >= 0).all()
+    (found,) = scored(digits, [replace(target, labels_N=labels)], CHEAP)
+    assert (labels[found.rows_n] >= 0).all()
 
 
 def test_fault_33_extreme_imbalance_is_a_warning(digits, caplog):
     labels = np.zeros(1797, dtype=np.int64)
     labels[::40] = 1
-    target = Target(name="rare", labels=labels, classes=("a", "b"))
-    (found,) = score(digits, [target], replace(CHEAP, epochs=20, batch=64))
+    target = Labeling(name="rare", classes=("a", "b"), labels_N=labels, ids_N=digits.ids)
+    (found,) = scored(digits, [target], replace(CHEAP, epochs=20, batch=64))
     assert "look at kappa" in caplog.text
     assert found.agreement > 0.9
     assert found.kappa is None or found.kappa < 0.6
@@ -198,9 +238,20 @@ def planted():
     return shapes.draw(1200, size=12, shortcut="background_hue", strength=0.5)
 
 
+def binary(name, labels, dataset, coordinate=None):
+    coordinates = None if coordinate is None else coordinate[:, None]
+    return Labeling(
+        name=name,
+        classes=("0", "1"),
+        labels_N=labels,
+        ids_N=dataset.ids,
+        coordinates_NC=coordinates,
+    )
+
+
 def hue_cut(dataset):
     hue = dataset.attributes["background_hue"].isin(["orange", "green"]).to_numpy()
-    return Cut(name="warm", place=hue.astype(np.int64))
+    return binary("warm", hue.astype(np.int64), dataset)
 
 
 SPLIT = SplitConfig(preset="smoke", learner="mlp?width=0.2", threads=1, epochs=8, batch=64, runs=2)
@@ -210,7 +261,7 @@ def test_a_split_along_a_colour_breaks_a_network_that_sees_colour_first():
     dataset = planted()
     target = dataset.target("label:disc,square")
     result = split(dataset, target, [hue_cut(dataset)], replace(SPLIT, orientation="same"))
-    accuracy = result.split.accuracy
+    accuracy = result.accuracy
     assert accuracy["adversarial"].high < accuracy["random"].low
     assert accuracy["adversarial"].mean < 0.3
     assert accuracy["within"].mean > 0.8
@@ -221,17 +272,15 @@ def test_a_class_balanced_split_halves_every_class(spec):
     dataset = planted()
     target = dataset.target(spec)
     coordinate = dataset.images[:, 0, 0, 0].astype(float) + np.linspace(0, 0.5, 1200)
-    cut = Cut(name="red", place=(coordinate > 120).astype(np.int64), coordinate=coordinate)
+    cut = binary("red", (coordinate > 120).astype(np.int64), dataset, coordinate)
     config = replace(SPLIT, orientation="same", class_balanced=True, epochs=1)
     result = split(dataset, target, [cut], config)
     for c in range(target.k):
-        assert (result.split.role[target.labels == c] == TEST).mean() == pytest.approx(
-            0.5, abs=0.01
-        )
+        share = (result.role_N[target.labels_N == c] == TEST).mean()
+        assert share == pytest.approx(0.5, abs=0.01)
 
 
 def test_controls_have_the_size_and_the_class_counts_of_the_split(monkeypatch):
-    from taskdiscovery import splits
     from taskdiscovery.training import Training
 
     dataset, seen = planted(), []
@@ -239,13 +288,13 @@ def test_controls_have_the_size_and_the_class_counts_of_the_split(monkeypatch):
 
     def spy(self, images, **_):
         fit, measured = self.rows, self.measured
-        answers = torch.eye(4)[torch.from_numpy(target.labels[measured])]
+        answers = torch.eye(4)[torch.from_numpy(target.labels_N[measured])]
         if self.learner.recipe.epochs != SPLIT.epochs or len(measured) == len(dataset):
             return answers  # a short training that chooses, or one that asks every image its loss
         seen.append(
             (
                 np.bincount(self.targets, minlength=4),
-                np.bincount(target.labels[measured], minlength=4),
+                np.bincount(target.labels_N[measured], minlength=4),
             )
         )
         assert train[fit].all()
@@ -255,12 +304,12 @@ def test_controls_have_the_size_and_the_class_counts_of_the_split(monkeypatch):
     monkeypatch.setattr(Training, "run", spy)
     train = partition.draw(len(dataset), 0)
     config = replace(SPLIT, orientation="same", class_balanced=False)
-    result = splits.split(dataset, target, [hue_cut(dataset)], config)
+    result = split(dataset, target, [hue_cut(dataset)], config)
     assert len(seen) == 5 * 2
     for fit, measured in seen:
         assert (fit == seen[0][0]).all()
         assert (measured == seen[0][1]).all()
-    role = result.split.role
+    role = result.role_N
     side = ((role == TRAIN) | (role == WITHIN)).sum()
     assert (role == WITHIN).sum() == pytest.approx(0.2 * side, abs=2)
 
@@ -271,8 +320,8 @@ def test_fault_34_copies_across_the_sides_are_counted(caplog):
     hue = np.repeat([0, 1], 600)
     config = replace(SPLIT, orientation="same", epochs=1)
     target = dataset.target("label:disc,square")
-    result = split(twice, target, [Cut(name="half", place=hue)], config)
-    assert result.result["duplicates_across"] > 50
+    result = split(twice, target, [binary("half", hue, twice)], config)
+    assert result.numbers["duplicates_across"] > 50
     assert "exact copies" in caplog.text
 
 
@@ -324,6 +373,8 @@ def test_fault_53_and_54_config_files(tmp_path, capfd):
         ("taks: 3", "unknown key 'taks'"),
         ("tasks: three", "tasks must be a whole number"),
         ("tasks: true", "tasks must be a whole number"),
+        ("objects: 3", "unknown key 'objects'"),
+        ("method: []", "method cannot be []"),
         ("- a", "no mapping"),
         ("!!python/object/apply:os.system ['true']", "cannot be read"),
     ):
@@ -332,11 +383,18 @@ def test_fault_53_and_54_config_files(tmp_path, capfd):
         assert words in capfd.readouterr().err
 
 
-def test_options_of_another_method_are_named(digits, caplog):
-    small = {"tasks": 2, "train_images": 200, "learner": "linear", "device": "cpu"}
-    td.discover(digits, method="spectral", start="pixels", **small)
-    assert "without effect" not in caplog.text
-    td.discover(digits, method="spectral", average=2, inner_steps=5, **small)
+def test_options_of_another_method_are_named(tmp_path, capfd, caplog):
+    small = ["--tasks", "2", "--train-images", "200", "--learner", "linear", "--device", "cpu"]
+    small = ["discover", "digits", "--method", "spectral", *small, "--out"]
+    assert main([*small, str(tmp_path / "a"), "--start", "pixels"]) == 0
+    assert "without effect" not in capfd.readouterr().err
+    others = ["--average", "2", "--inner-steps", "5"]
+    assert main([*small, str(tmp_path / "b"), *others]) == 0
+    told = "--average, --inner-steps: without effect with --method spectral"
+    assert capfd.readouterr().err.count(told) == 1
+    logging.getLogger("taskdiscovery").propagate = True
+    values = {"method": "spectral", "inner_steps": 5, "average": 2}
+    from_mapping(DiscoverConfig, values, "discover")
     assert "--inner-steps, --average: without effect with --method spectral" in caplog.text
 
 
@@ -357,21 +415,19 @@ def test_an_output_directory_that_is_taken_is_refused(tmp_path, capfd):
 
 
 def test_fault_13_and_14_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(run):
-    from taskdiscovery.rundir import RunDir
-
     hold = (
         "import sys, time; from pathlib import Path\n"
-        "from taskdiscovery.rundir import RunDir\n"
-        "run = RunDir.open(Path(sys.argv[1]), write=True)\n"
+        "from taskdiscovery.store import Run\n"
+        "run = Run.open(Path(sys.argv[1]), write=True)\n"
         "print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(run)], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(RunDirError, match=f"process {other.pid}"):
-            RunDir.open(run, write=True)
+            Run.open(run, write=True)
         other.kill()
         other.wait()
-        with RunDir.open(run, write=True):
+        with Run.open(run, write=True):
             pass
 
 
@@ -399,7 +455,7 @@ def test_fault_12_output_that_cannot_be_written(run):
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
-    from taskdiscovery.rundir import atomic
+    from taskdiscovery.store import atomic
 
     place = tmp_path / "file"
     place.write_text("old")
@@ -414,9 +470,9 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
 
 def test_jobs_name_the_next_free_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert jobs.next_run("discover", "convnet?width=1") == Path("runs/discover-convnet-width-1-1")
+    assert next_run("discover", "convnet?width=1") == Path("runs/discover-convnet-width-1-1")
     Path("runs/discover-convnet-1").mkdir(parents=True)
-    assert jobs.next_run("discover", "convnet") == Path("runs/discover-convnet-2")
+    assert next_run("discover", "convnet") == Path("runs/discover-convnet-2")
 
 
 def test_score_prints_json_with_the_promised_keys(capfd):

@@ -12,12 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from taskdiscovery import interrupts, journal, ranks, training
-from taskdiscovery.config import Recipe
+from taskdiscovery import training
+from taskdiscovery.config import Learner, Recipe, learner_of
 from taskdiscovery.errors import NumericalError, ResourceError, RunDirError
-from taskdiscovery.journal import Journal, Unit, Watch
-from taskdiscovery.rundir import Checkpoints
-from taskdiscovery.training import Learner, Pixels, cross_entropy, train
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.runtime import interrupts, ranks
+from taskdiscovery.store import Checkpoints, journal
+from taskdiscovery.store.journal import Journal, JournalWatch
+from taskdiscovery.training import Examples, Hooks, cross_entropy, train
+from taskdiscovery.types import Record
 
 STATE = {"note": "ünï", "number": 0.1 + 0.2, "none": None}
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "empty": np.zeros((0, 2), dtype=np.uint8)}
@@ -73,7 +76,7 @@ def test_fault_16_a_damaged_checkpoint_is_found_and_the_one_before_is_used(
 
 
 def test_fault_44_a_hostile_checkpoint_with_a_manifest_that_fits(tmp_path):
-    from taskdiscovery.rundir import manifest
+    from taskdiscovery.store import manifest
 
     checkpoints = saved(tmp_path, 2)
     place = checkpoints.folder / "000002"
@@ -158,7 +161,7 @@ def test_the_order_of_one_commit(tmp_path, monkeypatch):
 # --- the journal -----------------------------------------------------------------------------
 
 
-def test_finished_units_are_not_done_again(tmp_path):
+def test_finished_work_is_not_done_again(tmp_path):
     done = []
 
     def job(book):
@@ -170,9 +173,9 @@ def test_finished_units_are_not_done_again(tmp_path):
                     done.append(2)
                     raise KeyboardInterrupt
                 done.append(i)
-                return Unit(values={"i": i}, arrays={"square": np.array(i * i)})
+                return Record(values={"i": i}, arrays={"square": np.array(i * i)})
 
-            total += int(book.unit(f"unit {i}", work).arrays["square"])
+            total += int(book.do(f"work {i}", work).arrays["square"])
         return total
 
     checkpoints = Checkpoints(tmp_path / "c")
@@ -188,7 +191,7 @@ def test_a_journal_without_a_place_remembers_nothing():
     book = Journal()
     book.load()
     for expected in (1, 2):
-        assert book.unit("u", lambda watch, n=expected: Unit(values={"n": n})).values["n"] == (
+        assert book.do("u", lambda watch, n=expected: Record(values={"n": n})).values["n"] == (
             expected
         )
     assert not book.has("u")
@@ -205,7 +208,7 @@ def test_a_journal_without_a_place_remembers_nothing():
 def test_fault_47_and_56_another_job_is_refused(tmp_path, change, words):
     header = {"command": "discover", "config": {"seed": 0}, "data": "abc"}
     checkpoints = Checkpoints(tmp_path / "c")
-    Journal(checkpoints, header=header).put("u", Unit())
+    Journal(checkpoints, header=header).put("u", Record())
     Journal(checkpoints, header=header).load()
     with pytest.raises(RunDirError, match=words):
         Journal(checkpoints, header={**header, **change}).load()
@@ -242,7 +245,7 @@ RECIPES = {
 }
 
 
-class StopsAfter(Watch):
+class StopsAfter(JournalWatch):
     """Saves and stops after so many steps, once."""
 
     def __init__(self, book, steps):
@@ -275,17 +278,16 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path, monkeypatch, spec, r
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (50, 8, 8, 3), dtype=np.uint8))
     targets = torch.from_numpy(rng.integers(0, 3, 50))
-    learner = Learner.of(spec, RECIPES[recipe], device="cpu", precision=precision)
-    pixels = Pixels((120.0,) * 3, (60.0,) * 3)
+    learner = learner_of(spec, RECIPES[recipe], device="cpu", precision=precision)
+    normalization = Normalization((120.0,) * 3, (60.0,) * 3)
 
     def run(watch):
-        model = learner.build((8, 8, 3), 3, pixels, seed=1)
+        model = build_learner(learner, (8, 8, 3), 3, normalization, seed=1)
         torch.manual_seed(int(rng.integers(1000)))  # what the surroundings drew must not matter
-        return train(
-            learner, model, images, np.arange(50), targets, cross_entropy, seed=5, watch=watch
-        )
+        examples = Examples(images, np.arange(50), targets, cross_entropy)
+        return train(learner, model, examples, 5, Hooks(watch=watch))
 
-    expected = training.weights(run(None))
+    expected = training.weights(run(training.Unwatched()))
     steps = learner.recipe.epochs * 3
     for stop in range(1, steps + 1, 3):
         checkpoints = Checkpoints(tmp_path / str(stop))
@@ -293,7 +295,7 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path, monkeypatch, spec, r
             run(StopsAfter(Journal(checkpoints), stop))
         book = Journal(checkpoints)
         book.load()
-        found = training.weights(run(Watch(book, "u")))
+        found = training.weights(run(JournalWatch(book, "u")))
         for name, array in expected.items():
             assert (found[name] == array).all(), f"{name} differs after a stop at step {stop}"
 
@@ -301,23 +303,25 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path, monkeypatch, spec, r
 def test_a_training_leaves_the_global_random_states_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    learner = Learner.of("linear", Recipe(epochs=1), device="cpu", precision="float32")
+    learner = Learner("linear", Recipe(epochs=1))
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)
-    model = learner.build((2, 2, 1), 2, Pixels((0.0,), (1.0,)), seed=0)
-    train(learner, model, images, np.arange(8), torch.zeros(8, dtype=int), cross_entropy, seed=0)
+    model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1.0,)), seed=0)
+    targets = torch.zeros(8, dtype=int)
+    train(learner, model, Examples(images, np.arange(8), targets, cross_entropy), 0)
     assert (torch.get_rng_state() == before).all()
 
 
 def test_fault_52_weights_that_are_not_finite_are_never_saved(tmp_path):
     recipe = Recipe(epochs=2, batch=4, learning_rate=1e38, optimizer="sgd")
-    learner = Learner.of("linear", recipe, device="cpu", precision="float32")
+    learner = Learner("linear", recipe)
     images = torch.randint(0, 255, (8, 2, 2, 1), dtype=torch.uint8)
-    model = learner.build((2, 2, 1), 2, Pixels((0.0,), (1e-3,)), seed=0)
+    model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1e-3,)), seed=0)
     checkpoints = Checkpoints(tmp_path / "c")
-    watch = Watch(Journal(checkpoints, every=0), "u")
+    watch = JournalWatch(Journal(checkpoints, every=0), "u")
     targets = torch.tensor([0, 1] * 4)
+    examples = Examples(images, np.arange(8), targets, cross_entropy)
     with pytest.raises(NumericalError, match="diverged"):
-        train(learner, model, images, np.arange(8), targets, cross_entropy, seed=0, watch=watch)
+        train(learner, model, examples, 0, Hooks(watch=watch))
     for number in checkpoints.numbers():
         _, arrays = checkpoints._read(number)
         assert all(np.isfinite(a).all() for n, a in arrays.items() if n.startswith("\x1fmodel"))
@@ -336,12 +340,12 @@ def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(training.loop, "step", fails)
-    learner = Learner.of("linear", Recipe(batch=512), device="cpu", precision="float32")
-    model = learner.build((2, 2, 1), 2, Pixels((0.0,), (1.0,)), seed=0)
+    learner = Learner("linear", Recipe(batch=512))
+    model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1.0,)), seed=0)
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)
     with pytest.raises(ResourceError, match="memory ran out") as caught:
-        train(learner, model, images, np.arange(8), images, cross_entropy, seed=0)
-    assert "--batch 256" in caught.value.mend
+        train(learner, model, Examples(images, np.arange(8), images, cross_entropy), 0)
+    assert "--batch 256" in caught.value.hint
 
 
 # --- signals ---------------------------------------------------------------------------------
@@ -353,14 +357,14 @@ def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
 )
 def test_fault_5_and_6_a_signal_waits_until_the_step_is_done_and_saved(tmp_path, number, kind):
     checkpoints = Checkpoints(tmp_path / "c")
-    watch = Watch(Journal(checkpoints, every=1e9), "u")
+    watch = JournalWatch(Journal(checkpoints, every=1e9), "u")
     steps = []
     with pytest.raises(kind), interrupts.handled(), interrupts.deferred():  # noqa: PT012
         for i in range(5):
             if i == 2:
                 os.kill(os.getpid(), number)
             steps.append(i)
-            watch.boundary(lambda i=i: Unit(values={"i": i}))
+            watch.boundary(lambda i=i: Record(values={"i": i}))
     assert steps == [0, 1, 2]
     state, _ = checkpoints.load()
     assert state["under_way"] == ["u", {"i": 2}]
@@ -381,8 +385,8 @@ def test_the_clock_plays_no_part(tmp_path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 4e9)
     assert checkpoints.load()[0]["i"] == 1
     book = Journal(checkpoints, every=1e9, header={})
-    assert replace(Unit(), values={"a": 1}).values["a"] == 1
-    watch = Watch(book, "u")
+    assert replace(Record(), values={"a": 1}).values["a"] == 1
+    watch = JournalWatch(book, "u")
     watch.boundary(lambda: pytest.fail("saved too early"))
     assert journal.time.time() == 4e9
 
@@ -390,7 +394,7 @@ def test_the_clock_plays_no_part(tmp_path, monkeypatch):
 def test_a_signal_that_one_rank_alone_has_seen_waits_for_the_next_boundary(tmp_path, monkeypatch):
     """A rank that left between two questions would be lost to the others (exit code 7)."""
     book = Journal(Checkpoints(tmp_path), every=0.0)
-    watch, asked = Watch(book, "u"), []
+    watch, asked = JournalWatch(book, "u"), []
 
     def any_of(flag):
         asked.append(flag)
@@ -401,8 +405,8 @@ def test_a_signal_that_one_rank_alone_has_seen_waits_for_the_next_boundary(tmp_p
     monkeypatch.setattr(ranks, "size", lambda: 2)
     monkeypatch.setattr(ranks, "any_of", any_of)
     with pytest.raises(interrupts.Terminated), interrupts.handled(), interrupts.deferred():  # noqa: PT012
-        watch.boundary(lambda: Unit(values={"step": 1}))
+        watch.boundary(lambda: Record(values={"step": 1}))
         assert asked == [False]
-        watch.boundary(lambda: Unit(values={"step": 2}))
+        watch.boundary(lambda: Record(values={"step": 2}))
     assert asked == [False, True]
     assert len(Checkpoints(tmp_path).numbers()) == 2

@@ -1,71 +1,91 @@
 """Imports point one way, and the slow ones come late."""
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import structure
 
-ROOT = Path(__file__).parents[1] / "src" / "taskdiscovery"
+import taskdiscovery as td
 
-LAYERS = [
-    {"errors", "types", "specs", "seeds", "config", "progress", "interrupts", "learners", "ranks"}
-    | {"notebook"},
-    {"rundir", "randomness", "partition", "shapes", "data", "networks", "augment"}
-    | {"agreement", "subspace", "statistics", "metagrad"},
-    {"journal"},
+ROOT = structure.SOURCE
+#: the floors, from the ground up: a room imports rooms of lower floors only. Rooms that share a
+#: floor know nothing of each other.
+FLOORS = [
+    {"errors"},
+    {"types"},
+    {"agreement", "runtime"},
+    {"config"},
+    {"data", "networks", "metagrad"},
+    {"encoders"},
+    {"store"},
     {"training"},
     {"executors"},
-    {"stage", "discovery"},
-    {"scoring", "splits", "analysis"},
-    {"results"},
-    {"inputs"},
+    {"discovery"},
+    {"splits", "analysis", "scoring"},
     {"jobs"},
-    {"report"},
-    {"demonstration"},
-    {"cli", "__main__"},
+    {"reporting"},
+    {"api"},
+    {"cli"},
+    {"__main__"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-#: within a layer, who may import whom.
-ALLOWED = {
-    ("types", "errors"),
-    ("types", "notebook"),
-    ("ranks", "errors"),
-    ("specs", "errors"),
-    ("config", "errors"),
-    ("config", "learners"),
-    ("learners", "errors"),
-    ("learners", "specs"),
-    ("data", "shapes"),
-    ("shapes", "data"),
-    ("__main__", "cli"),
-}
+FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+FILES = structure.modules(ROOT)
+TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in FILES.items()}
+VERBS = ("load", "discover", "score", "split", "analyze", "label", "report", "open_run", "resume")
 
 
-def imports_of(file):
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "taskdiscovery":
-            yield from (alias.name for alias in node.names if alias.name != "__version__")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("taskdiscovery."):
-            yield node.module.split(".")[1]
+def room(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
 
 
-def test_every_module_has_a_layer():
-    modules = {p.stem if p.is_file() else p.name for p in ROOT.iterdir() if p.name[0] != "_"}
-    assert modules - {"py"} >= set(LEVEL) - {"__main__"}
-    assert {m for m in modules if m != "py"} - set(LEVEL) == set()
+def test_every_module_has_a_floor():
+    assert {room(name) for name in FILES} - {""} == set(FLOOR)
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
-def test_imports_point_one_way(file):
-    own = file.relative_to(ROOT).parts[0].removesuffix(".py")
-    if own == "__init__":
-        return
-    for other in imports_of(file):
-        if other != own and (own, other) not in ALLOWED:
-            assert LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+@pytest.mark.parametrize("module", sorted(set(FILES) - {"taskdiscovery"}))
+def test_imports_point_one_way(module):
+    for other in structure.imported(TREES[module], FILES):
+        if room(other) and room(other) != room(module):
+            assert FLOOR[room(other)] < FLOOR[room(module)], f"{module} imports {other}"
+
+
+def test_nothing_imports_in_a_circle():
+    edges = {
+        name: {other for other in structure.imported(tree, FILES) if other != name}
+        for name, tree in TREES.items()
+    }
+    assert structure.cycles(edges) == []
+    edges["taskdiscovery.errors"] = {"taskdiscovery.types.tasks"}  # and one would be found
+    assert "taskdiscovery.errors" in structure.cycles(edges)[0]
+
+
+def test_the_package_stays_easy_to_find_ones_way_in():
+    found = structure.measure(ROOT)
+    assert len(found["loose_modules"]) <= 6
+    assert len(found["functions_over_60_lines"]) <= 3
+    assert found["functions_of_more_than_6_parameters"] == []
+    assert found["untyped_mappings"] <= 30
+    assert found["median_file"] < 130
+
+
+def test_no_module_takes_the_name_of_a_public_verb():
+    """Importing a submodule sets its name on its package: a verb of that name would be gone."""
+    for name in FILES:
+        importlib.import_module(name)
+    for verb in VERBS:
+        assert inspect.isfunction(getattr(td, verb)), verb
+    with pytest.raises(td.ConfigError):
+        td.discover("digits", tasks=0)
+    for name in td.__all__:
+        assert getattr(td, name) is not None
+    assert set(td.__all__) == set(td._HOME)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +120,7 @@ def test_mistakes_are_found_before_torch_is_imported(arguments):
 
 
 def test_the_table_of_faults_names_tests_that_exist():
-    root = ROOT.parents[1]
+    root = Path(__file__).parents[1]
     table = (root / "docs" / "reliability.md").read_text("utf-8")
     named = set(re.findall(r"`(test_\w+)`", table))
     written = "\n".join(p.read_text("utf-8") for p in (root / "tests").glob("test_*.py"))

@@ -10,14 +10,23 @@ import torch
 from safetensors.torch import save_file
 
 import taskdiscovery as td
-from taskdiscovery import networks, subspace
-from taskdiscovery.config import DiscoverConfig, from_mapping, read_config
-from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, Pixels, objectives
+from taskdiscovery import networks
+from taskdiscovery.config import from_mapping, learner_of, read_config
+from taskdiscovery.config import options as options_of
+from taskdiscovery.discovery import METHODS, DiscoverConfig
+from taskdiscovery.discovery.constraints import Constraints
+from taskdiscovery.discovery.meta import objectives
+from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
+from taskdiscovery.discovery.meta.inner import Inner
+from taskdiscovery.discovery.meta.search import MetaSearch
+from taskdiscovery.discovery.problem import Problem
+from taskdiscovery.encoders.labelling import simplex
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
-from taskdiscovery.rundir import RunDir
-from taskdiscovery.specs import parse
-from taskdiscovery.training import Learner
-from taskdiscovery.training import Pixels as Normalization
+from taskdiscovery.executors import workbench
+from taskdiscovery.networks import build_learner
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run
+from taskdiscovery.store.journal import Journal
 
 SMALL = {
     "method": "meta",
@@ -36,24 +45,48 @@ def shapes():
     return td.load("shapes?n=240&size=12&seed=0")
 
 
-def search_on(dataset, **options):
-    config = DiscoverConfig(**{**SMALL, "device": "cpu", "way": "graphs", **options})
-    learner = Learner.of(config.learner, config.recipe(1), device="cpu", precision="float32")
+def discover(dataset, *, out=None, **given):
+    """Discover with the options of job and method side by side, as the command line has them."""
+    own = {item.name for item in options_of(METHODS[given["method"]])}
+    method = METHODS[given.pop("method")](**{k: given.pop(k) for k in own & set(given)})
+    return td.discover(dataset, method=method, **given, out=out)
+
+
+def search_on(dataset, **given):
+    values = {**SMALL, "device": "cpu", "memory": "graphs", **given}
+    config = from_mapping(DiscoverConfig, values, "search_on")
+    learner = learner_of(config.learner, config.recipe(1), device="cpu", precision="float32")
     rows = np.arange(len(dataset))
-    pixels = Normalization.measure(dataset.images, rows)
-    images = torch.from_numpy(np.array(dataset.images))
-    inner = Inner(learner, dataset.image_shape, pixels, images, config)
-    D = config.tasks * (config.classes - 1)
-    model = learner.build(dataset.image_shape, D, pixels, 3)
-    turned = config.directions in ("best", "worst")
-    embedding = Embedding(Pixels(model, images, "float32"), D, turned=turned)
-    return MetaSearch(embedding, inner, rows, config, [])
+    with workbench(dataset, config, learner, rows, Journal(), Callbacks()) as bench:
+        problem = Problem(
+            workbench=bench,
+            rows=rows,
+            tasks=config.tasks,
+            classes=config.classes,
+            seed=config.seed,
+            constraints=Constraints(),
+            encoder_recipe=learner.recipe,
+        )
+        inner = Inner(
+            learner=learner,
+            shape=bench.shape,
+            normalization=bench.normalization,
+            images=bench.images,
+            options=config.method,
+            classes=config.classes,
+            seed=config.seed,
+        )
+        model = build_learner(learner, bench.shape, problem.P, bench.normalization, 3)
+        turned = config.method.directions in ("best", "worst")
+        trunk = NetworkTrunk(model, bench.images, "float32")
+        embedding = Embedding(trunk, problem.P, turned=turned)
+        return MetaSearch(embedding, inner, problem, config.method)
 
 
 class TestObjectives:
     def test_soft_labels_of_two_classes_are_a_sigmoid(self):
         own = torch.linspace(-1, 1, 7)[:, None]
-        corners = torch.from_numpy(subspace.simplex(2)).float()
+        corners = torch.from_numpy(simplex(2)).float()
         labels = objectives.soft_labels(own, corners, 5.0)
         torch.testing.assert_close(labels[:, 1], torch.sigmoid(10 * own[:, 0]))
 
@@ -103,13 +136,13 @@ class TestGradient:
         ],
         ids=str,
     )
-    def test_every_way_equals_the_plain_unroll(self, shapes, options):
+    def test_every_choice_of_memory_equals_the_plain_unroll(self, shapes, options):
         def compute(**more):
             return self.gradient(search_on(shapes, **{"inner_optimizer": "sgd", **options, **more}))
 
         row, expected = compute(gradient="reverse")
-        for way in ("graphs", "store", "recompute"):
-            found_row, found = compute(way=way)
+        for memory in ("graphs", "store", "recompute"):
+            found_row, found = compute(memory=memory)
             assert found_row["loss"] == pytest.approx(row["loss"], rel=1e-4)
             for name, g in expected.items():
                 torch.testing.assert_close(found[name], g, rtol=2e-3, atol=2e-5)
@@ -154,18 +187,18 @@ class TestDiscovery:
             {"objective": "none"},
             {"outer_steps": 0},
             {"contain": "attr:shape;attr:size"},
-            {"encoder": "mlp?width=0.1", "way": "recompute"},
+            {"encoder": "mlp?width=0.1", "memory": "recompute"},
             {"learner": "resnet18?width=0.03", "inner_steps": 2},
             {"learner": "linear"},
         ],
         ids=str,
     )
     def test_every_variant_ends_in_tasks(self, shapes, options):
-        found = td.discover(shapes, **{**SMALL, **options})
+        found = discover(shapes, **{**SMALL, **options})
         assert len(found.tasks) == 3
-        assert found.result["meta"]["outer_steps"] == options.get("outer_steps", 2)
-        again = found.encoder.labels(found.encoder.coordinates(shapes.images[5:6]))
-        np.testing.assert_array_equal(again, found.tasks.labels[5:6])
+        assert found.numbers["meta"]["outer_steps"] == options.get("outer_steps", 2)
+        again = found.encoder.classify(found.encoder.transform(shapes.images[5:6]))
+        np.testing.assert_array_equal(again, found.tasks.labels_ND[5:6])
 
     def test_it_raises_agreement(self):
         """On drawn shapes an untrained encoder's tasks are harder than those that are found."""
@@ -179,10 +212,10 @@ class TestDiscovery:
             "inner_rate": 3e-3,
             "outer_rate": 3e-3,
         }
-        found = td.discover(dataset, **{**options, "outer_steps": 25})
-        meta = found.result["meta"]
+        found = discover(dataset, **{**options, "outer_steps": 25})
+        meta = found.numbers["meta"]
         assert 1 - meta["agreement_last"] < 0.7 * (1 - meta["agreement_first"])
-        assert found.result["similarity"]["max"] < 0.8
+        assert found.numbers["similarity"]["max"] < 0.8
 
     def test_a_contained_target_can_be_read_from_the_embedding(self):
         dataset = td.load("shapes?n=600&size=12&seed=1")
@@ -191,38 +224,37 @@ class TestDiscovery:
         options = {**SMALL, "objective": "none", "outer_steps": 60, "outer_rate": 1e-2}
 
         def readable(**more):
-            found = td.discover(dataset, **options, **more)
+            found = discover(dataset, **options, **more)
             target = dataset.target("attr:shape")
-            columns = np.c_[found.tasks.coordinates, np.ones(len(dataset))]
-            onehot = np.eye(target.k)[target.labels]
+            columns = np.c_[found.tasks.coordinates_NP, np.ones(len(dataset))]
+            onehot = np.eye(target.k)[target.labels_N]
             weights = np.linalg.lstsq(columns, onehot, rcond=None)[0]
-            return ((columns @ weights).argmax(1) == target.labels).mean()
+            return ((columns @ weights).argmax(1) == target.labels_N).mean()
 
         assert readable(contain="attr:shape", contain_weight=10.0) > readable() + 0.1
 
     def test_given_factors(self, shapes, tmp_path):
         table = shapes.attributes.assign(image_id=shapes.ids)
         table.to_csv(tmp_path / "factors.csv", index=False)
-        found = td.discover(shapes, **SMALL, features=str(tmp_path / "factors.csv"))
-        assert all(0 < row["encoder_agreement"] <= 1 for row in found.result["tasks"])
+        found = discover(shapes, **SMALL, features=str(tmp_path / "factors.csv"))
+        assert all(0 < row["encoder_agreement"] <= 1 for row in found.numbers["tasks"])
 
     def test_a_frozen_backbone_stays_as_it_was(self, shapes, tmp_path):
-        ones = torch.ones(3)
-        spec = parse(SMALL["learner"])
-        model = networks.build(spec, shapes.image_shape, 10, seed=5, mean=ones, std=ones)
+        ones = networks.Normalization((1.0,) * 3, (1.0,) * 3)
+        model = networks.build(SMALL["learner"], shapes.image_shape, 10, ones, seed=5)
         state = {k: v.clone() for k, v in model.network.state_dict().items()}
         save_file(
             {k: v.contiguous() for k, v in state.items() if not k.startswith("head")},
             tmp_path / "backbone.safetensors",
         )
-        found = td.discover(shapes, **SMALL, backbone=str(tmp_path / "backbone.safetensors"))
+        found = discover(shapes, **SMALL, encoder_weights=str(tmp_path / "backbone.safetensors"))
         for name, tensor in found.encoder.model.network.state_dict().items():
             if not name.startswith("head"):
                 torch.testing.assert_close(tensor, state[name], rtol=0, atol=0)
 
     def test_warm_start_begins_with_the_tasks_of_a_run(self, shapes, tmp_path):
         run = tmp_path / "run"
-        first = td.discover(
+        first = discover(
             shapes,
             method="spectral",
             learner=SMALL["learner"],
@@ -232,12 +264,12 @@ class TestDiscovery:
             out=run,
         )
         warm = {**SMALL, "warm_start": str(run), "outer_steps": 0}
-        found = td.discover(shapes, **warm)
-        same = (found.tasks.labels == first.tasks.labels[:, :3]).mean(axis=0)
+        found = discover(shapes, **warm)
+        same = (found.tasks.labels_ND == first.tasks.labels_ND[:, :3]).mean(axis=0)
         assert (same > 0.9).all()
         for directions in ("best", "worst"):
-            turned = td.discover(shapes, **{**warm, "outer_steps": 2, "directions": directions})
-            assert turned.result["meta"]["outer_steps"] == 2
+            turned = discover(shapes, **{**warm, "outer_steps": 2, "directions": directions})
+            assert turned.numbers["meta"]["outer_steps"] == 2
 
 
 class TestMistakes:
@@ -246,7 +278,7 @@ class TestMistakes:
         [
             ({"directions": "best"}, "--warm-start"),
             ({"exclude": "label"}, "--exclude"),
-            ({"features": "a", "backbone": "b"}, "both given"),
+            ({"features": "a", "encoder_weights": "b"}, "both given"),
             ({"inner_batch": 4, "networks": 3}, "--inner-batch"),
             ({"one_step": True, "objective": "none"}, "--one-step"),
             ({"encoder": "convnett"}, "convnet"),
@@ -254,24 +286,24 @@ class TestMistakes:
     )
     def test_combinations_that_cannot_work(self, shapes, options, says):
         with pytest.raises(ConfigError) as error:
-            td.discover(shapes, **{**SMALL, **options})
+            discover(shapes, **{**SMALL, **options})
         assert says in str(error.value)
 
-    @pytest.mark.parametrize("name", ["features", "backbone"])
+    @pytest.mark.parametrize("name", ["features", "encoder_weights"])
     def test_files_that_are_not_there(self, shapes, name):
         with pytest.raises(DataError, match="no such file"):
-            td.discover(shapes, **SMALL, **{name: "/no/such/file.csv"})
+            discover(shapes, **SMALL, **{name: "/no/such/file.csv"})
 
     def test_a_backbone_of_another_architecture(self, shapes, tmp_path):
         save_file({"body.0.weight": torch.zeros(3)}, tmp_path / "b.safetensors")
         with pytest.raises(DataError, match="another shape"):
-            td.discover(shapes, **SMALL, backbone=str(tmp_path / "b.safetensors"))
+            discover(shapes, **SMALL, encoder_weights=str(tmp_path / "b.safetensors"))
 
     def test_features_with_holes(self, shapes, tmp_path):
         table = pd.DataFrame({"image_id": shapes.ids[1:], "x": np.arange(len(shapes) - 1.0)})
         table.to_parquet(tmp_path / "x.parquet")
         with pytest.raises(DataError, match="1 of 240 images have missing"):
-            td.discover(shapes, **SMALL, features=str(tmp_path / "x.parquet"))
+            discover(shapes, **SMALL, features=str(tmp_path / "x.parquet"))
 
     def test_a_network_that_cannot_be_differentiated_twice_is_named(
         self, shapes, tmp_path, monkeypatch
@@ -279,15 +311,15 @@ class TestMistakes:
         (tmp_path / "oncenet.py").write_text(ONCE)
         monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(ConfigError) as error:
-            td.discover(shapes, **{**SMALL, "learner": "oncenet:make"})
+            discover(shapes, **{**SMALL, "learner": "oncenet:make"})
         assert "oncenet:make cannot be differentiated twice" in str(error.value)
         assert "--method power" in str(error.value)
 
     def test_48_49_gradients_that_are_not_finite_stop_the_search(self, shapes, tmp_path):
         options = {**SMALL, "outer_steps": 9, "inner_rate": 1e30, "inner_optimizer": "sgd"}
         with pytest.raises(NumericalError, match="in a row are not finite"):
-            td.discover(shapes, **options, out=tmp_path / "run")
-        state, arrays = RunDir.open(tmp_path / "run").checkpoints.load()
+            discover(shapes, **options, out=tmp_path / "run")
+        state, arrays = Run.open(tmp_path / "run").checkpoints.load()
         assert state["under_way"][1]["skipped"] == 5
         assert all(np.isfinite(a).all() for a in arrays.values())
 
@@ -303,9 +335,9 @@ class TestMistakes:
             return found, gradients, agreement
 
         monkeypatch.setattr(Inner, "gradient", once_broken)
-        found = td.discover(shapes, **{**SMALL, "outer_steps": 4})
-        assert found.result["meta"]["skipped"] == 1
-        assert np.isfinite(found.tasks.coordinates).all()
+        found = discover(shapes, **{**SMALL, "outer_steps": 4})
+        assert found.numbers["meta"]["skipped"] == 1
+        assert np.isfinite(found.tasks.coordinates_NP).all()
 
 
 ONCE = """
@@ -336,9 +368,10 @@ def make(image_shape, outputs):
 def test_the_published_settings_are_a_config(shapes):
     values = read_config("published")
     config = from_mapping(DiscoverConfig, values, "published")
-    assert (config.method, config.tasks, config.inner_steps) == ("meta", 32, 50)
+    method = config.method
+    assert (method.name, config.tasks, method.inner_steps) == ("meta", 32, 50)
     small = {"learner": SMALL["learner"], "encoder": "", "outer_steps": 1, "inner_steps": 2}
-    found = td.discover(shapes, **{**values, **small, "tasks": 3, "inner_batch": 32, "threads": 1})
+    found = discover(shapes, **{**values, **small, "tasks": 3, "inner_batch": 32, "threads": 1})
     assert len(found.tasks) == 3
 
 
@@ -352,7 +385,7 @@ def test_the_example_in_the_docs_runs():
 def test_metrics_and_checkpoints_of_outer_steps(shapes, tmp_path, monkeypatch):
     """A search that is interrupted goes on bit for bit, and tells of each step once."""
     options = {**SMALL, "outer_steps": 5, "checkpoint_every": 0.0}
-    whole = td.discover(shapes, **options, out=tmp_path / "whole")
+    whole = discover(shapes, **options, out=tmp_path / "whole")
     steps = []
     own = MetaSearch._step
 
@@ -364,10 +397,10 @@ def test_metrics_and_checkpoints_of_outer_steps(shapes, tmp_path, monkeypatch):
 
     monkeypatch.setattr(MetaSearch, "_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        td.discover(shapes, **options, out=tmp_path / "stopped")
+        discover(shapes, **options, out=tmp_path / "stopped")
     monkeypatch.setattr(MetaSearch, "_step", own)
-    resumed = td.resume(tmp_path / "stopped", shapes)
-    np.testing.assert_array_equal(resumed.tasks.coordinates, whole.tasks.coordinates)
+    resumed = td.resume(tmp_path / "stopped", data=shapes)
+    np.testing.assert_array_equal(resumed.tasks.coordinates_NP, whole.tasks.coordinates_NP)
     for name in ("encoder.safetensors", "tasks.parquet", "coordinates.parquet"):
         first, second = (tmp_path / run / name for run in ("whole", "stopped"))
         assert first.read_bytes() == second.read_bytes(), name

@@ -9,8 +9,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from taskdiscovery import networks
 from taskdiscovery.metagrad import (
+    MEMORY,
     SGD,
-    WAYS,
     Adam,
     Estimate,
     FunctionStep,
@@ -20,7 +20,6 @@ from taskdiscovery.metagrad import (
     metagrad,
 )
 from taskdiscovery.networks.stateless import Stateless, smooth
-from taskdiscovery.specs import parse
 
 RULES = {"sgd": SGD(0.1), "momentum": SGD(0.1, 0.9), "adam": Adam(0.05, eps_root=1e-4)}
 
@@ -61,23 +60,29 @@ class TestClosedForms:
             torch.linalg.matrix_power(damp, self.T) @ left,
         )
 
-    @pytest.mark.parametrize("way", WAYS)
-    def test_quadratic(self, way):
+    @pytest.mark.parametrize("memory", MEMORY)
+    def test_quadratic(self, memory):
         value, by_inputs, by_params = self.expected()
         step = GradientStep(self.loss, SGD(self.rate))
-        found = metagrad(step, self.outer, self.start, self.inputs, way=way, with_params=True)
+        found = metagrad(step, self.outer, self.start, self.inputs, memory=memory, with_params=True)
         torch.testing.assert_close(found.value, value, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(found.params, by_params, rtol=1e-12, atol=1e-12)
         for ours, theirs in zip(found.inputs, by_inputs, strict=False):
             torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
     @pytest.mark.parametrize("window", [1, 2, 9])
-    @pytest.mark.parametrize("way", WAYS)
-    def test_truncated_is_the_end_of_the_exact_one(self, window, way):
+    @pytest.mark.parametrize("memory", MEMORY)
+    def test_truncated_is_the_end_of_the_exact_one(self, window, memory):
         _, by_inputs, _ = self.expected()
         step = GradientStep(self.loss, SGD(self.rate))
         found = metagrad(
-            step, self.outer, self.start, self.inputs, mode="truncated", window=window, way=way
+            step,
+            self.outer,
+            self.start,
+            self.inputs,
+            mode="truncated",
+            window=window,
+            memory=memory,
         )
         for t in range(self.T):
             if t < self.T - window:
@@ -102,13 +107,13 @@ class TestClosedForms:
             return theta - self.rate * g
 
         _, by_inputs, by_params = self.expected()
-        for way in WAYS:
+        for memory in MEMORY:
             found = metagrad(
                 FunctionStep(descend),
                 self.outer,
                 self.start,
                 self.inputs,
-                way=way,
+                memory=memory,
                 with_params=True,
             )
             torch.testing.assert_close(found.params, by_params)
@@ -129,7 +134,7 @@ def test_linear_regression_learns_its_labels_from_the_normal_equations():
         return ((Z @ theta - b) ** 2).sum() / 2 if t == T else None
 
     start = torch.zeros(3, dtype=torch.float64)
-    found = metagrad(GradientStep(loss, SGD(0.5)), outer, start, [*[y] * T, ()], way="recompute")
+    found = metagrad(GradientStep(loss, SGD(0.5)), outer, start, [*[y] * T, ()], memory="recompute")
     solve = Z @ torch.linalg.pinv(X)
     expected = solve.T @ (solve @ y.detach() - b)
     torch.testing.assert_close(sum(found.inputs[:T]), expected, rtol=1e-8, atol=1e-8)
@@ -157,14 +162,8 @@ class Small:
         ]
         self.nets = []
         for k in range(2):
-            model = networks.build(
-                parse(text),
-                (side, side, 3),
-                classes,
-                seed=k,
-                mean=torch.full((3,), 127.0),
-                std=torch.full((3,), 70.0),
-            ).double()
+            normalization = networks.Normalization((127.0,) * 3, (70.0,) * 3)
+            model = networks.build(text, (side, side, 3), classes, normalization, k).double()
             smooth(model)
             self.nets.append(Stateless(model))
         self.start = tuple(net.params() for net in self.nets)
@@ -235,15 +234,15 @@ def close(ours, theirs, tolerance):
 def test_exact_equals_reverse(text, rule, classes, online):
     case = Small(text, RULES[rule], classes, online)
     expected = case.gradient(mode="reverse")
-    for way in WAYS:
-        close(case.gradient(way=way), expected, 1e-10)
+    for memory in MEMORY:
+        close(case.gradient(memory=memory), expected, 1e-10)
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("text", Small.SPECS)
 def test_exact_equals_central_differences(text, rule):
     case = Small(text, RULES[rule], classes=3, online=True)
-    _, gradients, _ = case.gradient(way="store")
+    _, gradients, _ = case.gradient(memory="store")
     # Batch norm over few pixels bends sharply: small steps, and differences of fourth order.
     h = 2e-7
     for seed in range(2):
@@ -261,8 +260,8 @@ def test_exact_equals_central_differences(text, rule):
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_product_without_forward_derivatives_is_the_same(rule):
-    forward = Small("convnet?width=0.07", RULES[rule]).gradient(way="store")
-    backward = Small("convnet?width=0.07", RULES[rule], product="reverse").gradient(way="store")
+    forward = Small("convnet?width=0.07", RULES[rule]).gradient(memory="store")
+    backward = Small("convnet?width=0.07", RULES[rule], product="reverse").gradient(memory="store")
     close(backward, forward, 1e-10)
 
 
@@ -285,7 +284,7 @@ def test_a_compiler_that_fails_is_done_without(monkeypatch, caplog):
     step = GradientStep(loss, SGD(0.1), compiled=True)
     assert step.compiled
     start = torch.zeros(3, dtype=torch.float64)
-    found = metagrad(step, outer, start, [y, y, ()], way="store")
+    found = metagrad(step, outer, start, [y, y, ()], memory="store")
     expected = metagrad(GradientStep(loss, SGD(0.1)), outer, start, [y, y, ()])
     torch.testing.assert_close(found.inputs[:2], expected.inputs[:2])
     assert not step.compiled
@@ -300,10 +299,10 @@ def test_an_adam_step_at_a_zero_gradient_has_a_finite_derivative():
     assert all(torch.isfinite(g).all() for g in found.inputs[:2])
 
 
-@pytest.mark.parametrize("way", [*WAYS, "reverse"])
-def test_the_inner_loop_can_stop_early(way):
+@pytest.mark.parametrize("memory", [*MEMORY, "reverse"])
+def test_the_inner_loop_can_stop_early(memory):
     case = Small("mlp?width=0.02", RULES["sgd"], online=True)
-    mode = {"mode": "reverse"} if way == "reverse" else {"way": way}
+    mode = {"mode": "reverse"} if memory == "reverse" else {"memory": memory}
     cut = [
         tree_map(lambda x: x.detach().requires_grad_(x.requires_grad), e)
         for e in case.inputs(case.logits)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from taskdiscovery import augment, learners, networks
+from taskdiscovery import networks
+from taskdiscovery.config import learners
+from taskdiscovery.config.learners import check_learner
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.learners import check_learner
 from taskdiscovery.networks import guards
-from taskdiscovery.specs import parse
+from taskdiscovery.training import augment
 
 SPECS = [
     "linear",
@@ -22,14 +23,8 @@ SHAPES = [(8, 8, 1), (32, 32, 3), (13, 17, 4)]
 
 def make(spec, shape=(8, 8, 1), outputs=3, seed=0):
     channels = shape[2]
-    return networks.build(
-        parse(spec),
-        shape,
-        outputs,
-        seed=seed,
-        mean=torch.full((channels,), 100.0),
-        std=torch.full((channels,), 50.0),
-    )
+    normalization = networks.Normalization((100.0,) * channels, (50.0,) * channels)
+    return networks.build(spec, shape, outputs, normalization, seed)
 
 
 def pictures(shape, n=4):
@@ -93,7 +88,7 @@ def test_the_sizes_of_the_paper():
     ("spec", "word"),
     [("convnett", "convnet"), ("convnet?widht=1", "width"), ("resnet18?width=0", "width")],
 )
-def test_mistakes_name_the_mend(spec, word):
+def test_mistakes_name_the_hint(spec, word):
     with pytest.raises(ConfigError) as caught:
         check_learner(spec)
     assert word in str(caught.value)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import taskdiscovery as td
-from taskdiscovery import shapes
+from taskdiscovery.data import shapes
 
 EVIL = "<script>alert(1)</script>"
 FAST = {"threads": 1, "learner": "linear", "preset": "smoke"}
@@ -24,7 +24,7 @@ def test_tasks(dataset):
     assert html.count("<img") == 4
     assert "2 tasks of 300 images" in html
     assert "<img" not in replace(found.tasks, images=None)._repr_html_()
-    named = replace(found.tasks, names=(EVIL, "b"), ids=np.array([EVIL] * 300))
+    named = replace(found.tasks, names=(EVIL, "b"), ids_N=np.array([EVIL] * 300))
     assert "<script" not in named._repr_html_()
 
 
@@ -36,8 +36,8 @@ def test_scores(dataset):
     assert html.count("<tr>") == 3
     assert "linear, preset smoke, 2 runs" in html
     assert "<img" in scores[0]._repr_html_()
-    assert scores.to_pandas()["task"].tolist() == [EVIL, "random"]
-    assert scores[0].to_pandas().shape == (1, scores.to_pandas().shape[1])
+    assert scores.to_frame()["task"].tolist() == [EVIL, "random"]
+    assert scores[0].to_frame().shape == (1, scores.to_frame().shape[1])
     assert td.Scores()._repr_html_().startswith("<table>")
 
 

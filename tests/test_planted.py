@@ -14,19 +14,19 @@ ROOT = Path(__file__).parents[1]
 LOCKS = "test_fault_13_and_14_a_second_process_is_refused_and_a_dead_one_leaves_no_lock"
 PLANTED = {
     "writes in place": (
-        "rundir/writing.py",
+        "store/writing.py",
         'temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")',
         "temporary = path; path.unlink(missing_ok=True)",
         "tests/test_jobs.py::test_writing_is_whole_or_not_at_all",
     ),
     "does not sync": (
-        "rundir/writing.py",
+        "store/writing.py",
         "            os.fsync(stream.fileno())\n",
         "",
         "tests/test_journal.py::test_the_order_of_one_commit",
     ),
     "locks by age": (
-        "rundir/run.py",
+        "store/files.py",
         "fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "import time\n"
         "            stream.seek(0)\n"
@@ -41,13 +41,13 @@ PLANTED = {
         "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",
     ),
     "forgets the global random states": (
-        "randomness.py",
+        "runtime/random_states.py",
         '    torch.set_rng_state(torch.from_numpy(states["torch"].copy()))\n',
         "",
         "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",
     ),
     "does not escape": (
-        "report/write.py",
+        "reporting/write.py",
         "autoescape=True",
         "autoescape=False",
         "tests/test_report.py::test_faults_58_to_60_names_are_inert_and_nothing_is_fetched",

@@ -16,7 +16,7 @@ import time
 import pytest
 
 from started import Started
-from taskdiscovery.rundir import Checkpoints, RunDir, verify
+from taskdiscovery.store import Checkpoints, Run, verify
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +108,7 @@ def test_faults_1_to_4_killed_again_and_again(name, finished, tmp_path):
         begun(run, process, more)
         process.kill()
         process.communicate()
-        if RunDir.open(run).state() == "done":
+        if Run.open(run).state == "done":
             break
         kills += 1
         checkpoints = Checkpoints(run / "checkpoints")
@@ -134,7 +134,7 @@ def test_faults_5_and_6_signals_save_and_leave(name, number, code, finished, tmp
         shutil.copytree(finished["discover" if name == "score" else "score"], run)
         where = ["--from", run]
     process = start(*arguments, *where)
-    begun(run, process, 1)  # a unit is done: the next one is under way
+    begun(run, process, 1)  # a piece of work is done: the next one is under way
     time.sleep(0.05)
     process.send_signal(number)
     returned, err = finish(process)
@@ -150,7 +150,7 @@ def test_faults_5_and_6_signals_save_and_leave(name, number, code, finished, tmp
 def test_fault_5_a_second_signal_ends_at_once(tmp_path):
     code = (
         "import time\n"
-        "from taskdiscovery import interrupts\n"
+        "from taskdiscovery.runtime import interrupts\n"
         "with interrupts.handled(), interrupts.deferred():\n"
         "    print('ready', flush=True)\n"
         "    while not interrupts.requested():\n"
@@ -227,7 +227,7 @@ def test_fault_11_as_another_user(tmp_path):
         pytest.skip("only root can become another user")
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from taskdiscovery.rundir import check_new\n"
+        "from taskdiscovery.store import check_new\n"
         "from taskdiscovery.errors import ResourceError\n"
         "os.setuid(65534)\n"
         "try: check_new(Path(sys.argv[1]))\n"

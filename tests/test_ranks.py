@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from started import Started
-from taskdiscovery.rundir import Checkpoints, RunDir
+from taskdiscovery.store import Checkpoints, Run
 
 slow = pytest.mark.slow
 DATA = "shapes?n=400&size=12"
 META = ["discover", DATA, "--method", "meta", "--learner", "convnet?width=0.12", "--tasks", "4"]
-META += ["--inner-steps", "3", "--inner-batch", "32", "--tasks-per-step", "2", "--way", "store"]
+META += ["--inner-steps", "3", "--inner-batch", "32", "--tasks-per-step", "2", "--memory", "store"]
 META += ["--threads", "1", "--precision", "float32", "--quiet"]
 SCORE = ["score", DATA, "--target", "label:disc,cross", "--learner", "convnet?width=0.1"]
 SCORE += ["--preset", "smoke", "--epochs", "8", "--batch", "32", "--threads", "1", "--quiet"]
@@ -33,27 +33,43 @@ GRADIENT = """
     torch.Tensor.float = torch.Tensor.double  # everything in double precision
 
     import taskdiscovery as td
-    from taskdiscovery import ranks
-    from taskdiscovery.config import DiscoverConfig
-    from taskdiscovery.discovery.meta import Embedding, Inner, MetaSearch, Pixels
-    from taskdiscovery.training import Learner
-    from taskdiscovery.training import Pixels as Normalization
+    from taskdiscovery.config import learner_of
+    from taskdiscovery.discovery import DiscoverConfig
+    from taskdiscovery.discovery.constraints import Constraints
+    from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
+    from taskdiscovery.discovery.meta.inner import Inner
+    from taskdiscovery.discovery.meta.search import MetaSearch
+    from taskdiscovery.discovery.problem import Problem
+    from taskdiscovery.executors import workbench
+    from taskdiscovery.networks import build_learner
+    from taskdiscovery.runtime import ranks
+    from taskdiscovery.runtime.callbacks import Callbacks
+    from taskdiscovery.store.journal import Journal
 
+    options = td.Meta(
+        inner_steps=3, inner_batch=32, tasks_per_step=3, inner_optimizer="sgd",
+        memory=sys.argv[2], contain="label", diversity=sys.argv[3],
+    )
     config = DiscoverConfig(
-        method="meta", learner="convnet?width=0.12", tasks=4, inner_steps=3, inner_batch=32,
-        tasks_per_step=3, inner_optimizer="sgd", precision="float32", device="cpu",
-        way=sys.argv[2], contain="label", diversity=sys.argv[3],
+        method=options, learner="convnet?width=0.12", tasks=4, precision="float32", device="cpu",
+        threads=1,
     )
     data = td.load("shapes?n=400&size=12")
-    learner = Learner.of(config.learner, config.recipe(1), device="cpu", precision="float32")
+    learner = learner_of(config.learner, config.recipe(1), device="cpu", precision="float32")
     rows = np.arange(len(data))
-    pixels = Normalization.measure(data.images, rows)
-    images = torch.from_numpy(np.array(data.images))
-    inner = Inner(learner, data.image_shape, pixels, images, config)
-    model = learner.build(data.image_shape, 4, pixels, 3)
-    embedding = Embedding(Pixels(model, images, "float32"), 4, turned=False)
-    search = MetaSearch(embedding, inner, rows, config, [data.target("label")])
-    row = search.gradients(0)
+    with workbench(data, config, learner, rows, Journal(), Callbacks()) as bench:
+        problem = Problem(
+            workbench=bench, rows=rows, tasks=4, classes=2, seed=0, constraints=Constraints(),
+            encoder_recipe=learner.recipe,
+        )
+        inner = Inner(
+            learner=learner, shape=bench.shape, normalization=bench.normalization,
+            images=bench.images, options=options, classes=2, seed=0,
+        )
+        model = build_learner(learner, bench.shape, problem.P, bench.normalization, 3)
+        embedding = Embedding(NetworkTrunk(model, bench.images, "float32"), 4, turned=False)
+        search = MetaSearch(embedding, inner, problem, options)
+        row = search.gradients(0)
     found = {n: p.grad for n, p in search.trained.named_parameters() if p.grad is not None}
     assert all(g.dtype == torch.float64 for g in found.values())
     names = ("agreement", "loss", "diversity", "contained")
@@ -98,14 +114,16 @@ def begun(run, processes, more):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("way", "diversity"), [("graphs", "uniformity"), ("store", "information")])
-def test_two_ranks_give_the_gradient_of_one_process_on_the_joint_batch(tmp_path, way, diversity):
+@pytest.mark.parametrize(
+    ("memory", "diversity"), [("graphs", "uniformity"), ("store", "information")]
+)
+def test_two_ranks_give_the_gradient_of_one_process_on_the_joint_batch(tmp_path, memory, diversity):
     script = tmp_path / "gradient.py"
     script.write_text(textwrap.dedent(GRADIENT))
     found = {}
     for count in (1, 2):
         place = tmp_path / f"{count}.npz"
-        assert finish(launch(count, script, place, way, diversity))[0] == [0] * count
+        assert finish(launch(count, script, place, memory, diversity))[0] == [0] * count
         found[count] = dict(np.load(place))
     assert set(found[1]) == set(found[2])
     for name, expected in found[1].items():
@@ -127,11 +145,11 @@ def test_two_ranks_that_are_stopped_go_on_bit_by_bit(tmp_path):
         processes[1 if how == signal.SIGTERM else 0].send_signal(how)
         codes, _ = finish(processes, 30)
         assert 0 not in codes
-    assert RunDir.open(stopped).state() != "done"
+    assert Run.open(stopped).state != "done"
     assert finish(launch(2, *command("resume", stopped)))[0] == [0, 0]
     for name in ("encoder.safetensors", "tasks.parquet", "coordinates.parquet"):
         assert (never / name).read_bytes() == (stopped / name).read_bytes()
-    steps = [row["step"] for row in RunDir.open(stopped).metrics() if "step" in row]
+    steps = [row["step"] for row in Run.open(stopped).metrics() if "step" in row]
     assert steps == list(range(1, 21))
 
 
@@ -150,7 +168,7 @@ def test_a_killed_rank_ends_the_others(tmp_path, victim):
     assert codes[1 - victim] == 7
     if victim:  # the first rank alone speaks of it in the run
         assert "another rank was lost" in ends[0]
-        assert RunDir.open(place).state() == "failed"
+        assert Run.open(place).state == "failed"
 
 
 @slow
@@ -185,10 +203,10 @@ def test_a_save_that_fails_on_one_rank_ends_all(tmp_path):
     script.write_text(
         textwrap.dedent("""
         import sys
-        from taskdiscovery import ranks
+        from taskdiscovery.runtime import ranks
         from taskdiscovery.cli import main
         from taskdiscovery.errors import ResourceError
-        from taskdiscovery.rundir import Checkpoints
+        from taskdiscovery.store import Checkpoints
 
         real, saves = Checkpoints.save, []
 
@@ -235,9 +253,9 @@ def test_ranks_share_each_batch_of_a_training(tmp_path):
         plain = [*SCORE, "--learner", "linear", "--precision", "float32", "--out", place]
         codes, ends = finish(launch(count, *command(*plain)))
         assert codes == [0] * count, ends
-        found[count] = RunDir.open(place).table("scores.parquet")
+        found[count] = Run.open(place).table("scores.parquet")
     np.testing.assert_allclose(found[1]["agreement"], found[2]["agreement"], atol=1e-6)
-    assert RunDir.open(tmp_path / "2").config()["ranks"] == 2
+    assert Run.open(tmp_path / "2").config["ranks"] == 2
 
 
 def test_other_ranks_than_were_started_are_refused():

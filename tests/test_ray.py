@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from started import Started
-from taskdiscovery.config import DiscoverConfig, ScoreConfig
+from taskdiscovery.config import ScoreConfig
+from taskdiscovery.discovery import DiscoverConfig, Spectral
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.rundir import RunDir
+from taskdiscovery.store import Run
 
 slow = pytest.mark.slow
 DATA = "shapes?n=600&size=12"
@@ -110,7 +111,7 @@ def test_the_rows_are_those_of_one_process(serial, tmp_path):
     command = [*SCORE, "--target", "label:disc,cross", "--out", place, "--executor", "ray"]
     assert finish(start(*command)) == (0, "")
     same(serial, place)
-    assert RunDir.open(place).config()["threads"] == 1
+    assert Run.open(place).config["threads"] == 1
 
 
 @slow
@@ -200,10 +201,10 @@ def test_a_killed_driver_goes_on_where_it_was(cluster, longer, tmp_path):
     wait_for(lambda: len(list(place.glob("checkpoints/*"))) > 0 or process.poll() is not None)
     process.kill()
     process.communicate()
-    assert RunDir.open(place).state() != "done"
+    assert Run.open(place).state != "done"
     assert finish(start("resume", place)) == (0, "")
     same(longer, place)
-    tasks = [row["task"] for row in RunDir.open(place).metrics() if row.get("event") == "score"]
+    tasks = [row["task"] for row in Run.open(place).metrics() if row.get("event") == "score"]
     assert sorted(tasks) == sorted(set(tasks))
 
 
@@ -243,7 +244,7 @@ def test_options_of_the_cluster_need_a_cluster():
     with pytest.raises(ConfigError, match="--ray-address"):
         ScoreConfig(ray_address="auto")
     with pytest.raises(ConfigError, match="no separate trainings"):
-        DiscoverConfig(method="spectral", executor="ray")
+        DiscoverConfig(method=Spectral(), executor="ray")
 
 
 def test_trainings_of_a_cluster_have_one_thread_unless_told():

@@ -8,9 +8,9 @@ import pytest
 
 import taskdiscovery as td
 from taskdiscovery import data
-from taskdiscovery.config import ScoreConfig, SplitConfig
 from taskdiscovery.errors import DataError
-from taskdiscovery.jobs import run_score, run_split
+from taskdiscovery.reporting import write_report_of_run
+from taskdiscovery.runtime.callbacks import Callbacks
 
 EVIL = "</script><script>document.title='owned'</script>"
 OPTIONS = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "epochs": 2}
@@ -32,13 +32,13 @@ def report(tmp_path_factory, digits):
     )
     spec = f"npz:{root / 'd.npz'}"
     run = root / "run"
-    td.discover(spec, out=run, tasks=4, iterations=2, encoder_epochs=2, **OPTIONS)
+    method = td.Power(iterations=2)
+    td.discover(spec, out=run, method=method, tasks=4, encoder_epochs=2, **OPTIONS)
     dataset = td.load(spec)
-    run_score(dataset, ScoreConfig(source=str(run), preset="smoke", **OPTIONS), None)
-    split = SplitConfig(target="label:0,1,2,3,4", source=str(run), preset="smoke", **OPTIONS)
-    run_split(dataset, split, None)
-    td.analyze(run, dataset, threads=1)
-    return td.write_report(run)
+    td.score(dataset, str(run), preset="smoke", out=run, **OPTIONS)
+    td.split(dataset, "label:0,1,2,3,4", str(run), preset="smoke", out=run, **OPTIONS)
+    td.analyze(dataset, run, threads=1, out=run)
+    return write_report_of_run(td.open_run(run), None, Callbacks())
 
 
 def test_faults_58_to_60_names_are_inert_and_nothing_is_fetched(report):
@@ -53,8 +53,8 @@ def test_faults_58_to_60_names_are_inert_and_nothing_is_fetched(report):
 
 
 def test_other_images_are_refused(report):
-    with pytest.raises(DataError, match="not the images of the run"):
-        td.write_report(report.parent, "digits")
+    with pytest.raises(DataError, match="not the images that were searched"):
+        write_report_of_run(td.open_run(report.parent), "digits", Callbacks())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_sorting_and_filtering(browser, report):
 
 
 def test_pictures_are_of_unseen_images_and_in_order(digits):
-    from taskdiscovery.report.pictures import Sheet, surest
+    from taskdiscovery.reporting.pictures import Sheet, surest
 
     scores = np.linspace(-1, 1, 1797)
     rows = np.arange(0, 1797, 7)
@@ -168,5 +168,6 @@ def test_thirty_two_tasks_stay_under_eight_megabytes(tmp_path):
     run = tmp_path / "run"
     options = {"method": "spectral", "tasks": 32, "threads": 1, "learner": "convnet?width=0.25"}
     td.discover(f"npz:{tmp_path / 'd.npz'}", out=run, **options)
-    td.analyze(run, threads=1, probe_images=100)
-    assert td.write_report(run).stat().st_size < 8_000_000
+    td.analyze(None, run, threads=1, probe_images=100, out=run)
+    report = write_report_of_run(td.open_run(run), None, Callbacks())
+    assert report.stat().st_size < 8_000_000

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 
 import taskdiscovery as td
-from taskdiscovery import interrupts, shapes
 from taskdiscovery.cli import main
+from taskdiscovery.data import shapes
 from taskdiscovery.errors import DataError, RunDirError
-from taskdiscovery.journal import Watch
-from taskdiscovery.rundir import RunDir
+from taskdiscovery.runtime import interrupts
+from taskdiscovery.store import Run
+from taskdiscovery.store.journal import JournalWatch
 
 NET = ["--learner", "convnet?width=0.1&augment=flip", "--threads", "1", "--batch", "128"]
 DATA = "shapes?n=400&size=12"
@@ -55,7 +56,7 @@ def finished(tmp_path_factory):
 
 def stop_every(monkeypatch, steps, stops):
     """Let every process reach so many steps, then a signal comes; count how often."""
-    real, left = Watch.boundary, [steps]
+    real, left = JournalWatch.boundary, [steps]
 
     def boundary(self, state):
         left[0] -= 1
@@ -65,7 +66,7 @@ def stop_every(monkeypatch, steps, stops):
             interrupts._pending = KeyboardInterrupt
         real(self, state)
 
-    monkeypatch.setattr(Watch, "boundary", boundary)
+    monkeypatch.setattr(JournalWatch, "boundary", boundary)
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -171,7 +172,7 @@ def test_fault_13_a_busy_run_is_refused_before_torch_is_imported(command, finish
         "code = main(sys.argv[1:])\n"
         "sys.exit(f'{code} ' + '+'.join({'torch', 'pandas'} & set(sys.modules)))"
     )
-    with RunDir.open(run, write=True) as busy:
+    with Run.open(run, write=True) as busy:
         busy.status("running")
         before = digests(run)
         done = subprocess.run(
@@ -186,16 +187,16 @@ def test_fault_13_a_busy_run_is_refused_before_torch_is_imported(command, finish
 def test_fault_13_a_busy_run_is_refused_before_the_data_are_read(finished, tmp_path):
     """A specification that cannot be read would be exit 3."""
     run = shutil.copytree(finished["discover"], tmp_path / "run")
-    with RunDir.open(run, write=True):
+    with Run.open(run, write=True):
         for job in (
-            lambda: td.score("npz:/none", **{"from": str(run)}),
-            lambda: td.split("npz:/none", "label", str(run)),
-            lambda: td.analyze(run, "npz:/none"),
+            lambda: td.score("npz:/none", str(run), out=run),
+            lambda: td.split("npz:/none", "label", str(run), out=run),
+            lambda: td.analyze("npz:/none", run, out=run),
         ):
             with pytest.raises(RunDirError, match="another process"):
                 job()
     with pytest.raises(DataError):
-        td.score("npz:/none", **{"from": str(run)})
+        td.score("npz:/none", str(run), out=run)
 
 
 def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path, monkeypatch):
@@ -208,7 +209,7 @@ def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path
         with pytest.raises(KeyboardInterrupt):
             td.score(dataset, target, out=tmp_path / "b", **options)
     interrupts.check()
-    found = td.resume(tmp_path / "b", dataset, labelings=target)
+    found = td.resume(tmp_path / "b", data=dataset, tasks=target)
     assert [s.agreement for s in found] == [s.agreement for s in expected]
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
     assert td.resume(tmp_path / "b") is None
@@ -224,3 +225,28 @@ def test_what_failed_before_it_began_leaves_the_run_as_it_was(finished, tmp_path
     bad = ["--from", str(run), "--class-balanced", "--target", f"{tmp_path / 't.csv'}:t"]
     assert main([*JOBS["split"][:8], "--preset", "smoke", *bad, "--quiet"]) == 3
     assert (run / "status.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["score", "split"])
+@pytest.mark.parametrize("begun_by", ["discover", "itself"])
+def test_what_is_added_to_a_run_need_not_come_from_it(
+    name, begun_by, finished, tmp_path, monkeypatch
+):
+    """Tasks of a table, added to a run that has its own, or to one of an earlier such job."""
+    table = pd.DataFrame({"t": np.arange(400) % 2})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    job = [*JOBS[name], "--from", f"{tmp_path / 't.csv'}:t", "--quiet"]
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    if begun_by == "discover":
+        shutil.copytree(finished["discover"], whole)
+    else:
+        assert main([*job, "--out", str(whole)]) == 0
+    shutil.copytree(whole, part)
+    job += ["--seed", "1", "--out"]
+    assert main([*job, str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        stop_every(patch, 5, [])
+        assert main([*job, str(part)]) == 130
+    moved = part.rename(tmp_path / "moved")
+    assert main(["resume", str(moved), "--quiet"]) == 0
+    assert digests(moved) == digests(whole)

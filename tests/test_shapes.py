@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from taskdiscovery import data, shapes
+from taskdiscovery import data
+from taskdiscovery.data import shapes
 from taskdiscovery.errors import ConfigError
 
 

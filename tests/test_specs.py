@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskdiscovery.config.specs import parse
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError
-from taskdiscovery.specs import parse
 
 
 def test_parts():

@@ -1,5 +1,6 @@
 """Splits: what is chosen is never reported on; controls are what they say; exports are read."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +10,20 @@ from sklearn.model_selection import cross_val_score
 from sklearn.naive_bayes import GaussianNB
 
 import taskdiscovery as td
-from taskdiscovery import data, partition, shapes, splits
+from taskdiscovery import data
 from taskdiscovery.config import SplitConfig
+from taskdiscovery.data import partition, shapes
 from taskdiscovery.errors import ConfigError, DataError
-from taskdiscovery.executors import Serial
-from taskdiscovery.journal import Journal
-from taskdiscovery.progress import Silent
-from taskdiscovery.seeds import derive
-from taskdiscovery.splits import Candidate, Cut, Sides, controls, duplicates, measure, split
-from taskdiscovery.splits.cuts import other_groupings
-from taskdiscovery.stage import Stage, resolve
+from taskdiscovery.executors import resolve_training, workbench
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.progress import Silent
+from taskdiscovery.runtime.seeds import derive
+from taskdiscovery.splits import controls, duplicates, measure, splitting
+from taskdiscovery.splits.cuts import Candidate, Sides, other_groupings
+from taskdiscovery.splits.judging import Question
+from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Training
+from taskdiscovery.types import Labeling
 
 CONFIG = SplitConfig(
     preset="smoke", learner="mlp?width=0.1", threads=1, epochs=4, batch=64, runs=2, device="cpu"
@@ -34,8 +38,30 @@ def dataset():
 def cut(dataset, factor, levels, noise=0.0):
     inside = dataset.attributes[factor].isin(levels).to_numpy()
     flip = np.random.default_rng(0).random(len(inside)) < noise
-    place = (inside ^ flip).astype(np.int64)
-    return Cut(name=factor, place=place, coordinate=place - 0.5 + np.linspace(0, 0.1, len(place)))
+    labels = (inside ^ flip).astype(np.int64)
+    coordinate = labels - 0.5 + np.linspace(0, 0.1, len(labels))
+    return Labeling(
+        name=factor,
+        classes=("0", "1"),
+        labels_N=labels,
+        ids_N=dataset.ids,
+        coordinates_NC=coordinate[:, None],
+    )
+
+
+@contextmanager
+def question(dataset, target, config=CONFIG, trainings=1):
+    """Ask it of a data set in which nothing was discovered."""
+    config = resolve_training(config, dataset, trainings)
+    seen, learner = partition.draw(len(dataset), config.seed), config.learner_of()
+    rows = np.flatnonzero(seen)
+    with workbench(dataset, config, learner, rows, Journal(), Callbacks()) as bench:
+        yield Question(bench=bench, target=target, config=config, seen_N=seen, balanced=False)
+
+
+def split(dataset, target, tasks, config):
+    with question(dataset, target, config, splitting.trainings(config)) as asked:
+        return splitting.split(asked.bench, target, tasks, asked.config, asked.seen_N)
 
 
 @pytest.mark.parametrize("leak", ["image", "seed", "trained on"])
@@ -43,7 +69,7 @@ def test_a_planted_leak_is_seen(dataset, leak, monkeypatch):
     """Nothing is reported on images or seeds that served to choose, or on training images."""
     cuts = [cut(dataset, "background_hue", ["orange", "green"]), cut(dataset, "size", ["small"])]
     target = dataset.target("label:disc,cross")
-    real = splits.split.__globals__["equal_rows"]
+    real = splitting.equal_rows
 
     def leaky(roles, target, seen, config):
         rows = real(roles, target, seen, config)
@@ -54,10 +80,10 @@ def test_a_planted_leak_is_seen(dataset, leak, monkeypatch):
             rows["random"] = replace(own, fit=np.append(own.fit, own.test[:1]))
         return rows
 
-    monkeypatch.setitem(splits.split.__globals__, "equal_rows", leaky)
+    monkeypatch.setattr(splitting, "equal_rows", leaky)
     if leak == "seed":
-        monkeypatch.setitem(
-            splits.split.__globals__,
+        monkeypatch.setattr(
+            splitting,
             "run_seeds",
             lambda config, run: (derive(config.seed, "choose", "first", "init"), run),
         )
@@ -68,7 +94,7 @@ def test_a_planted_leak_is_seen(dataset, leak, monkeypatch):
 def test_the_search_tries_tasks_orientations_and_groupings(dataset):
     cuts = [cut(dataset, "background_hue", ["orange", "green"]), cut(dataset, "size", ["small"])]
     config = replace(CONFIG, search=True, controls="random", epochs=2)
-    result = split(dataset, dataset.target("label"), cuts, config).result
+    result = split(dataset, dataset.target("label"), cuts, config).numbers
     tried = result["choice"]
     assert {(r["task"], r["orientation"]) for r in tried} == {
         (task, way) for task in ("background_hue", "size") for way in ("same", "opposite")
@@ -78,7 +104,7 @@ def test_the_search_tries_tasks_orientations_and_groupings(dataset):
     worst = min(finalists, key=lambda r: r["accuracy"])
     assert (result["task"], result["orientation"]) == (worst["task"], worst["orientation"])
     assert result["group"] == worst["group"]
-    assert split(dataset, dataset.target("label"), cuts, config).result == result
+    assert split(dataset, dataset.target("label"), cuts, config).numbers == result
 
 
 def test_groupings_are_halves_and_none_comes_twice():
@@ -91,33 +117,26 @@ def test_groupings_are_halves_and_none_comes_twice():
 
 def test_all_controls_have_the_counts_of_the_split(dataset):
     target = dataset.target("label")
-    seen = partition.draw(len(dataset), 0)
-    config = resolve(CONFIG, dataset, pieces=1)
-    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 1)
     own = cut(dataset, "background_hue", ["orange", "green"])
-    chosen = Candidate(cut=own, orientation="same", group=np.array([0, 0, 1, 1]))
+    chosen = Candidate(task=own, orientation="same", group=np.array([0, 0, 1, 1]))
     sides = chosen.sides(target, False)
-    arguments = (dataset, target, sides, stage, config, seen, False, crew, Silent())
-    for name in ("random", "hard", "kmeans"):
-        control = controls.make(name, *arguments)
-        for c in range(4):
-            for part in (seen, ~seen):
-                rows = part & (target.labels == c)
-                assert control.train[rows].sum() == sides.train[rows].sum()
-    loss = controls.held_out_loss(stage, target, config, seen, crew, Silent())
-    hard = controls.make("hard", *arguments)
+    with question(dataset, target) as asked:
+        seen = asked.seen_N
+        for name in ("random", "hard", "kmeans"):
+            control = controls.make(name, asked, sides, Silent())
+            for c in range(4):
+                for part in (seen, ~seen):
+                    rows = part & (target.labels_N == c)
+                    assert control.train[rows].sum() == sides.train[rows].sum()
+        loss = controls.held_out_loss(asked, Silent())
+        hard = controls.make("hard", asked, sides, Silent())
     for c in range(4):
-        rows = seen & (target.labels == c)
+        rows = seen & (target.labels_N == c)
         assert loss[rows & hard.train].max() <= loss[rows & ~hard.train].min()
 
 
 def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, monkeypatch):
     target = dataset.target("label:disc,cross")
-    seen = partition.draw(len(dataset), 0)
-    config = resolve(CONFIG, dataset, pieces=1)
-    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 1)
     fitted = []
     real = Training.run
 
@@ -126,14 +145,15 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
         return real(self, *arguments, **more)
 
     monkeypatch.setattr(Training, "run", spy)
-    first = controls.held_out_loss(stage, target, config, seen, crew, Silent())
-    assert not np.intersect1d(fitted[0], fitted[1]).size
-    assert not (~seen)[np.concatenate(fitted)].any()
-    # Spoil the labels of the second half: the losses of its images come from the first half.
-    labels = target.labels.copy()
-    labels[fitted[1]] = 1 - labels[fitted[1]]
-    spoilt = replace(target, labels=labels)
-    again = controls.held_out_loss(stage, spoilt, config, seen, crew, Silent())
+    with question(dataset, target) as asked:
+        first = controls.held_out_loss(asked, Silent())
+        assert not np.intersect1d(fitted[0], fitted[1]).size
+        assert not (~asked.seen_N)[np.concatenate(fitted)].any()
+        # Spoil the labels of the second half: the losses of its images come from the first half.
+        labels = target.labels_N.copy()
+        labels[fitted[1]] = 1 - labels[fitted[1]]
+        spoilt = replace(asked, target=replace(target, labels_N=labels))
+        again = controls.held_out_loss(spoilt, Silent())
     with np.errstate(over="ignore"):
         margin = np.log(np.expm1(first[fitted[1]]))
         other = np.log(np.expm1(again[fitted[1]]))
@@ -149,14 +169,9 @@ def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes()
     labels = rng.permutation(np.arange(800) % 2)
     dataset = data.from_arrays(images[order], labels)
     target = dataset.target("label")
-    seen = partition.draw(800, 0)
-    config = resolve(CONFIG, dataset, pieces=1)
-    stage = Stage.prepare(dataset, config, np.flatnonzero(seen))
-    crew = Serial(stage.images, Journal(), 1)
-    half = Sides(train=rng.random(800) < 0.5, place=np.zeros(800, dtype=int), known=labels >= 0)
-    made = controls.make(
-        "kmeans", dataset, target, half, stage, config, seen, False, crew, Silent()
-    )
+    half = Sides(train=rng.random(800) < 0.5, task_N=np.zeros(800, dtype=int), known=labels >= 0)
+    with question(dataset, target) as asked:
+        made = controls.make("kmeans", asked, half, Silent())
     is_bright = order >= 400
     assert abs(is_bright[made.train].mean() - is_bright[~made.train].mean()) > 0.6
     assert labels[made.train].mean() == labels[half.train].mean()
@@ -166,7 +181,7 @@ def test_transfer_trains_other_learners_on_the_same_images(dataset):
     own = cut(dataset, "background_hue", ["orange", "green"])
     config = replace(CONFIG, orientation="same", transfer="linear; convnet?width=0.1", runs=1)
     config = replace(config, controls="random")
-    result = split(dataset, dataset.target("label:disc,cross"), [own], config).result
+    result = split(dataset, dataset.target("label:disc,cross"), [own], config).numbers
     assert set(result["transfer"]) == {"linear", "convnet?width=0.1"}
     for figures in result["transfer"].values():
         assert set(figures) == {"adversarial", "random", "within"}
@@ -179,7 +194,7 @@ def test_transfer_trains_other_learners_on_the_same_images(dataset):
 def test_where_runs_agree(dataset):
     config = replace(CONFIG, orientation="same", controls="random")
     own = cut(dataset, "background_hue", ["orange", "green"])
-    result = split(dataset, dataset.target("label:disc,cross"), [own], config).result
+    result = split(dataset, dataset.target("label:disc,cross"), [own], config).numbers
     for name in ("adversarial", "random", "within"):
         assert 0 < result["where_runs_agree"][name]["share"] <= 1
         assert 0 <= result["where_runs_agree"][name]["accuracy"] <= 1
@@ -227,16 +242,18 @@ def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
     image, label = parts["test"][0]
     row = found.indices(2)[0]
     assert (image == dataset.images[row]).all()
-    assert label == found.y[row]
+    assert label == found.target.labels_N[row]
     own = [(i, "mine") for i in range(1000)]
     assert found.subsets(own)["train"][0] == (int(found.indices(0)[0]), "mine")
     with pytest.raises(DataError, match="3 images"):
         found.subsets([1, 2, 3])
     features = dataset.images.reshape(1000, -1)
-    scores = cross_val_score(GaussianNB(), features, found.y, cv=found.predefined_split())
+    scores = cross_val_score(
+        GaussianNB(), features, found.target.labels_N, cv=found.predefined_split()
+    )
     assert scores.shape == (1,)
     assert found.predefined_split().get_n_splits() == 1
-    assert found.to_pandas().equals(found.to_frame())
+    assert found.to_frame().equals(found.to_frame())
 
 
 def test_files_that_other_readers_expect(made):

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskdiscovery import subspace
+from taskdiscovery.discovery import subspace
+from taskdiscovery.encoders import labelling
 
 seeds = st.integers(0, 10_000)
 
@@ -66,7 +67,7 @@ def test_deflation_leaves_nothing_linear(seed):
 
 @given(st.integers(2, 8))
 def test_simplex_directions_are_unit_and_equiangular(classes):
-    vectors = subspace.simplex(classes)
+    vectors = labelling.simplex(classes)
     assert vectors.shape == (classes, classes - 1)
     gram = vectors @ vectors.T
     np.testing.assert_allclose(np.diag(gram), 1)
@@ -76,7 +77,7 @@ def test_simplex_directions_are_unit_and_equiangular(classes):
 @given(st.integers(2, 6), seeds)
 def test_balanced_offsets_balance(classes, seed):
     scores_NC = np.random.default_rng(seed).normal(size=(3000, classes)) * np.arange(1, classes + 1)
-    labels = (scores_NC + subspace.balanced_offsets(scores_NC)).argmax(axis=1)
+    labels = (scores_NC + labelling.balanced_offsets(scores_NC)).argmax(axis=1)
     rates = np.bincount(labels, minlength=classes) / 3000
     np.testing.assert_allclose(rates, 1 / classes, atol=0.002)
 

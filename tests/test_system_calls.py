@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from taskdiscovery.rundir import Checkpoints
+from taskdiscovery.store import Checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ COMMIT = """
 import sys
 from pathlib import Path
 import numpy as np
-from taskdiscovery.rundir import Checkpoints
+from taskdiscovery.store import Checkpoints
 import safetensors.numpy
 checkpoints = Checkpoints(Path(sys.argv[1]))
 for i in range(3):

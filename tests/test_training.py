@@ -10,37 +10,33 @@ import torch
 
 import taskdiscovery as td
 from taskdiscovery import training
-from taskdiscovery.augment import augment
-from taskdiscovery.config import Recipe
+from taskdiscovery.config import Recipe, learner_of
 from taskdiscovery.errors import ConfigError, NumericalError
-from taskdiscovery.journal import Journal, Watch
-from taskdiscovery.rundir import Checkpoints
-from taskdiscovery.training import (
-    Learner,
-    Pixels,
-    Training,
-    cross_entropy,
-    machine,
-    predict,
-    train,
-)
+from taskdiscovery.executors import machine
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks.images import take, to_tensor
+from taskdiscovery.networks.prediction import predict
+from taskdiscovery.store import Checkpoints
+from taskdiscovery.store.journal import Journal, JournalWatch
+from taskdiscovery.training import Examples, Hooks, Training, Unwatched, cross_entropy, train
+from taskdiscovery.training.augment import augment
 from taskdiscovery.training.early import Settling
 
 RECIPE = Recipe(epochs=3, batch=64, recalibrate=True)
 
 
 def learner(spec="convnet?width=0.25", recipe=RECIPE, precision="float32"):
-    return Learner.of(spec, recipe, device="cpu", precision=precision)
+    return learner_of(spec, recipe, device="cpu", precision=precision)
 
 
 def fit(digits, made, seed=0, labels=None, rows=None):
     rows = np.arange(600) if rows is None else rows
     labels = digits.labels if labels is None else labels
-    pixels = Pixels.measure(digits.images, rows)
-    model = made.build(digits.image_shape, 10, pixels, seed)
-    images = training.to_tensor(digits.images, "cpu")
+    normalization = Normalization.measure(digits.images, rows)
+    model = build_learner(made, digits.image_shape, 10, normalization, seed)
+    images = to_tensor(digits.images, "cpu")
     targets = torch.from_numpy(labels[rows])
-    return train(made, model, images, rows, targets, cross_entropy, seed=seed), images
+    return train(made, model, Examples(images, rows, targets, cross_entropy), seed), images
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
@@ -99,9 +95,9 @@ def test_augmentations_keep_shape_and_change_images():
 def test_pixels_of_a_constant_channel():
     images = np.zeros((50, 4, 4, 2), dtype=np.uint8)
     images[..., 0] = np.arange(50)[:, None, None]
-    pixels = Pixels.measure(images, np.arange(50))
-    assert pixels.mean == pytest.approx((24.5, 0))
-    assert pixels.std == pytest.approx((np.arange(50).std(), 1))
+    normalization = Normalization.measure(images, np.arange(50))
+    assert normalization.mean == pytest.approx((24.5, 0))
+    assert normalization.std == pytest.approx((np.arange(50).std(), 1))
 
 
 # --- ending early ------------------------------------------------------------------------------
@@ -118,33 +114,23 @@ class Counted:
 
 
 def early(digits, epochs=24, labels=None, watch=None, rate=5e-3):
-    """Train on 600 digits, watch 300 others; return the model and how many updates it took."""
+    """Train on 600 digits, monitor 300 others; return the model and how many updates it took."""
     made = learner("mlp", replace(RECIPE, epochs=epochs, learning_rate=rate))
     labels = digits.labels if labels is None else labels
-    rows, watched = np.arange(600), np.arange(600, 900)
-    pixels = Pixels.measure(digits.images, rows)
-    model = made.build(digits.image_shape, 10, pixels, 0)
-    images = training.to_tensor(digits.images, "cpu")
+    rows, monitored = np.arange(600), np.arange(600, 900)
+    normalization = Normalization.measure(digits.images, rows)
+    model = build_learner(made, digits.image_shape, 10, normalization, 0)
+    images = to_tensor(digits.images, "cpu")
     steps, counted = [], Counted()
 
     def loss(outputs, targets):
         steps.append(1)
         return cross_entropy(outputs, targets)
 
-    settling = Settling(images, rows, watched, "float32")
+    settling = Settling(images, rows, monitored, "float32")
     targets = torch.from_numpy(labels[rows])
-    train(
-        made,
-        model,
-        images,
-        rows,
-        targets,
-        loss,
-        seed=0,
-        meter=counted,
-        watch=watch,
-        settling=settling,
-    )
+    hooks = Hooks(meter=counted, watch=watch or Unwatched(), settling=settling)
+    train(made, model, Examples(images, rows, targets, loss), 0, hooks)
     return model, len(steps), counted.passed
 
 
@@ -152,9 +138,7 @@ def test_a_run_ends_when_its_answers_have_settled(digits):
     model, steps, passed = early(digits)
     assert 3 / 12 <= steps / (24 * 9) < 1
     assert passed == 24 * 600  # what need not be done counts as done
-    accuracy = predict(
-        model, training.to_tensor(digits.images, "cpu"), np.arange(900, 1797), "float32"
-    )
+    accuracy = predict(model, to_tensor(digits.images, "cpu"), np.arange(900, 1797), "float32")
     assert (accuracy.argmax(1).numpy() == digits.labels[900:]).mean() > 0.85
 
 
@@ -177,7 +161,7 @@ def test_being_asked_changes_nothing(digits, monkeypatch):
 def test_a_run_that_was_stopped_ends_at_the_same_step(digits, tmp_path):
     whole, steps, _ = early(digits)
 
-    class Stop(Watch):
+    class Stop(JournalWatch):
         taken = 0
 
         def boundary(self, state):
@@ -191,13 +175,13 @@ def test_a_run_that_was_stopped_ends_at_the_same_step(digits, tmp_path):
         early(digits, watch=Stop(Journal(checkpoints), "run"))
     journal = Journal(checkpoints)
     journal.load()
-    model, rest, _ = early(digits, watch=Watch(journal, "run"))
+    model, rest, _ = early(digits, watch=JournalWatch(journal, "run"))
     assert rest == 5
     for a, b in zip(model.state_dict().values(), whole.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_watched_images_are_neither_trained_on_nor_measured(digits, monkeypatch):
+def test_monitored_images_are_neither_trained_on_nor_measured(digits, monkeypatch):
     seen = []
     real = Training.run
 
@@ -206,13 +190,13 @@ def test_watched_images_are_neither_trained_on_nor_measured(digits, monkeypatch)
         return real(self, *arguments, **more)
 
     monkeypatch.setattr(Training, "run", spy)
-    for images in (400, None):  # all others can be watched; a twentieth is set apart
-        options = {"target": "label", "learner": "linear", "preset": "smoke", "threads": 1}
-        td.score(digits, early=True, train_images=images, **options)
+    for images in (400, None):  # all others can be monitored; a twentieth is set apart
+        options = {"learner": "linear", "preset": "smoke", "threads": 1}
+        td.score(digits, "label", early=True, train_images=images, **options)
     for run in seen:
-        assert run.watched is not None
-        assert not np.intersect1d(run.watched, run.rows).size
-        assert not np.intersect1d(run.watched, run.measured).size
+        assert run.monitored is not None
+        assert not np.intersect1d(run.monitored, run.rows).size
+        assert not np.intersect1d(run.monitored, run.measured).size
 
 
 OPTIMIZERS = [
@@ -262,7 +246,7 @@ def test_images_are_gathered_as_torch_does(shape):
     images = torch.from_numpy(rng.integers(0, 256, (40, *shape), dtype=np.uint8))
     rows = torch.from_numpy(rng.integers(0, 30, 17))
     for given in (images, images[3:], images.transpose(1, 2), images[:, :, :, :1]):
-        assert torch.equal(training.take(given, rows), given.index_select(0, rows))
+        assert torch.equal(take(given, rows), given.index_select(0, rows))
 
 
 def test_bf16_that_is_emulated_is_warned_of(monkeypatch, caplog):

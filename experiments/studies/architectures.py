@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
 from experiments.study import SQUARE, Study, found
@@ -12,13 +12,13 @@ from experiments.study import SQUARE, Study, found
 
 def run(lab: Laboratory, learner: str) -> Row:
     """Score tasks found for each architecture with this one."""
-    targets, train = [], None
+    labelings, seen_N = [], None
     for other in SQUARE:
         tasks, _ = found(lab, other)
-        assert tasks.train is not None
-        train = tasks.train if train is None else train & tasks.train
-        targets += as_targets(tasks, _kind(other), 3)
-    rows = lab.scores(f"architectures {learner}", targets, train=train, learner=learner)
+        assert tasks.seen_N is not None
+        seen_N = tasks.seen_N if seen_N is None else seen_N & tasks.seen_N
+        labelings += as_labelings(tasks, _kind(other), 3)
+    rows = lab.scores(f"architectures {learner}", labelings, seen_N=seen_N, learner=learner)
     kinds = {other: mean(rows, _kind(other)) for other in SQUARE}
     return {"learner": learner, "preset": "quick", "found_for": kinds, "rows": rows}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, span, table
 from experiments.records import Row
 from experiments.study import Study, found, search
@@ -25,15 +25,17 @@ def run(lab: Laboratory, learner: str) -> Row:
     for name, more in STAGES.items():
         tasks, result = found(lab, learner, 8, **more)
         verdicts = lab.verdicts(search(learner, 8, **more))
-        chosen = as_targets(tasks, "power", 4)
-        scores = lab.scores(f"beyond {learner} {name}", chosen, train=tasks.train, learner=learner)
+        chosen = as_labelings(tasks, "power", 4)
+        scores = lab.scores(
+            f"beyond {learner} {name}", chosen, seen_N=tasks.seen_N, learner=learner
+        )
         rows.append(
             {
                 "removed": name,
                 "agreement": mean(scores, "power"),
                 "excluded": result.get("excluded", {}),
                 "similarity": result["similarity"],
-                "verdicts": [verdicts[int(target.name.split()[1])] for target in chosen],
+                "verdicts": [verdicts[int(task.name.split()[1])] for task in chosen],
                 "rows": scores,
             }
         )

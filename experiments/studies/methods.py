@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments import records
-from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, span, table
 from experiments.records import Row
 from experiments.study import Study, found, search
@@ -41,8 +41,8 @@ def run(lab: Laboratory, learner: str) -> Row:
             tasks, result = found(lab, learner, count, **options)
             scores = lab.scores(
                 f"methods {learner} {name} {count}",
-                as_targets(tasks, name, 4),
-                train=tasks.train,
+                as_labelings(tasks, name, 4),
+                seen_N=tasks.seen_N,
                 learner=learner,
             )
             rows.append(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scipy.stats import sem
 
-from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, table, with_interval
 from experiments.published import PUBLISHED
 from experiments.records import Row
@@ -18,8 +18,8 @@ def run(lab: Laboratory, learner: str) -> Row:
     tasks, result = found(lab, learner, 32)
     rows = lab.scores(
         f"paper {learner}",
-        as_targets(tasks, "power", 4),
-        train=tasks.train,
+        as_labelings(tasks, "power", 4),
+        seen_N=tasks.seen_N,
         learner=learner,
         preset="paper",
     )

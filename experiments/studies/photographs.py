@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.laboratory import Laboratory, as_targets
+from experiments.laboratory import Laboratory, as_labelings
 from experiments.markdown import paragraphs, table, with_interval
 from experiments.records import Row
 from experiments.study import Study
-from taskdiscovery.types import Target
 
 RUNS = 5
 
@@ -21,15 +20,13 @@ def run(lab: Laboratory, learner: str) -> Row:
     tasks, result = lab.tasks(f"photographs {learner}", learner=learner, tasks=4, method="spectral")
     assert dataset.labels is not None
     half = len(dataset.classes) // 2
-    human = Target(
-        name="human 0", labels=(dataset.labels < half).astype(np.int64), classes=("0", "1")
-    )
+    human = lab.binary("human 0", (dataset.labels < half).astype(np.int64))
     rng = np.random.default_rng(0)
-    chance = Target(name="random 0", labels=rng.permutation(human.labels), classes=("0", "1"))
+    chance = lab.binary("random 0", rng.permutation(human.labels_N))
     rows = lab.scores(
         f"photographs {learner}",
-        [human, chance, *as_targets(tasks, "spectral")],
-        train=tasks.train,
+        [human, chance, *as_labelings(tasks, "spectral")],
+        seen_N=tasks.seen_N,
         learner=learner,
         runs=RUNS,
         epochs=30,

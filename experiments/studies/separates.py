@@ -9,7 +9,7 @@ from pathlib import Path
 from scipy.stats import sem
 
 from experiments import figures
-from experiments.laboratory import Laboratory, as_targets, mean
+from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, span, table, with_interval
 from experiments.published import PUBLISHED
 from experiments.records import Row, result_path
@@ -27,11 +27,11 @@ def run(lab: Laboratory, learner: str) -> Row:
     labelings = {
         "human": lab.human(size.human),
         "random": lab.random(size.random),
-        "power": as_targets(tasks, "power", size.scored),
+        "power": as_labelings(tasks, "power", size.scored),
     }
     rows = []
-    for kind, targets in labelings.items():
-        rows += lab.scores(journal(learner, kind), targets, train=tasks.train, learner=learner)
+    for kind, own in labelings.items():
+        rows += lab.scores(journal(learner, kind), own, seen_N=tasks.seen_N, learner=learner)
     kinds = {kind: mean(rows, kind) for kind in labelings}
     power = sorted((row for row in rows if row["kind"] == "power"), key=itemgetter("agreement"))
     verdicts = lab.verdicts(name)

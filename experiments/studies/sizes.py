@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments import figures
-from experiments.laboratory import Laboratory, as_targets
+from experiments.laboratory import Laboratory, as_labelings
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
 from experiments.study import Study, found
@@ -19,7 +19,7 @@ EPOCHS = 6
 def run(lab: Laboratory, learner: str) -> Row:
     """Score the same labelings on more and more images: at equal updates, and at equal epochs."""
     tasks, _ = found(lab, learner)
-    targets = [*lab.human(2), *lab.random(1), *as_targets(tasks, "power", 2)]
+    labelings = [*lab.human(2), *lab.random(1), *as_labelings(tasks, "power", 2)]
     rows = []
     for images in IMAGES:
         as_many_updates = EPOCHS * 9000 // images
@@ -27,8 +27,8 @@ def run(lab: Laboratory, learner: str) -> Row:
             name = f"sizes {learner} {images} in {epochs} epochs"
             for row in lab.scores(
                 name,
-                targets,
-                train=tasks.train,
+                labelings,
+                seen_N=tasks.seen_N,
                 learner=learner,
                 train_images=images,
                 epochs=epochs,

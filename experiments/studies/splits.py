@@ -6,14 +6,13 @@ from pathlib import Path
 
 from benchmarks import human
 
+import taskdiscovery as td
 from experiments import records
 from experiments.laboratory import Laboratory
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
 from experiments.study import SIZES, SQUARE, Study, found, search
-from taskdiscovery import jobs
-from taskdiscovery.config import SplitConfig
-from taskdiscovery.rundir import RunDir
+from taskdiscovery.store import Run
 
 #: asked of binary targets in the mean (at most, at least), and of ten classes (a part of random).
 ADVERSARIAL, RANDOM, PART = 0.15, 0.65, 0.2
@@ -23,22 +22,24 @@ def run(lab: Laboratory, learner: str) -> Row:
     """Split for a core target; train this learner and the others of the square table on it."""
     rows = []
     found(lab, learner)
+    source = lab.work / f"discover {search(learner, SIZES[learner].tasks)}"
     for number in human.CORE[:1]:
         place = lab.work / f"split {learner} human {number}"
-        config = SplitConfig(
-            target=human.target(number),
-            source=str(lab.work / f"discover {search(learner, SIZES[learner].tasks)}"),
-            learner=learner,
-            runs=2,
-            train_images=10_000,
-            transfer=";".join(other for other in SQUARE if other != learner),
-            threads=lab.threads,
-        )
         if not (place / "status.json").exists():
-            jobs.run_split(lab.dataset, config, place)
-        elif RunDir.open(place).state() != "done":
-            jobs.resume(place, lab.dataset)
-        result = RunDir.open(place).result()
+            td.split(
+                lab.dataset,
+                human.target(number),
+                str(source),
+                learner=learner,
+                runs=2,
+                train_images=10_000,
+                transfer=[other for other in SQUARE if other != learner],
+                threads=lab.threads,
+                out=place,
+            )
+        elif Run.open(place).state != "done":
+            td.resume(place, data=lab.dataset)
+        result = Run.open(place).numbers
         keys = ("target", "task", "orientation", "accuracy", "transfer", "where_runs_agree")
         rows.append({key: result[key] for key in keys})
     return {"learner": learner, "preset": "quick", "rows": rows}

@@ -2,10 +2,12 @@
 
     import taskdiscovery as td
 
-    dataset = td.load("digits")
-    found = td.discover(dataset, tasks=8)
-    scores = td.score(dataset, found.tasks)
-    broken = td.split(dataset, "label:0,1,2,3,4", "untrained:convnet")
+    data = td.load("digits")                        # or arrays, a torch data set, a frame of paths
+    found = td.discover(data, tasks=8)
+    scores = td.score(data, found)
+    broken = td.split(data, "label:0,1,2,3,4", found)
+    evidence = td.analyze(data, found)
+    td.report("report.html", data, found, scores, broken, evidence)
 
 The names below are imported when they are first used, so that `import taskdiscovery` is quick.
 """
@@ -15,71 +17,108 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
-    from taskdiscovery.analysis import Evidence
-    from taskdiscovery.data import from_arrays, from_torch, load
-    from taskdiscovery.discovery import Discovery, Encoder
-    from taskdiscovery.errors import TaskDiscoveryError
-    from taskdiscovery.jobs import analyze, discover, label, load_tasks, resume, score, split
-    from taskdiscovery.report import write_report
-    from taskdiscovery.types import Dataset, Interval, Score, Scores, Split, Target, Tasks
-
-_HOMES = {
-    "analyze": "jobs",
-    "Evidence": "analysis",
-    "Dataset": "types",
-    "Discovery": "discovery",
-    "Encoder": "discovery",
-    "Interval": "types",
-    "Score": "types",
-    "Scores": "types",
-    "Split": "types",
-    "Target": "types",
-    "TaskDiscoveryError": "errors",
-    "Tasks": "types",
-    "discover": "jobs",
-    "from_arrays": "data",
-    "from_torch": "data",
-    "label": "jobs",
-    "load": "data",
-    "load_tasks": "jobs",
-    "resume": "jobs",
-    "score": "jobs",
-    "split": "jobs",
-    "write_report": "report",
-}
+    from taskdiscovery.api import (
+        analyze,
+        discover,
+        label,
+        load,
+        open_run,
+        report,
+        resume,
+        score,
+        split,
+    )
+    from taskdiscovery.config import Learner, Recipe
+    from taskdiscovery.data import from_arrays, from_torch
+    from taskdiscovery.discovery import Meta, Method, Power, Spectral
+    from taskdiscovery.encoders.discovery import Discovery
+    from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.errors import (
+        ConfigError,
+        DataError,
+        NumericalError,
+        ResourceError,
+        RunDirError,
+        TaskDiscoveryError,
+        WorkerError,
+    )
+    from taskdiscovery.runtime.callbacks import Callback
+    from taskdiscovery.runtime.progress_bar import ProgressBar
+    from taskdiscovery.store import Run
+    from taskdiscovery.types import (
+        Dataset,
+        Evidence,
+        Interval,
+        Labeling,
+        Score,
+        Scores,
+        Split,
+        Tasks,
+    )
 
 __all__ = [
+    "Callback",
+    "ConfigError",
+    "DataError",
     "Dataset",
     "Discovery",
     "Encoder",
     "Evidence",
     "Interval",
+    "Labeling",
+    "Learner",
+    "Meta",
+    "Method",
+    "NumericalError",
+    "Power",
+    "ProgressBar",
+    "Recipe",
+    "ResourceError",
+    "Run",
+    "RunDirError",
     "Score",
     "Scores",
+    "Spectral",
     "Split",
-    "Target",
     "TaskDiscoveryError",
     "Tasks",
+    "WorkerError",
     "analyze",
     "discover",
     "from_arrays",
     "from_torch",
     "label",
     "load",
-    "load_tasks",
+    "open_run",
+    "report",
     "resume",
     "score",
     "split",
-    "write_report",
 ]
+
+_HOMES = {
+    "api": "analyze discover label load open_run report resume score split",
+    "config": "Learner Recipe",
+    "data": "from_arrays from_torch",
+    "discovery": "Meta Method Power Spectral",
+    "encoders.discovery": "Discovery",
+    "encoders.encoder": "Encoder",
+    "errors": "ConfigError DataError NumericalError ResourceError RunDirError TaskDiscoveryError "
+    "WorkerError",
+    "runtime.callbacks": "Callback",
+    "runtime.progress_bar": "ProgressBar",
+    "store": "Run",
+    "types": "Dataset Evidence Interval Labeling Score Scores Split Tasks",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"taskdiscovery.{_HOMES[name]}"), name)
+    if name in _HOME:
+        return getattr(importlib.import_module(f"taskdiscovery.{_HOME[name]}"), name)
     raise AttributeError(f"module 'taskdiscovery' has no attribute {name!r}")
 
 

@@ -18,21 +18,21 @@ class TaskDiscoveryError(Exception):
     Args:
         what: what went wrong, in the user's words (a file, a column, a class).
         where: the place: a path, a key, a row. Empty when `what` already says it.
-        mend: what to do about it.
+        hint: what to do about it.
         details: anything a caller needs to recover, kept on the exception as `details`.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "", **details: Any) -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "", **details: Any) -> None:
         super().__init__(what)
-        self.what, self.where, self.mend, self.details = what, where, mend, details
+        self.what, self.where, self.hint, self.details = what, where, hint, details
 
     def __str__(self) -> str:
         lines = [
             self.what,
             self.where and f"  where: {self.where}",
-            self.mend and f"  mend: {self.mend}",
+            self.hint and f"  hint: {self.hint}",
         ]
         return "\n".join(_one_line(line) for line in lines if line)
 

@@ -18,8 +18,8 @@ import pandas as pd
 from scipy import stats
 from scipy.stats.contingency import association, crosstab
 
-from taskdiscovery.seeds import generator
-from taskdiscovery.statistics import image_statistics
+from taskdiscovery.data.statistics import image_statistics
+from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import Dataset, FloatArray, IntArray
 
 RATE = 0.05  # of false discoveries

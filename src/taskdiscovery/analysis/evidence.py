@@ -1,12 +1,10 @@
-"""The job of analysis: all evidence about the tasks of a run, measured on images that discovery
-has not seen.
+"""All evidence about tasks, measured on images that discovery has not seen.
 
 Axes: N images, D tasks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,127 +16,86 @@ from sklearn.metrics import adjusted_mutual_info_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from taskdiscovery import partition
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.analysis.associations import associate, factor_table
-from taskdiscovery.analysis.probes import flips
+from taskdiscovery.analysis.probes import PROBES, flips
 from taskdiscovery.analysis.verdict import verdict
 from taskdiscovery.config import AnalyzeConfig
-from taskdiscovery.discovery import Encoder
+from taskdiscovery.data import partition
+from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.errors import DataError
-from taskdiscovery.progress import meter
-from taskdiscovery.types import Dataset, FloatArray, IntArray, Tasks
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence:
-    """What was measured.
-
-    Attributes:
-        associations: one row per labeling (tasks, and the human label) and factor.
-        probes: one row per task and probe.
-        coverage: how well the coordinates tell the human label.
-        similarity, information: (D, D) similarity and adjusted mutual information of the tasks.
-        verdicts: one line per task.
-        words: words of a text model per task, where one was given.
-        images: how many images were measured.
-    """
-
-    associations: pd.DataFrame
-    probes: pd.DataFrame
-    coverage: dict[str, Any] | None
-    similarity: FloatArray
-    information: FloatArray
-    verdicts: dict[str, str]
-    images: int
-    words: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The headline numbers, as in `result.json`."""
-        tasks = []
-        for name, line in self.verdicts.items():
-            own = self.associations
-            top = own[own["task"] == name].head(3) if len(own) else own
-            asked = self.probes[self.probes["task"] == name] if len(self.probes) else self.probes
-            tasks.append(
-                {
-                    "name": name,
-                    "verdict": line,
-                    "associations": top.drop(columns="task").to_dict("records"),
-                    "probes": {r["probe"]: r["flips"] for r in asked.to_dict("records")},
-                    **({"words": self.words[name]} if name in self.words else {}),
-                }
-            )
-        upper = np.triu_indices(len(self.verdicts), 1)
-        pairs = self.information[upper]
-        label = self.associations[self.associations["task"] == "label"]
-        return {
-            "images": self.images,
-            "tasks": tasks,
-            "label": label.drop(columns="task").head(5).to_dict("records"),
-            "coverage": self.coverage,
-            "adjusted_mutual_information": {
-                "mean": float(pairs.mean()) if len(pairs) else None,
-                "max": float(pairs.max()) if len(pairs) else None,
-            },
-        }
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.types import Dataset, Document, Evidence, FloatArray, ImageArray, IntArray, Tasks
 
 
 def analyze(
-    dataset: Dataset, tasks: Tasks, encoder: Encoder, config: AnalyzeConfig, *, seed: int = 0
+    dataset: Dataset,
+    tasks: Tasks,
+    encoder: Encoder | None,
+    config: AnalyzeConfig,
+    callbacks: Callbacks,
 ) -> Evidence:
-    """Measure the tasks of an encoder on a data set.
+    """Measure tasks on a data set.
 
     Args:
         dataset: the images.
-        tasks: their tasks, with coordinates and partition.
-        encoder: labels the transformed images.
-        config: how many images, which text model.
-        seed: decides which images, and the bootstrap.
+        tasks: their tasks, with coordinates and partition where there are some.
+        encoder: labels the transformed images; without it no probes are asked.
+        config: how many images, which text model; its seed decides which, and the bootstrap.
+        callbacks: told of progress.
 
     Raises:
         DataError: where no image is left that discovery has not seen.
         ConfigError: for a text model that cannot be read.
     """
     words = _words(config)  # a wrong path is found before anything is measured
-    unseen = np.flatnonzero(~tasks.train) if tasks.train is not None else np.arange(len(dataset))
-    rows = partition.sample(unseen, config.images, seed, "evidence")
+    everywhere = np.arange(len(dataset))
+    unseen = np.flatnonzero(~tasks.seen_N) if tasks.seen_N is not None else everywhere
+    rows = partition.sample(unseen, config.images, config.seed, "evidence")
     if len(rows) < 20:
         raise DataError(
             f"{len(rows)} images are left that discovery has not seen",
             where=dataset.name,
-            mend="at least 20 are needed to measure anything",
+            hint="at least 20 are needed to measure anything",
         )
-    labels_ND = tasks.labels[rows]
+    labels_ND = tasks.labels_ND[rows]
     labelings: dict[str, IntArray] = {n: labels_ND[:, d] for d, n in enumerate(tasks.names)}
     if dataset.labels is not None:
         labelings["label"] = dataset.labels[rows]
-    with meter("measuring associations", 1) as bar:
-        associations = associate(labelings, factor_table(dataset, rows), seed=seed)
-        bar.advance()
+    with callbacks.stage("measuring associations", 1) as meter:
+        associations = associate(labelings, factor_table(dataset, rows), seed=config.seed)
+        meter.advance()
     few = rows[: config.probe_images]
-
-    def label(images: Any) -> IntArray:
-        bar.advance()
-        return encoder.labels(encoder.coordinates(images))
-
-    with meter("asking counterfactual probes", 10) as bar:
-        probes = flips(dataset.images[few], tasks.names, label)
-    verdicts = {
-        name: verdict(associations[associations["task"] == name], probes[probes["task"] == name])
-        for name in tasks.names
-    }
+    probes = pd.DataFrame()
+    if encoder is not None:
+        probes = _probes(dataset.images[few], tasks.names, encoder, callbacks)
+    verdicts = {name: verdict(_of(associations, name), _of(probes, name)) for name in tasks.names}
     return Evidence(
         associations=associations,
         probes=probes,
-        coverage=_coverage(dataset, tasks, rows, seed),
-        similarity=_similarity(tasks, labels_ND),
+        coverage=_coverage(dataset, tasks, rows, config.seed),
+        similarity=similarity_matrix(labels_ND, max(tasks.k)),
         information=_information(labels_ND),
         verdicts=verdicts,
         images=len(rows),
         words=words(dataset.images[few], tasks, few),
     )
+
+
+def _of(table: pd.DataFrame, task: str) -> pd.DataFrame:
+    return table[table["task"] == task] if len(table) else table
+
+
+def _probes(
+    images: ImageArray, names: tuple[str, ...], encoder: Encoder, callbacks: Callbacks
+) -> pd.DataFrame:
+    with callbacks.stage("asking counterfactual probes", 1 + len(PROBES)) as meter:
+
+        def label(changed: ImageArray) -> IntArray:
+            meter.advance()
+            return encoder.predict(changed)
+
+        return flips(images, names, label)
 
 
 def _words(config: AnalyzeConfig) -> Any:
@@ -148,28 +105,28 @@ def _words(config: AnalyzeConfig) -> Any:
 
     model = text.TextModel(Path(config.text_model))
 
-    def find(images: Any, tasks: Tasks, rows: IntArray) -> dict[str, Any]:
+    def find(images: Any, tasks: Tasks, rows: IntArray) -> Document:
         if set(tasks.k) != {2}:
             return {}
         embedded = model.images(images)
-        found = text.words_for(tasks.labels[rows], embedded, model.texts(text.WORDS), text.WORDS)
+        found = text.words_for(tasks.labels_ND[rows], embedded, model.texts(text.WORDS), text.WORDS)
         return dict(zip(tasks.names, found, strict=True))
 
     return find
 
 
-def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> dict[str, Any] | None:
+def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> Document | None:
     """A linear probe from the coordinates to the human label: fitted on train, measured on test."""
-    if dataset.labels is None or tasks.coordinates is None or tasks.train is None:
+    if dataset.labels is None or tasks.coordinates_NP is None or tasks.seen_N is None:
         return None
     known = dataset.labels >= 0
-    fit = partition.sample(np.flatnonzero(tasks.train & known), 5000, seed, "coverage")
+    fit = partition.sample(np.flatnonzero(tasks.seen_N & known), 5000, seed, "coverage")
     rows = rows[known[rows]]
     if len(np.unique(dataset.labels[fit])) < 2 or not len(rows):
         return None
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    probe.fit(tasks.coordinates[fit], dataset.labels[fit])
-    right = int((probe.predict(tasks.coordinates[rows]) == dataset.labels[rows]).sum())
+    probe.fit(tasks.coordinates_NP[fit], dataset.labels[fit])
+    right = int((probe.predict(tasks.coordinates_NP[rows]) == dataset.labels[rows]).sum())
     interval = stats.binomtest(right, len(rows)).proportion_ci(method="wilson")
     commonest = np.bincount(dataset.labels[fit]).argmax()
     return {
@@ -178,12 +135,8 @@ def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> dict
         "low": float(interval.low),
         "high": float(interval.high),
         "commonest_class": float((dataset.labels[rows] == commonest).mean()),
-        "coordinates": int(tasks.coordinates.shape[1]),
+        "coordinates": int(tasks.coordinates_NP.shape[1]),
     }
-
-
-def _similarity(tasks: Tasks, labels_ND: IntArray) -> FloatArray:
-    return similarity_matrix(labels_ND, max(tasks.k))
 
 
 def _information(labels_ND: IntArray) -> FloatArray:

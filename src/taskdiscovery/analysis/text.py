@@ -45,7 +45,7 @@ class TextModel:
         transformers = import_extra("transformers", "text", "--text-model")
         if not path.is_dir():
             raise ConfigError(
-                "there is no such model directory", where=str(path), mend="give a local path"
+                "there is no such model directory", where=str(path), hint="give a local path"
             )
         transformers.utils.logging.disable_progress_bar()
         try:
@@ -58,7 +58,7 @@ class TextModel:
             raise ConfigError(
                 f"the model cannot be read: {first_line(error)}",
                 where=str(path),
-                mend="give a directory with config.json, model.safetensors and a tokenizer",
+                hint="give a directory with config.json, model.safetensors and a tokenizer",
             ) from error
         self.side = int(self.model.config.vision_config.image_size)
 

@@ -7,28 +7,47 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import data as reading
-from taskdiscovery import ranks, rundir
 from taskdiscovery.cli import parser, show
-from taskdiscovery.config import AnalyzeConfig, JobConfig, SplitConfig, from_mapping, to_mapping
+from taskdiscovery.config import (
+    AnalyzeConfig,
+    LabelConfig,
+    ReadConfig,
+    ScoreConfig,
+    SplitConfig,
+    WorkConfig,
+    check_learner,
+    from_mapping,
+    to_mapping,
+)
+from taskdiscovery.config.specs import parse
+from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.learners import check_learner
-from taskdiscovery.specs import parse
+from taskdiscovery.jobs.sink import Sink, check_free, next_run
+from taskdiscovery.jobs.specs import split_run_task
+from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
+from taskdiscovery.store import verify as verify_files
 
 
-def demo(data: str, out: Path | None) -> None:
+def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
     """Discover, score, split and report, in a few minutes."""
-    from taskdiscovery import demonstration, jobs
+    from taskdiscovery.cli import demonstration
 
     reading.check_spec(data)
-    place = out or jobs.next_run("demo", parse(data).kind)
-    rundir.check_new(place)
-    report = demonstration.run(data, place, tell=lambda text: print(text, file=sys.stderr))  # noqa: T201
+    path = out or next_run("demo", parse(data).kind)
+    check_new(path)
+    tell = show.progress_line
+    report = demonstration.run(data, path, tell=tell, callbacks=callbacks)
     show.line(str(report))
 
 
-def info(data: str, format: str, **options: Any) -> None:
+def info(data: str, format: str, callbacks: Callbacks, **given: Any) -> None:
     """Print what was read."""
-    dataset = reading.load(data, **_reading_options(options))
+    how = from_mapping(ReadConfig, given, "info")
+    dataset = reading.load(
+        data, size=how.size, skip_bad=how.skip_bad, callbacks=callbacks.callbacks
+    )
     height, width, channels = dataset.image_shape
     classes: dict[str, int] = {}
     if dataset.labels is not None:
@@ -53,154 +72,160 @@ def info(data: str, format: str, **options: Any) -> None:
     show.mapping(described, format)
 
 
-def discover(format: str, out: Path | None, **given: Any) -> None:
+def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Find tasks, write them into a run directory, print them."""
     data, config = _job("discover", given)
     if config is None:
         return
-    from taskdiscovery import jobs
+    assert isinstance(config, DiscoverConfig)
+    path = out or next_run("discover", config.learner)
+    _check_new(path)
+    from taskdiscovery.jobs import discover as job
 
-    place = out or jobs.next_run("discover", config.learner)
-    _check_new(place)
-    found = jobs.run_discover(data, config, place)  # type: ignore[arg-type]
-    table = [{"task": row.pop("name"), **row} for row in map(dict, found.result["tasks"])]
-    show.rows(table, format, title=f"{len(table)} tasks, in {place}")
+    found = job.run(data, config, Sink.of("discover", path), callbacks)
+    table = [{"task": row.pop("name"), **row} for row in map(dict, found.numbers["tasks"])]
+    show.rows(table, format, title=f"{len(table)} tasks, in {path}")
     if format == "table":
-        similarity = found.result["similarity"]
+        similarity = found.numbers["similarity"]
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
-        show.line(f"seconds: {found.result['seconds']:.0f}")
-        show.line(f"next: taskdiscovery score {data} --from {place}")
+        show.line(f"seconds: {found.numbers['seconds']:.0f}")
+        show.line(f"next: taskdiscovery score {data} --from {path}")
 
 
-def score(format: str, out: Path | None, **given: Any) -> None:
+def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Print agreement scores; write them where there is a run."""
     data, config = _job("score", given)
     if config is None:
         return
-    _check_new(out)
-    _check_source(str(getattr(config, "source", "")), added=out is None)
-    from taskdiscovery import jobs
+    assert isinstance(config, ScoreConfig)
+    out = _output(config.tasks, out)
+    from taskdiscovery.jobs import score as job
 
-    scores = jobs.run_score(data, config, out)  # type: ignore[arg-type]
-    table = [result.to_row() for result in scores]
+    scores = job.run(data, None, config, Sink.of("score", out), callbacks)
+    table = scores.to_frame().to_dict("records")
     if format == "table":
-        table = [
-            {k: v for k, v in row.items() if k not in ("learner", "preset", "precision")}
-            for row in table
-        ]
+        own = ("learner", "preset", "precision")
+        table = [{k: v for k, v in row.items() if k not in own} for row in table]
         for row in table:
             row["failed"] = row["failed"] or None
-    show.rows(table, format, title=f"{config.learner}, preset {getattr(config, 'preset', '')}")
+    show.rows(table, format, title=f"{config.learner}, preset {config.preset}")
 
 
-def split(format: str, out: Path | None, **given: Any) -> None:
+def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Split, measure beside the controls, write and print."""
     data, config = _job("split", given)
     if config is None:
         return
     assert isinstance(config, SplitConfig)
-    source = config.source
-    _check_source(source, added=out is None)
-    from taskdiscovery import jobs
+    out = _output(config.tasks, out)
+    if out is None:
+        out = next_run("split", config.learner)
+        _check_new(out)
+    from taskdiscovery.jobs import split as job
 
-    if out is None and not (
-        Path(source).is_dir() or Path(source.rpartition(":")[0] or "-").is_dir()
-    ):
-        out = jobs.next_run("split", config.learner)
-    _check_new(out)
-    result = jobs.run_split(data, config, out).result
+    found = job.run(data, None, None, config, Sink.of("split", out), callbacks)
     if format == "json":
-        show.mapping(result, "json")
+        show.mapping(found.numbers, "json")
         return
-    table = [{"trained on": name, **interval} for name, interval in result["accuracy"].items()]
-    show.rows(table, format, title=f"accuracy on {result['target']}, split by {result['task']}")
+    table = [{"trained on": name, **i.to_json()} for name, i in found.accuracy.items()]
+    title = f"accuracy on {found.target.name}, split by {found.task.name}"
+    show.rows(table, format, title=title)
     if format == "table":
-        show.line(f"images: {result['sizes']}, measured: {result['measured']}")
+        show.line(f"images: {found.sizes}, measured: {found.measured}")
 
 
-def label(run: Path, data: str, out: Path | None, learner: str, **options: Any) -> None:
+def label(
+    run: Path, data: str, out: Path | None, learner: str, callbacks: Callbacks, **given: Any
+) -> None:
     """Print or write the tasks of other images."""
-    rundir.RunDir.open(run)
+    Run.open(run)
     reading.check_spec(data)
     if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise ConfigError("labels go into .csv or .parquet", where=str(out), mend="rename --out")
-    from taskdiscovery import jobs
+        raise ConfigError("labels go into .csv or .parquet", where=str(out), hint="rename --out")
+    config = from_mapping(LabelConfig, given, "label")
+    from taskdiscovery.jobs import label as job
 
-    trusted = {"learner": learner} if learner else {}
-    frame = jobs.label(run, data, **trusted, **_reading_options(options)).to_pandas()
+    found = job.run(run, data, config, networks=_named(learner), callbacks=callbacks)
+    frame = found.to_frame()
     if out is None:
         frame.to_csv(sys.stdout, index=False)
     elif out.suffix == ".parquet":
-        rundir.write_parquet(out, frame)
+        write_parquet(out, frame)
     else:
-        with rundir.atomic(out) as stream:
+        with atomic(out) as stream:
             stream.write(frame.to_csv(index=False).encode("utf-8"))
 
 
-def analyze(run: Path, data: str | None, format: str, **options: Any) -> None:
+def analyze(
+    run: Path, data: str | None, learner: str, format: str, callbacks: Callbacks, **given: Any
+) -> None:
     """Measure the tasks of a run, and print a verdict for each."""
-    _check_free(run)
+    if ranks.first():
+        check_free(run)
     if data is not None:
         reading.check_spec(data)
-    config = from_mapping(AnalyzeConfig, options, "analyze")
-    from taskdiscovery import jobs
+    config = from_mapping(AnalyzeConfig, given, "analyze")
+    opened = Run.open(run)
+    opened.objects = _named(learner)
+    from taskdiscovery.jobs import analyze as job
 
-    found = jobs.run_analyze(run, data, config)
+    found = job.run(data, opened, config, Sink.of("analyze", run), callbacks)
     rows = [{"task": name, "verdict": line} for name, line in found.verdicts.items()]
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
 
-def report(run: Path, data: str | None) -> None:
+def report(run: Path, data: str | None, learner: str, callbacks: Callbacks) -> None:
     """Write report.html and print its path."""
-    with rundir.RunDir.open(run, write=True):
-        pass  # one that is busy is refused before anything slow is imported
-    from taskdiscovery.report import write_report
+    with Run.open(run, write=True) as opened:
+        opened.objects = _named(learner)  # one that is busy is refused before slow imports
+    from taskdiscovery.reporting import write_report_of_run
 
-    show.line(str(write_report(run, data)))
+    show.line(str(write_report_of_run(opened, data, callbacks)))
 
 
-def resume(run: Path, data: str | None, change_ranks: bool) -> None:
+def resume(
+    run: Path, data: str | None, learner: str, change_ranks: bool, callbacks: Callbacks
+) -> None:
     """Go on with a job, and say what it was."""
-    opened = rundir.RunDir.open(run)
-    if opened.state() == "done":
-        show.line(f"nothing to resume: {opened.job()['command']} is done")
+    opened = Run.open(run)
+    if opened.state == "done":
+        show.line(f"nothing to resume: {opened.job['command']} is done")
         return
     if data is not None:
         reading.check_spec(data)
     # Locked for a moment: what is busy or damaged is refused before anything slow is imported.
-    with rundir.RunDir.open(run, write=ranks.first()):
+    with Run.open(run, write=ranks.first()):
         opened.checkpoints.load()
-    from taskdiscovery import jobs
+    from taskdiscovery.jobs import resume as job
 
-    jobs.resume(run, data, change_ranks=change_ranks)
-    show.line(f"{opened.job()['command']} is done, in {run}")
+    job.run(run, data, {}, objects=_named(learner), change_ranks=change_ranks, callbacks=callbacks)
+    show.line(f"{opened.job['command']} is done, in {run}")
 
 
-def verify(run: Path, format: str) -> None:
+def verify(run: Path, format: str, callbacks: Callbacks) -> None:
     """Print how each file is; refuse a run with damaged ones."""
-    findings = rundir.verify(run)
+    findings = verify_files(run)
     rows = [
         {"file": f.file, "state": f.problem or "as written", "remedy": f.remedy or None}
         for f in findings
     ]
-    state = rundir.RunDir.open(run).state()
-    show.rows(rows, format, title=f"{run}: {state}")
+    show.rows(rows, format, title=f"{run}: {Run.open(run).state}")
     damaged = [f for f in findings if f.problem]
     if damaged:
         raise RunDirError(
             f"{len(damaged)} of {len(findings)} entries are damaged",
             where=str(run),
-            mend=f"{damaged[0].file}: {damaged[0].remedy}",
+            hint=f"{damaged[0].file}: {damaged[0].remedy}",
         )
 
 
-def doctor() -> None:
+def doctor(callbacks: Callbacks) -> None:
     """Print versions, processor, devices, precision and the cache."""
     from taskdiscovery.data.decode import cache_dir
-    from taskdiscovery.training import resolve_device, resolve_precision
+    from taskdiscovery.executors import resolve_device, resolve_precision
 
-    found = rundir.environment()
+    found = environment()
     device = resolve_device("auto")
     described = {
         "python": found["python"],
@@ -214,7 +239,7 @@ def doctor() -> None:
     show.mapping(described, "table")
 
 
-def _job(command: str, given: dict[str, Any]) -> tuple[str, JobConfig | None]:
+def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
     """Read DATA and config and check both; (…, None) where only the config was to be printed."""
     only_print = given.pop("print_config")
     data, config = parser.config_of(command, given)
@@ -228,32 +253,33 @@ def _job(command: str, given: dict[str, Any]) -> tuple[str, JobConfig | None]:
     return data, config
 
 
-def _check_new(place: Path | None) -> None:
-    if place is not None and ranks.first():  # the first rank makes it, maybe before others look
-        rundir.check_new(place)
+def _check_new(path: Path | None) -> None:
+    if path is not None and ranks.first():  # the first rank makes it, maybe before others look
+        check_new(path)
 
 
-def _check_free(run: Path) -> None:
-    """Refuse a run that cannot take one more job now, before anything slow is imported."""
-    if ranks.first():
-        with rundir.RunDir.extend(run):
-            pass
+def _output(tasks: str, out: Path | None) -> Path | None:
+    """Return where a job writes that may add to the run of `--from`; refuse a run that cannot be.
+
+    Raises:
+        RunDirError: for a directory that is no run of `discover`, or is taken.
+    """
+    run, _ = split_run_task(tasks)
+    if run is not None:
+        if not Run.open(run).has("tasks.parquet"):
+            raise RunDirError(
+                "the run has no tasks", where=str(run), hint="give a finished run of discover"
+            )
+        if out is None:
+            out = run
+    if out is not None and ranks.first():
+        if (out / "config.yaml").is_file():
+            check_free(out)
+        else:
+            check_new(out)
+    return out
 
 
-def _check_source(source: str, *, added: bool) -> None:
-    """Refuse a directory that is no run, or cannot be added to where that is asked."""
-    for text in (source, source.rpartition(":")[0]):
-        if text and Path(text).is_dir():
-            rundir.RunDir.open(Path(text))
-            if not (Path(text) / "tasks.parquet").exists():
-                raise RunDirError(
-                    "the run has no tasks", where=text, mend="give a finished run of discover"
-                )
-            if added:
-                _check_free(Path(text))
-            return
-
-
-def _reading_options(options: dict[str, Any]) -> dict[str, Any]:
-    config = from_mapping(JobConfig, options, "options")
-    return {"size": config.size, "skip_bad": config.skip_bad}
+def _named(learner: str) -> dict[str, str]:
+    """Return what the user has named, and so allowed to run."""
+    return {learner: learner} if learner else {}

@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from taskdiscovery import __version__, interrupts, progress, ranks
+from taskdiscovery import __version__
 from taskdiscovery.cli import parser
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError
+from taskdiscovery.runtime import hardware, interrupts, ranks
+from taskdiscovery.runtime.progress_bar import callbacks_of
 
 TERMINATED, INTERRUPTED, BUG = 143, 130, 1
 #: commands that all ranks do together; of the others the first rank does all.
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except MemoryError:
         _complain(
-            "error: out of memory\n  mend: --train-images, --batch or a narrower learner", debug
+            "error: out of memory\n  hint: --train-images, --batch or a narrower learner", debug
         )
         return ResourceError.exit_code
     except OSError as error:
@@ -49,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ResourceError.exit_code
     except Exception as error:
         if "out of memory" in str(error).lower():
-            _complain("error: the device is out of memory\n  mend: try half the --batch", debug)
+            _complain("error: the device is out of memory\n  hint: try half the --batch", debug)
             return ResourceError.exit_code
         _complain(
             f"bug: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
-            "  mend: please report it, with the output of --debug",
+            "  hint: please report it, with the output of --debug",
             debug,
         )
         return BUG
@@ -71,17 +73,18 @@ def _run(arguments: list[str]) -> int:
         return 0
     quiet, debug = given.pop("quiet"), given.pop("debug")
     _log(quiet or not ranks.first(), debug)
-    progress.show(not quiet and ranks.first())
+    callbacks = callbacks_of(() if quiet or not ranks.first() else None)
+    hardware.keep_freed_memory()
     from taskdiscovery.cli import commands
 
     if ranks.first():
-        getattr(commands, command)(**given)
+        getattr(commands, command)(**given, callbacks=callbacks)
     elif command in SHARED:  # a rank that helps; the first one prints
         with (
             open(os.devnull, "w", encoding="utf-8") as nowhere,
             contextlib.redirect_stdout(nowhere),
         ):
-            getattr(commands, command)(**given)
+            getattr(commands, command)(**given, callbacks=callbacks)
     sys.stdout.flush()
     return 0
 

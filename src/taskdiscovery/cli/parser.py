@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from taskdiscovery.config import (
-    CONFIGS,
-    JobConfig,
-    base_type,
+    Options,
+    ReadConfig,
+    WorkConfig,
     flag_of,
     from_mapping,
     key_of,
+    options,
     read_config,
 )
+from taskdiscovery.config.options import base_type
+from taskdiscovery.discovery import METHODS, Method
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.jobs import CONFIGS
+from taskdiscovery.types import Document
 
 DATA_HELP = (
     "digits, shapes?n=5000, folder:PATH, parquet:PATH, npz:PATH, csv:PATH, hf:NAME, "
@@ -27,7 +32,18 @@ _EXAMPLES = {
     "score": "taskdiscovery score parquet:train.parquet --target label:0,1,2,3,4",
     "split": "taskdiscovery split folder:photos --target label --from runs/photos",
 }
+_JOBS = ("discover", "score", "split")
+_TRUST = "name the run's own factory, and so allow it to run"
+_DATA_OF_RUN = "DATA, where it is no longer where the run found it"
 _HELP = {
+    "demo": "the whole pipeline on embedded data, ending with a report",
+    "info": "what is read: counts, sizes, labels, attributes, problems",
+    "label": "the tasks of a run on other images",
+    "analyze": "evidence for what each task of a run is about",
+    "report": "one HTML file of a run: report.html",
+    "resume": "go on with the job of a run that was stopped",
+    "verify": "each file of a run against what was committed",
+    "doctor": "what this machine has, and what to expect of it",
     "discover": "find tasks on which a learner generalizes",
     "score": "agreement scores of labelings, random labels beside them",
     "split": "a train-test split that breaks a learner, beside its controls",
@@ -40,15 +56,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise a ConfigError in place of printing the usage."""
         known = sorted(_options(self))
-        mend = f"see {self.prog} --help"
+        hint = f"see {self.prog} --help"
         if message.startswith("unrecognized arguments:"):
             word = message.split(": ", 1)[1].split()[0].split("=")[0]
             if word.startswith("-"):
-                mend = nearest(word, known)
+                hint = nearest(word, known)
         elif "invalid choice" in message and "argument COMMAND" in message:
             word = message.split("invalid choice: ")[1].split("'")[1]
-            mend = nearest(word, COMMANDS)
-        raise ConfigError(message, where=self.prog, mend=mend)
+            hint = nearest(word, COMMANDS)
+        raise ConfigError(message, where=self.prog, hint=hint)
 
 
 def _options(parser: argparse.ArgumentParser) -> set[str]:
@@ -92,72 +108,101 @@ def build() -> Parser:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
 
-    def add(name: str, help: str, **more: Any) -> Parser:
+    def add(name: str, **more: Any) -> Parser:
         return commands.add_parser(
-            name, help=help, description=help, parents=[common], allow_abbrev=False, **more
+            name,
+            help=_HELP[name],
+            description=_HELP[name],
+            parents=[common],
+            allow_abbrev=False,
+            **more,
         )
 
-    demo = add("demo", "the whole pipeline on embedded data, ending with a report")
-    demo.add_argument("data", nargs="?", default="digits", metavar="DATA", help="default: digits")
-    demo.add_argument("--out", type=Path, default=None, help="default: the next runs/demo-N")
+    for name in COMMANDS:
+        if name in _JOBS:
+            _job(add(name, epilog=f"Example: {_EXAMPLES[name]}"), name)
+        else:
+            _ARGUMENTS[name](add(name))
+    return parser
 
-    info = add("info", "what is read: counts, sizes, labels, attributes, problems")
-    _data(info)
-    _reading(info)
-    _format(info)
 
-    for name, config in CONFIGS.items():
-        if name == "analyze":
-            continue
-        command = add(name, _HELP[name], epilog=f"Example: {_EXAMPLES[name]}")
-        _data(command, optional=True)
-        groups: dict[str, Any] = {"": command}
-        for item in fields(config):
-            title = item.metadata["group"]
-            if title not in groups:
-                groups[title] = command.add_argument_group(f"{title} options")
-            _option(groups[title], config, item)
-        command.add_argument("--out", type=Path, metavar="DIR", help=_OUT_HELP[name])
-        command.add_argument("--config", type=Path, metavar="FILE", help=_CONFIG_HELP[name])
-        command.add_argument(
-            "--print-config", action="store_true", help="print the options as YAML, and stop"
-        )
-        _format(command)
+def _job(command: Parser, name: str) -> None:
+    """Add the arguments of a command that trains."""
+    _data(command, optional=True)
+    _options_of(command, CONFIGS[name])
+    command.add_argument("--out", type=Path, metavar="DIR", help=_OUT_HELP[name])
+    command.add_argument("--config", type=Path, metavar="FILE", help=_CONFIG_HELP[name])
+    command.add_argument(
+        "--print-config", action="store_true", help="print the options as YAML, and stop"
+    )
+    _format(command)
 
-    label = add("label", "the tasks of a run on other images")
-    label.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")
-    _data(label)
-    _reading(label)
-    label.add_argument("--learner", default="", help="say that the run's own factory is trusted")
-    label.add_argument("--out", type=Path, metavar="FILE", help="FILE.csv or FILE.parquet")
 
-    analyze = add("analyze", "evidence for what each task of a run is about")
-    analyze.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")
-    analyze.add_argument("--data", help="DATA, where it is not where the run found it")
-    for item in fields(CONFIGS["analyze"]):
-        if item.name in ("images", "probe_images", "text_model", "seed", "threads"):
-            _option(analyze, CONFIGS["analyze"], item)
-    _format(analyze)
+def _demo(command: Parser) -> None:
+    command.add_argument(
+        "data", nargs="?", default="digits", metavar="DATA", help="default: digits"
+    )
+    command.add_argument("--out", type=Path, default=None, help="default: the next runs/demo-N")
 
-    report = add("report", "one HTML file of a run: report.html")
-    report.add_argument("run", type=Path, metavar="RUN", help="a run directory of discover")
-    report.add_argument("--data", help="DATA, where it is not where the run found it")
 
-    resume = add("resume", "go on with the job of a run that was stopped")
-    resume.add_argument("run", type=Path, metavar="RUN", help="its run directory")
-    resume.add_argument("--data", help="DATA, where it is no longer where the run found it")
-    resume.add_argument(
+def _info(command: Parser) -> None:
+    _data(command)
+    _options_of(command, ReadConfig)
+    _format(command)
+
+
+def _label(command: Parser) -> None:
+    _run(command)
+    _data(command)
+    _options_of(command, CONFIGS["label"])
+    command.add_argument("--learner", default="", help=_TRUST)
+    command.add_argument("--out", type=Path, metavar="FILE", help="FILE.csv or FILE.parquet")
+
+
+def _analyze(command: Parser) -> None:
+    _run(command)
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    _options_of(command, CONFIGS["analyze"])
+    command.add_argument("--learner", default="", help=_TRUST)
+    _format(command)
+
+
+def _report(command: Parser) -> None:
+    _run(command)
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument("--learner", default="", help=_TRUST)
+
+
+def _resume(command: Parser) -> None:
+    _run(command)
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument("--learner", default="", help=_TRUST)
+    command.add_argument(
         "--change-ranks",
         action="store_true",
         help="go on with another number of torchrun's processes; the result is marked as not exact",
     )
 
-    verify = add("verify", "each file of a run against what was committed")
-    verify.add_argument("run", type=Path, metavar="RUN", help="a run directory")
-    _format(verify)
 
-    add("doctor", "what this machine has, and what to expect of it")
-    return parser
+def _verify(command: Parser) -> None:
+    _run(command)
+    _format(command)
+
+
+def _doctor(command: Parser) -> None:
+    """It takes no arguments."""
+
+
+_ARGUMENTS: dict[str, Callable[[Parser], None]] = {
+    "demo": _demo,
+    "info": _info,
+    "label": _label,
+    "analyze": _analyze,
+    "report": _report,
+    "resume": _resume,
+    "verify": _verify,
+    "doctor": _doctor,
+}
 
 
 _CONFIG_HELP = {
@@ -167,47 +212,97 @@ _CONFIG_HELP = {
 }
 _OUT_HELP = {
     "discover": "new run directory (default: the next runs/discover-LEARNER-N)",
-    "score": "new run directory (default: the run of --from, else nothing is written)",
-    "split": "new run directory (default: the run of --from, else the next runs/split-LEARNER-N)",
+    "score": "new run directory, or one to add to (default: the run of --from, else none)",
+    "split": "new run directory, or one to add to (default: the run of --from, else the next "
+    "runs/split-LEARNER-N)",
 }
 
 
-def config_of(command: str, arguments: dict[str, Any]) -> tuple[str, JobConfig]:
+def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     """Merge `--config` and the options given; return DATA and the config.
 
     Raises:
         ConfigError: for an unreadable file, an unknown key, no DATA.
     """
     kind = CONFIGS[command]
-    values: dict[str, Any] = {}
+    values: Document = {}
     file: Path | None = arguments.get("config")
     if file is not None:
         values = read_config(file)
+        if "objects" in values:  # they are handed over in Python alone
+            raise ConfigError(
+                "unknown key 'objects'", where=str(file), hint=nearest("objects", _keys(kind))
+            )
     data = arguments.get("data") or values.pop("data", None)
     values.pop("data", None)
     for ignored in ("format", "command"):
         values.pop(ignored, None)
-    values |= {key_of(f): arguments[f.name] for f in fields(kind) if f.name in arguments}
+    values |= {key: arguments[key] for key in _keys(kind) if key in arguments}
     if not isinstance(data, str) or not data:
-        raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", mend=DATA_HELP)
-    return data, from_mapping(kind, values, str(file) if file else f"taskdiscovery {command}")
+        raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
+    where = str(file) if file else f"taskdiscovery {command}"
+    config = from_mapping(kind, values, where)
+    assert isinstance(config, WorkConfig)
+    return data, config
 
 
-def _option(parser: argparse._ActionsContainer, config: type[JobConfig], item: Any) -> None:
+def options_in(kind: type[Options], arguments: Document) -> Document:
+    """Return those of the arguments that are options of a config."""
+    return {key: arguments[key] for key in _keys(kind) if key in arguments}
+
+
+def _fields(kind: type[Options]) -> Iterator[tuple[type[Options], Any]]:
+    """Yield the options of a command, those of its methods after its own; each name once."""
+    seen = set()
+    for owner in (kind, *(METHODS.values() if kind.NESTED else ())):
+        for item in options(owner):
+            if key_of(item) not in seen:
+                seen.add(key_of(item))
+                yield owner, item
+
+
+def _keys(kind: type[Options]) -> list[str]:
+    return [*([kind.NESTED] if kind.NESTED else []), *(key_of(i) for _, i in _fields(kind))]
+
+
+def _options_of(command: Parser, kind: type[Options]) -> None:
+    """Add the options of a config, under the headings that it gives them."""
+    if kind.NESTED:
+        command.add_argument(
+            flag_of(kind.NESTED),
+            default=argparse.SUPPRESS,
+            metavar="|".join(METHODS),
+            help="; ".join(f"{name}: {m.about}" for name, m in METHODS.items())
+            + " (default: power)",
+        )
+    groups: dict[str, Any] = {"": command}
+    for owner, item in _fields(kind):
+        title = item.metadata["group"]
+        if not title and issubclass(owner, Method):
+            title = "method"
+        if title not in groups:
+            groups[title] = command.add_argument_group(f"{title} options")
+        _option(groups[title], owner, item)
+
+
+def _option(parser: argparse._ActionsContainer, config: type[Options], item: Any) -> None:
     limits = item.metadata
     expected, _ = base_type(config, item)
     flag = flag_of(key_of(item))
-    default = "" if item.default in (None, "") else f" (default: {item.default})"
-    common = {"dest": item.name, "default": argparse.SUPPRESS, "help": limits["help"] + default}
-    common["help"] = common["help"].replace("%", "%%")
+    default = limits["separator"].join(item.default) if expected is tuple else item.default
+    told = "" if default in (None, "") else f" (default: {default})"
+    help = (limits["help"] + told).replace("%", "%%")
+    common: Document = {"dest": key_of(item), "default": argparse.SUPPRESS, "help": help}
     if expected is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, **common)
         return
-    if limits["choices"]:
-        common["metavar"] = "|".join(limits["choices"])
-    elif limits["metavar"]:
+    if limits["metavar"]:
         common["metavar"] = limits["metavar"]
-    parser.add_argument(flag, type=_converter(expected, flag), **common)
+    elif limits["choices"]:
+        common["metavar"] = "|".join(limits["choices"])
+    parser.add_argument(
+        flag, type=str if expected is tuple else _converter(expected, flag), **common
+    )
 
 
 def _converter(expected: type, flag: str) -> Any:
@@ -217,20 +312,18 @@ def _converter(expected: type, flag: str) -> Any:
         except ValueError:
             kind = "a whole number" if expected is int else "a number"
             raise ConfigError(
-                f"{flag} must be {kind}, got {text!r}", where=flag, mend=f"give {kind}"
+                f"{flag} must be {kind}, got {text!r}", where=flag, hint=f"give {kind}"
             ) from None
 
     return convert
 
 
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+
+
 def _data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument("data", nargs="?" if optional else None, metavar="DATA", help=DATA_HELP)
-
-
-def _reading(parser: argparse.ArgumentParser) -> None:
-    for item in fields(JobConfig):
-        if item.name in ("size", "skip_bad"):
-            _option(parser, JobConfig, item)
 
 
 def _format(parser: argparse.ArgumentParser) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def rows(table: Sequence[Mapping[str, Any]], style: str, *, title: str = "") -> None:
+def rows(table: Sequence[Mapping[Any, Any]], style: str, *, title: str = "") -> None:
     """Print rows of equal keys."""
     if style == "json":
         print(json.dumps(list(table), indent=1, ensure_ascii=False))  # noqa: T201
     elif style == "csv":
-        writer = csv.DictWriter(sys.stdout, fieldnames=list(table[0]) if table else [])
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(map(str, table[0])) if table else [])
         writer.writeheader()
         writer.writerows(table)
     else:
@@ -29,19 +29,24 @@ def mapping(values: Mapping[str, Any], style: str, *, title: str = "") -> None:
     rows([{"": key, "value": _plain(value)} for key, value in values.items()], style, title=title)
 
 
+def progress_line(text: str) -> None:
+    """Print one line of progress, on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
 def line(text: str) -> None:
     """Print one line."""
     print(text)  # noqa: T201
 
 
-def _rich_table(table: Sequence[Mapping[str, Any]], title: str) -> None:
+def _rich_table(table: Sequence[Mapping[Any, Any]], title: str) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     shown = Table(title=title or None, box=SIMPLE, title_justify="left", title_style="bold")
-    names = list(table[0]) if table else []
+    names = list(map(str, table[0])) if table else []
     for name in names:
         numeric = all(isinstance(row[name], int | float | None) for row in table)
         shown.add_column(name, justify="right" if numeric else "left")

@@ -2,57 +2,71 @@
 
 The command line, `config.yaml` and the Python calls all read these classes, so a name means the
 same in all three. Nothing here imports torch: mistakes are found before anything slow begins.
+`discover` and its methods have theirs beside the methods, in `taskdiscovery.discovery`.
 """
 
 from __future__ import annotations
 
-from taskdiscovery.config.discover import DiscoverConfig
+from taskdiscovery.config.files import from_mapping, read_config, words_of
+from taskdiscovery.config.learners import (
+    Factory,
+    Learner,
+    Network,
+    check_learner,
+    learner_of,
+    name_of,
+)
+from taskdiscovery.config.load import Load
 from taskdiscovery.config.measure import (
-    CONTROL_NAMES,
+    CONTROLS,
     VARIED,
     AnalyzeConfig,
+    LabelConfig,
     ScoreConfig,
     SplitConfig,
     TrainingConfig,
 )
 from taskdiscovery.config.options import (
     JobConfig,
+    Options,
+    ReadConfig,
     WorkConfig,
-    base_type,
     flag_of,
-    from_mapping,
     key_of,
-    read_config,
+    option,
+    options,
     to_mapping,
 )
 from taskdiscovery.config.recipes import PRESETS, Preset, Recipe
 
 __all__ = [
-    "CONFIGS",
-    "CONTROL_NAMES",
+    "CONTROLS",
     "PRESETS",
     "VARIED",
     "AnalyzeConfig",
-    "DiscoverConfig",
+    "Factory",
     "JobConfig",
+    "LabelConfig",
+    "Learner",
+    "Load",
+    "Network",
+    "Options",
     "Preset",
+    "ReadConfig",
     "Recipe",
     "ScoreConfig",
     "SplitConfig",
     "TrainingConfig",
     "WorkConfig",
-    "base_type",
+    "check_learner",
     "flag_of",
     "from_mapping",
     "key_of",
+    "learner_of",
+    "name_of",
+    "option",
+    "options",
     "read_config",
     "to_mapping",
+    "words_of",
 ]
-
-#: the config class of each job.
-CONFIGS: dict[str, type[JobConfig]] = {
-    "discover": DiscoverConfig,
-    "score": ScoreConfig,
-    "split": SplitConfig,
-    "analyze": AnalyzeConfig,
-}

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from taskdiscovery.config.options import C, JobConfig, WorkConfig, option
-from taskdiscovery.config.recipes import PRESETS, Recipe
-from taskdiscovery.errors import ConfigError, nearest
-from taskdiscovery.learners import check_learner
+from taskdiscovery.config.learners import Learner, check_learner, learner_of
+from taskdiscovery.config.options import JobConfig, ReadConfig, WorkConfig, option
+from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, Recipe
+from taskdiscovery.errors import ConfigError
+
+T = TypeVar("T", bound="TrainingConfig")
+
+VARIED = ("init", "order", "data")
+CONTROLS = ("random", "untrained", "hard", "kmeans")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,26 +25,46 @@ class TrainingConfig(WorkConfig):
     test_images: int | None = option(None, "measure on at most so many images", low=1)
     epochs: int | None = option(None, "passes over the training images", low=1, high=100_000)
     batch: int = option(512, "images per step", low=2, high=1_000_000)
-    learning_rate: float = option(1e-3, "learning rate of Adam", low=0.0, high=100.0)
+    learning_rate: float = option(1e-3, "learning rate of the optimizer", low=0.0, high=100.0)
+    optimizer: str = option("adam", "what updates the weights", choices=OPTIMIZERS)
+    schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
+    weight_decay: float = option(0.0, "of the optimizer", low=0.0, high=100.0)
 
-    def resolved(self: C) -> C:
+    def filled(self: T) -> T:
         """Fill in what the preset decides."""
-        preset = PRESETS[getattr(self, "preset")]  # noqa: B009
-        filled = {
-            name: getattr(preset, name)
-            for name in ("train_images", "test_images", "epochs", "shared_order")
-            if getattr(self, name, 0) is None
-        }
-        return replace(self, **filled)
+        preset = PRESETS[self.preset]
+        names = ("train_images", "test_images", "epochs", "shared_order")
+        missing = [name for name in names if getattr(self, name, 0) is None]
+        return replace(self, **{name: getattr(preset, name) for name in missing})
+
+    def learner_of(self, text: str = "") -> Learner:
+        """Return the learner that is measured, or another with its recipe.
+
+        Args:
+            text: SPEC of the other one, or the name of one of `objects`.
+
+        Raises:
+            ConfigError: for an unknown network, option or augmentation.
+        """
+        return learner_of(
+            text or self.learner,
+            self.recipe,
+            device=self.device,
+            precision=self.precision,
+            objects=self.objects,
+        )
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of a scored learner."""
+        """The recipe of a learner that is measured."""
         preset = PRESETS[self.preset]
         return Recipe(
             epochs=preset.epochs if self.epochs is None else self.epochs,
             batch=self.batch,
             learning_rate=self.learning_rate,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
+            weight_decay=self.weight_decay,
             recalibrate=preset.recalibrate,
         )
 
@@ -48,11 +74,13 @@ class ScoreConfig(TrainingConfig):
     """`score`: agreement scores of labelings."""
 
     target: str = option("", "human labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN")
-    source: str = option(
+    tasks: str = option(
         "", "score the tasks of a run, or of a table of labelings", flag="from", metavar="RUN|FILE"
     )
     runs: int = option(2, "independent trainings per task", low=2, high=1000)
-    vary: str = option("init,order", "what differs between runs: init, order, data")
+    vary: tuple[str, ...] = option(
+        ("init", "order"), "what differs between runs: init, order, data", choices=VARIED
+    )
     shared_order: bool | None = option(None, "give every run identical batches, as published")
     early: bool = option(
         False,
@@ -62,18 +90,10 @@ class ScoreConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for word in self.vary.split(","):
-            if word not in VARIED:
-                raise ConfigError(
-                    f"runs cannot vary by {word!r}", where="--vary", mend=nearest(word, VARIED)
-                )
-        if self.target and self.source:
+        if self.target and self.tasks:
             raise ConfigError(
-                "--target and --from are both given", where="score", mend="give one of the two"
+                "--target and --from are both given", where="score", hint="give one of the two"
             )
-
-
-VARIED = ("init", "order", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +101,7 @@ class SplitConfig(TrainingConfig):
     """`split`: a train-test split that breaks a learner on a target, beside its controls."""
 
     target: str = option("", "the labeling to break: label, label:0,1, attr:COLUMN, FILE:COLUMN")
-    source: str = option(
+    tasks: str = option(
         "",
         "where the cutting task comes from",
         flag="from",
@@ -98,41 +118,27 @@ class SplitConfig(TrainingConfig):
     search: bool = option(
         False, "try all tasks, orientations and groupings of the classes, and judge the worst again"
     )
-    controls: str = option(
-        "random,untrained,hard,kmeans", "controls of the same size and class counts"
+    controls: tuple[str, ...] = option(
+        CONTROLS, "controls of the same size and class counts", choices=CONTROLS
     )
-    transfer: str = option(
-        "", "other learners to train on the same split, e.g. 'mlp;vit?width=0.5'"
+    transfer: tuple[str, ...] = option(
+        (),
+        "other learners to train on the same split, e.g. 'mlp;vit?width=0.5'",
+        separator=";",
+        metavar="LEARNER[;LEARNER]",
     )
     runs: int = option(3, "trainings per figure, each from a fresh seed", low=1, high=1000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for word in self.control_names:
-            if word not in CONTROL_NAMES:
-                raise ConfigError(
-                    f"unknown control {word!r}",
-                    where="--controls",
-                    mend=nearest(word, CONTROL_NAMES),
-                )
-        if "random" not in self.control_names:
+        if "random" not in self.controls:
             raise ConfigError(
                 "the control `random` is left out",
                 where="--controls",
-                mend="keep it: a split says nothing without it",
+                hint="keep it: a split says nothing without it",
             )
-        for learner in self.transfer_learners:
+        for learner in self.transfer:
             check_learner(learner)
-
-    @property
-    def control_names(self) -> list[str]:
-        """The controls asked for."""
-        return [word.strip() for word in self.controls.split(",") if word.strip()]
-
-    @property
-    def transfer_learners(self) -> list[str]:
-        """The learner SPECs that the split is tried on besides its own."""
-        return [text.strip() for text in self.transfer.split(";") if text.strip()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,4 +154,8 @@ class AnalyzeConfig(JobConfig):
     )
 
 
-CONTROL_NAMES = ("random", "untrained", "hard", "kmeans")
+@dataclass(frozen=True, kw_only=True)
+class LabelConfig(ReadConfig):
+    """`label`: the tasks of a run on other images."""
+
+    device: str = option("cpu", "where to compute", choices=("auto", "cpu", "cuda"))

@@ -8,67 +8,108 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypedDict, Unpack
 
-from taskdiscovery.errors import ConfigError, first_line, nearest
-
-C = TypeVar("C", bound="JobConfig")
+from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.types import Document
 
 EXECUTORS = ("auto", "serial", "processes", "ray")
 WORK = "distribution"
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    flag: str = "",
-    choices: tuple[str, ...] = (),
-    low: float | None = None,
-    high: float | None = None,
-    metavar: str = "",
-    group: str = "",
-) -> Any:
+class Limits(TypedDict, total=False):
+    """What is said of an option beside its default.
+
+    Attributes:
+        flag: its name on the command line and in files, where that is no Python name.
+        choices: all values that are possible.
+        low, high: least and greatest value.
+        metavar: what stands for its value in the help.
+        group: heading of the help that it stands under.
+        separator: between the entries of a list on the command line.
+    """
+
+    flag: str
+    choices: tuple[str, ...]
+    low: float | None
+    high: float | None
+    metavar: str
+    group: str
+    separator: str
+
+
+_NO_LIMITS = Limits(flag="", choices=(), low=None, high=None, metavar="", group="", separator=",")
+
+
+def option(default: Any, help: str, **limits: Unpack[Limits]) -> Any:
     """Declare a config field: its default, its help line and what values are possible."""
-    limits = {"help": help, "flag": flag, "choices": choices, "low": low, "high": high}
-    return field(default=default, metadata={**limits, "metavar": metavar, "group": group})
+    return field(default=default, metadata={**_NO_LIMITS, **limits, "help": help})
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig:
-    """What all jobs have in common. Every value is checked when the object is made.
+class Options:
+    """A frozen set of options. Every value is checked when the object is made.
 
     Raises:
         ConfigError: for a wrong type or a value out of range.
     """
 
+    #: a field that holds options of its own, which stand beside the others in files and on the
+    #: command line; empty where there is none.
+    NESTED: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for item in options(type(self)):
+            check_value(self, item)
+
+    @classmethod
+    def nest(cls, values: Mapping[str, Any], where: str) -> Document:
+        """Put the options that belong to `NESTED` into an object; others are left as they are."""
+        return dict(values)
+
+
+def options(kind: type[Options]) -> Iterator[Field[Any]]:
+    """Yield the options of a config: its fields, but those that hold objects of the caller's."""
+    return (item for item in fields(kind) if "help" in item.metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadConfig(Options):
+    """How data is read."""
+
     size: int | None = option(
         None, "resize images to SIZE x SIZE (needed where sizes differ)", low=4, high=1024
     )
-    skip_bad: bool = option(False, "leave out images that cannot be read, and say which")
-    learner: str = option("convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn")
-    seed: int = option(0, "decides partition, initializations, batch orders", low=0, high=2**31 - 1)
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
-    precision: str = option(
-        "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
-    )
-    threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
-    checkpoint_every: float = option(
-        60.0, "seconds between checkpoints within a training", low=0.0, high=86_400.0
-    )
+    skip_bad: bool = option(False, "leave out images that cannot be read, and list them")
 
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            _check_value(self, item)
+
+@dataclass(frozen=True, kw_only=True)
+class JobConfig(ReadConfig):
+    """What all jobs have in common."""
+
+    seed: int = option(0, "decides partition, initializations, batch orders", low=0, high=2**31 - 1)
+    threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkConfig(JobConfig):
-    """Jobs whose trainings can be done elsewhere."""
+    """Jobs that train a learner, here or elsewhere.
 
+    Attributes:
+        objects: networks of the caller's own, by the names that `learner` and other options know
+            them by. They are never written.
+    """
+
+    learner: str = option("convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn")
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
+    )
+    checkpoint_every: float = option(
+        60.0, "seconds between checkpoints within a training", low=0.0, high=86_400.0
+    )
     executor: str = option(
         "auto",
         "who trains: this process (serial), several (processes), or a Ray cluster (pip install "
@@ -86,7 +127,7 @@ class WorkConfig(JobConfig):
     )
     ranks: int | None = option(
         None,
-        "processes that share each batch, as torchrun started them (default: what there are)",
+        "processes that share each batch, as torchrun started them (default: all of them)",
         low=1,
         high=1_000_000,
         group=WORK,
@@ -108,6 +149,7 @@ class WorkConfig(JobConfig):
         high=64.0,
         group=WORK,
     )
+    objects: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,52 +160,8 @@ class WorkConfig(JobConfig):
             if self.executor != "ray" and getattr(self, name):
                 flag = flag_of(name)
                 raise ConfigError(
-                    f"{flag} is for a Ray cluster", where=flag, mend="add --executor ray"
+                    f"{flag} is for a Ray cluster", where=flag, hint="add --executor ray"
                 )
-
-
-def read_config(source: Path | str) -> dict[str, Any]:
-    """Read options from a YAML file, or from a config of the package by its name (`published`).
-
-    Raises:
-        ConfigError: where it cannot be read or is no mapping.
-    """
-    import yaml
-
-    file = Path(source)
-    if str(source) == "published" and not file.exists():
-        file = Path(__file__).with_name("published.yaml")
-    try:
-        document = yaml.safe_load(file.read_text("utf-8"))
-    except Exception as error:  # what hostile files raise has no end
-        raise ConfigError(
-            f"the config cannot be read: {first_line(error)}",
-            where=str(source),
-            mend="give a YAML file, or `published`",
-        ) from error
-    if not isinstance(document, dict):
-        raise ConfigError(
-            "the config is no mapping", where=str(source), mend="write key: value lines"
-        )
-    return document
-
-
-def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
-    """Make a config from `config.yaml` or a dictionary.
-
-    Raises:
-        ConfigError: for an unknown key (naming the nearest), a wrong type, a value out of range.
-    """
-    known = {key_of(item): item.name for item in fields(kind)}
-    for key in values:
-        if str(key) not in known:
-            raise ConfigError(f"unknown key {key!r}", where=where, mend=nearest(str(key), known))
-    return kind(**{known[key]: value for key, value in values.items()})
-
-
-def to_mapping(config: JobConfig) -> dict[str, Any]:
-    """Return the config with the names that users know."""
-    return {key_of(item): getattr(config, item.name) for item in fields(config)}
 
 
 def flag_of(key: str) -> str:
@@ -173,46 +171,90 @@ def flag_of(key: str) -> str:
 
 def key_of(item: Field[Any]) -> str:
     """The name of a field on the command line and in files, with underscores."""
-    return item.metadata.get("flag") or item.name
+    return item.metadata["flag"] or item.name
+
+
+def to_mapping(config: Options) -> Document:
+    """Return the options with the names that users know; lists as lists."""
+    found: Document = {}
+    if config.NESTED:
+        nested = getattr(config, config.NESTED)
+        found |= {config.NESTED: nested.name, **to_mapping(nested)}
+    for item in options(type(config)):
+        value = getattr(config, item.name)
+        found[key_of(item)] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 @functools.cache
-def _hints(kind: type[JobConfig]) -> dict[str, Any]:
+def _hints(kind: type[Options]) -> Document:
     return typing.get_type_hints(kind)  # evaluates each annotation anew
 
 
-def base_type(kind: type[JobConfig], item: Field[Any]) -> tuple[type, bool]:
-    """Return a field's plain type (int, float, str or bool) and whether it may be None."""
+def base_type(kind: type[Options], item: Field[Any]) -> tuple[type, bool]:
+    """Return a field's plain type (int, float, str, bool or tuple) and whether it may be None."""
     hint = _hints(kind)[item.name]  # type: ignore[arg-type]  # a class is hashable
     if isinstance(hint, types.UnionType):
         arguments = [a for a in typing.get_args(hint) if a is not type(None)]
         return arguments[0], True
-    return hint, False
+    origin = typing.get_origin(hint)
+    return (hint if origin is None else tuple), False
 
 
-def _check_value(config: JobConfig, item: Field[Any]) -> None:
-    value, limits = getattr(config, item.name), item.metadata
+def entries(text: str, separator: str) -> tuple[str, ...]:
+    """Cut a list as it stands on the command line into its entries."""
+    return tuple(word.strip() for word in text.split(separator) if word.strip())
+
+
+def check_value(config: Options, item: Field[Any]) -> None:
+    """Refuse a value of the wrong type or out of range; set it in the field's own type.
+
+    Raises:
+        ConfigError: naming the option, and what it can be.
+    """
+    limits, key = item.metadata, key_of(item)
     expected, optional = base_type(type(config), item)
-    key = key_of(item)
+    value: Any = getattr(config, item.name)
     if value is None and optional:
         return
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-        object.__setattr__(config, item.name, value)
+    value = _converted(value, expected, limits["separator"])
+    object.__setattr__(config, item.name, value)
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        example = list(item.default) if isinstance(item.default, tuple) else item.default
         raise ConfigError(
             f"{key} must be {_TYPE_NAMES[expected]}, got {value!r}",
             where=key,
-            mend=f"e.g. {key}: {item.default!r}" if item.default is not MISSING else "",
+            hint=f"e.g. {key}: {example!r}" if item.default is not MISSING else "",
         )
-    if limits["choices"] and value not in limits["choices"]:
-        raise ConfigError(
-            f"{key} cannot be {value!r}", where=key, mend=nearest(str(value), limits["choices"])
-        )
+    if limits["choices"]:
+        for word in value if isinstance(value, tuple) else (value,):
+            if word not in limits["choices"]:
+                raise ConfigError(
+                    f"{key} cannot be {word!r}", where=key, hint=nearest(word, limits["choices"])
+                )
     low, high = limits["low"], limits["high"]
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"from {low:g}" + (f" to {high:g}" if high is not None else " up")
-        raise ConfigError(f"{key} is {value}", where=key, mend=f"give a value {bounds}")
+        raise ConfigError(f"{key} is {value}", where=key, hint=f"give a value {bounds}")
 
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+def _converted(value: Any, expected: type, separator: str) -> Any:
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a NumPy scalar
+        return value.item()
+    if expected is tuple:
+        if isinstance(value, str):
+            return entries(value, separator)
+        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+    return value
+
+
+_TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    tuple: "a list of texts",
+}

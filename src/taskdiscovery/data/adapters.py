@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from taskdiscovery.config.specs import Spec
 from taskdiscovery.data.arrays import from_arrays, from_torch
 from taskdiscovery.errors import ConfigError, DataError, first_line
-from taskdiscovery.specs import Spec
 from taskdiscovery.types import Dataset
 
 
@@ -32,7 +32,7 @@ def from_function(spec: Spec, size: int | None) -> Dataset:
         raise ConfigError(
             f"cannot import the data function {spec.name!r}: {error}",
             where="DATA",
-            mend="give package.module:function, importable from here (see PYTHONPATH)",
+            hint="give package.module:function, importable from here (see PYTHONPATH)",
         ) from error
     value: Any = _call(function, spec.text, **spec.options)
     if isinstance(value, Dataset):
@@ -44,7 +44,7 @@ def from_function(spec: Spec, size: int | None) -> Dataset:
     raise DataError(
         f"the function returned {type(value).__name__}",
         where=spec.text,
-        mend="return a Dataset, (images, labels), or a dictionary of arrays",
+        hint="return a Dataset, (images, labels), or a dictionary of arrays",
     )
 
 
@@ -65,11 +65,20 @@ def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
         options.get("config"),
         split=options.get("split", "train"),
     )
-    kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
-    image = next((name for name, kind in kinds.items() if kind == "Image"), None)
+    return from_hugging_face_table(table, spec.text, size)
+
+
+def from_hugging_face_table(table: Any, name: str, size: int | None) -> Dataset:
+    """Read a data set of the `datasets` package that is in memory or mapped.
+
+    Raises:
+        DataError: where it has no image column.
+    """
+    kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
+    image = next((column for column, kind in kinds.items() if kind == "Image"), None)
     if image is None:
         raise DataError(
-            "the data set has no image column", where=spec.text, mend="give a data set of images"
+            "the data set has no image column", where=name, hint="give a data set of images"
         )
     label = next((n for n in ("label", "labels", "fine_label") if n in kinds), None)
     pictures = [picture.convert("RGB") for picture in table[image]]
@@ -78,9 +87,11 @@ def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
 
         pictures = [ImageOps.fit(picture, (size, size)) for picture in pictures]
     if len({picture.size for picture in pictures}) != 1:
-        raise DataError("images have different sizes", where=spec.text, mend="give one with --size")
+        raise DataError("images have different sizes", where=name, hint="give one with --size")
     others = {
-        name: table[name] for name, kind in kinds.items() if kind == "Value" and name != label
+        column: table[column]
+        for column, kind in kinds.items()
+        if kind == "Value" and column != label
     }
     names = getattr(table.features[label], "names", None) if label else None
     return from_arrays(
@@ -88,7 +99,7 @@ def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
         None if label is None else np.asarray(table[label]),
         classes=names or (),
         attributes=pd.DataFrame(others) if others else None,
-        name=spec.text,
+        name=name,
     )
 
 
@@ -105,7 +116,7 @@ def from_torchvision(spec: Spec, size: int | None) -> Dataset:
         raise ConfigError(
             f"torchvision has no data set {spec.path!r}",
             where=spec.text,
-            mend="use its class name, e.g. CIFAR10",
+            hint="use its class name, e.g. CIFAR10",
         )
     train = spec.options.get("train", "true").lower() in ("1", "true", "yes")
     made = _call(maker, spec.text, spec.options.get("root", "."), train=train)
@@ -124,7 +135,7 @@ def _call(function: Any, where: str, /, *arguments: Any, **options: Any) -> Any:
         raise DataError(
             f"it failed with {type(error).__name__}: {first_line(error)}",
             where=where,
-            mend="call it in Python, and see the whole traceback there or with --debug",
+            hint="call it in Python, and see the whole traceback there or with --debug",
         ) from error
 
 
@@ -138,12 +149,12 @@ def import_extra(package: str, extra: str, where: str) -> ModuleType:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"{package} is not installed", where=where, mend=f"pip install 'taskdiscovery[{extra}]'"
+            f"{package} is not installed", where=where, hint=f"pip install 'taskdiscovery[{extra}]'"
         ) from error
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         # A torchvision built for another torch fails on import in any of these ways.
         raise ConfigError(
             f"{package} is installed but cannot be imported: {error}",
             where=where,
-            mend="install the build that matches your torch (same release, same CUDA or CPU)",
+            hint="install the build that matches your torch (same release, same CUDA or CPU)",
         ) from error

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.source import hash_text
+from taskdiscovery.data.listing import hash_text
 from taskdiscovery.errors import DataError
-from taskdiscovery.types import Dataset, ImageArray, target_from_values
+from taskdiscovery.types import Dataset, ImageArray, IntArray, class_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,35 +47,20 @@ def from_arrays(
         DataError: for other types or shapes, values that are not finite or out of range, counts
             that differ, images that are all constant.
     """
-
-    import pandas as pd
-
     array = _to_uint8(np.asarray(images), name)
     if size is not None and array.shape[1:3] != (size, size):
         array = _resize(array, size)
     n = len(array)
-    codes, names = None, tuple(str(c) for c in classes)
+    codes: IntArray | None = None
+    names = tuple(str(c) for c in classes)
     if labels is not None:
-        from taskdiscovery.data.table import label_codes
-
-        column = np.asarray(labels)
-        if column.shape != (n,):
-            raise DataError(
-                f"{column.shape} labels for {n} images",
-                where=name,
-                mend="give one label per image",
-            )
-        if names:
-            codes, names = label_codes(pd.Series(column), names, where=f"{name}, labels")
-        else:
-            target = target_from_values(f"{name}, labels", column.tolist())
-            codes, names = target.labels, target.classes
+        codes, names = _labels(np.asarray(labels), n, names, name)
     known = [str(i) for i in (ids if ids is not None else range(n))]
     if len(known) != n or len(set(known)) != n:
         raise DataError(
             f"{len(set(known))} distinct ids for {n} images",
             where=name,
-            mend="give one id per image",
+            hint="give one id per image",
         )
     problems = look_for_problems(array, name)
     return Dataset(
@@ -88,6 +73,27 @@ def from_arrays(
         fingerprint=fingerprint(hash_images(array), known, codes),
         problems=problems,
     )
+
+
+def _labels(
+    column: np.ndarray[Any, Any], n: int, names: tuple[str, ...], name: str
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Return class indices and names of a column of labels.
+
+    Raises:
+        DataError: for another count, missing labels, an index without a name.
+    """
+    import pandas as pd
+
+    from taskdiscovery.data.table import label_codes
+
+    if column.shape != (n,):
+        raise DataError(
+            f"{column.shape} labels for {n} images", where=name, hint="give one label per image"
+        )
+    if names:
+        return label_codes(pd.Series(column), names, where=f"{name}, labels")
+    return class_codes(f"{name}, labels", column.tolist())
 
 
 def from_torch(
@@ -118,7 +124,7 @@ def from_torch(
         raise DataError(
             f"images have {len(shapes)} different shapes, e.g. {sorted(shapes)[:3]}",
             where=name,
-            mend="resize them in the data set's transform",
+            hint="resize them in the data set's transform",
         )
     names = classes or getattr(dataset, "classes", ())
     return from_arrays(np.stack(images), labels, classes=names, name=name, size=size)
@@ -142,26 +148,26 @@ def check_npz(path: Path, name: str) -> None:
         DataError: saying what is wrong.
     """
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
+        raise DataError("there is no such file", where=str(path), hint="check the path")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise DataError(
-            f"this is not an npz file: {error}", where=str(path), mend="write it with numpy.savez"
+            f"this is not an npz file: {error}", where=str(path), hint="write it with numpy.savez"
         ) from error
     declared = sum(entry.file_size for entry in entries.values())
     if declared > max(2**30, 200 * path.stat().st_size):
         raise DataError(
             f"the file declares {declared / 2**30:.1f} GiB in {path.stat().st_size:,} bytes",
             where=str(path),
-            mend="this looks like a decompression bomb; save it again with numpy.savez",
+            hint="this looks like a decompression bomb; save it again with numpy.savez",
         )
     if not any(key in entries for key in IMAGES):
         raise DataError(
             "the file has no array of images",
             where=f"{path}: {', '.join(entries) or 'empty'}",
-            mend=f"name it one of {', '.join(IMAGES)}",
+            hint=f"name it one of {', '.join(IMAGES)}",
         )
 
 
@@ -178,11 +184,11 @@ def npz(path: Path, name: str, size: int | None = None) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise DataError(
             f"the arrays cannot be read: {error}",
             where=str(path),
-            mend="save plain numeric arrays; pickled objects are never loaded",
+            hint="save plain numeric arrays; pickled objects are never loaded",
         ) from error
     images = next(arrays[key] for key in IMAGES if key in arrays)
     labels = next((arrays[key] for key in LABELS if key in arrays), None)
@@ -193,7 +199,7 @@ def npz(path: Path, name: str, size: int | None = None) -> Dataset:
             raise DataError(
                 f"{len(values)} values of {key} for {len(images)} images",
                 where=str(path),
-                mend="give one value per image",
+                hint="give one value per image",
             )
     return from_arrays(
         images,
@@ -243,7 +249,7 @@ def look_for_problems(images: ImageArray, name: str) -> tuple[str, ...]:
         hashes.append(digests(block))
     if constant == len(images):
         raise DataError(
-            "every image is constant", where=name, mend="check how the images were written"
+            "every image is constant", where=name, hint="check how the images were written"
         )
     duplicates = len(images) - len(np.unique(np.concatenate(hashes)))
     found = []
@@ -255,26 +261,26 @@ def look_for_problems(images: ImageArray, name: str) -> tuple[str, ...]:
 
 
 def _to_uint8(array: np.ndarray[Any, Any], name: str) -> ImageArray:
-    mend = "give uint8 of shape (N, H, W, channels), or floats in [0, 1]"
+    hint = "give uint8 of shape (N, H, W, channels), or floats in [0, 1]"
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.size == 0:
-        raise DataError(f"images have shape {array.shape}", where=name, mend=mend)
+        raise DataError(f"images have shape {array.shape}", where=name, hint=hint)
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        raise DataError(f"images are of type {array.dtype}", where=name, mend=mend)
+        raise DataError(f"images are of type {array.dtype}", where=name, hint=hint)
     if not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
         raise DataError(
             f"{len(bad)} images hold values that are not finite, the first at row {bad[0]}",
             where=name,
-            mend="remove or repair them",
+            hint="remove or repair them",
             rows=bad[:20].tolist(),
         )
     if array.min() < 0 or array.max() > 1:
         raise DataError(
-            f"float images reach from {array.min():g} to {array.max():g}", where=name, mend=mend
+            f"float images reach from {array.min():g} to {array.max():g}", where=name, hint=hint
         )
     return np.round(array * 255).astype(np.uint8)
 
@@ -286,7 +292,7 @@ def _resize(images: ImageArray, size: int) -> ImageArray:
         raise DataError(
             f"images with {images.shape[3]} channels cannot be resized",
             where="--size",
-            mend="resize them before",
+            hint="resize them before",
         )
     resized = [
         np.asarray(ImageOps.fit(Image.fromarray(i[..., 0] if i.shape[2] == 1 else i), (size, size)))

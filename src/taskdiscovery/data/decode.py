@@ -1,6 +1,6 @@
 """Decode once: encoded images to one memory-mapped uint8 file in the cache.
 
-The cache is keyed by content. A build is written in a temporary directory beside its final place
+The cache is keyed by content. A build is written in a temporary directory beside its final folder
 and renamed when it is whole, so that a build that was interrupted, or two that ran at once, leave
 nothing wrong behind.
 """
@@ -28,9 +28,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from taskdiscovery.data.arrays import fingerprint, hash_images, look_for_problems
-from taskdiscovery.data.source import Source, hash_text
+from taskdiscovery.data.listing import Listing, Reading, hash_text
 from taskdiscovery.errors import DataError, first_line
-from taskdiscovery.progress import Meter, meter
+from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.types import BoolArray, Dataset, ImageArray
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
@@ -48,86 +48,83 @@ def cache_dir() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "taskdiscovery"
 
 
-def decode(source: Source, *, size: int | None, skip_bad: bool, cache: Path | None) -> Dataset:
+def decode(listing: Listing, how: Reading) -> Dataset:
     """Return the decoded data set, from the cache where it is there already.
 
     Args:
-        source: what to decode.
-        size: scale the shorter side to `size` and crop the centre; None to take images as they
-            are, all of one size.
-        skip_bad: leave out what cannot be read, and say so in `problems`.
-        cache: the cache directory; `cache_dir()` by default.
+        listing: what to decode.
+        how: size, what to do about images that cannot be read, where to cache.
 
     Raises:
         DataError: for images that cannot be read (all are counted, twenty named), or of
             different sizes.
     """
-    place = (cache or cache_dir()) / hash_text(
-        [source.key, str(size), str(skip_bad), str(len(source.ids)), str(FORMAT_VERSION)]
-    )
-    if not (place / "meta.json").exists():
+    parts = [str(how.size), str(how.skip_bad), str(len(listing.ids)), str(FORMAT_VERSION)]
+    folder = (how.cache or cache_dir()) / hash_text([listing.key, *parts])
+    if not (folder / "meta.json").exists():
         try:
-            _build(source, place, size, skip_bad)
+            _build(listing, folder, how)
         except OSError as error:
             _LOG.warning(
-                "the cache cannot be written (%s), decoding to a temporary place: %s",
+                "the cache cannot be written (%s), decoding to a temporary folder: %s",
                 error.strerror,
-                place.parent,
+                folder.parent,
             )
-            place = Path(tempfile.mkdtemp(prefix="taskdiscovery-")) / place.name
-            _build(source, place, size, skip_bad)
-    meta = json.loads((place / "meta.json").read_text("utf-8"))
+            folder = Path(tempfile.mkdtemp(prefix="taskdiscovery-")) / folder.name
+            _build(listing, folder, how)
+    meta = json.loads((folder / "meta.json").read_text("utf-8"))
     # Copy-on-write: torch takes it without a warning, and pages stay shared between processes.
-    images = np.load(place / "images.npy", mmap_mode="c")
-    kept = np.load(place / "kept.npy")
+    images = np.load(folder / "images.npy", mmap_mode="c")
+    kept = np.load(folder / "kept.npy")
     for problem in meta["problems"]:
-        _LOG.warning("%s: %s", source.name, problem)
-    ids = np.array(source.ids, dtype=np.str_)[kept]
-    labels = None if source.labels is None else source.labels[kept]
-    attributes = source.attributes
+        _LOG.warning("%s: %s", listing.name, problem)
+    ids = np.array(listing.ids, dtype=np.str_)[kept]
+    labels = None if listing.labels is None else listing.labels[kept]
+    attributes = listing.attributes
     if attributes is not None:
         attributes = attributes[kept].reset_index(drop=True)
     return Dataset(
         images=images,
         ids=ids,
         labels=labels,
-        classes=source.classes,
+        classes=listing.classes,
         attributes=attributes,
-        name=source.name,
+        name=listing.name,
         fingerprint=fingerprint(meta["pixels"], ids.tolist(), labels),
-        problems=(*source.problems, *meta["problems"]),
+        problems=(*listing.problems, *meta["problems"]),
     )
 
 
-def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(place.parent)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
+def _build(listing: Listing, folder: Path, how: Reading) -> None:
+    size, skip_bad = how.size, how.skip_bad
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder.parent)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     lock = (building / _LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with (
             _quiet_pillow(),
-            meter(f"reading {source.name}", 2 * len(source.ids)) as bar,
+            how.callbacks.stage(f"reading {listing.name}", 2 * len(listing.ids)) as bar,
             ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
             bad: dict[int, str] = {}
             late: dict[int, str] = {}
-            images = _uniform(pool, source, building, size, bar)
+            images = _uniform(pool, listing, building, size, bar)
             if images is None:  # look at every header first
-                bad, shape = _survey(pool, source, size, skip_bad, bar)
-                images = _new(building, len(source.ids) - len(bad), shape)
-                late = _fill(pool, source, images, bad, size, bar)
-        kept = np.ones(len(source.ids), dtype=np.bool_)
+                bad, shape = _survey(pool, listing, size, skip_bad, bar)
+                images = _new(building, len(listing.ids) - len(bad), shape)
+                late = _fill(pool, listing, images, bad, size, bar)
+        kept = np.ones(len(listing.ids), dtype=np.bool_)
         kept[list(bad)] = False
         if late:
-            _refuse(source, late, skip_bad)
+            _refuse(listing, late, skip_bad)
             images, kept = _drop(images, kept, late, building)
         if not kept.any():
-            raise DataError("no image can be read", where=source.name, mend="check the files")
-        problems = list(look_for_problems(images, source.name))
+            raise DataError("no image can be read", where=listing.name, hint="check the files")
+        problems = list(look_for_problems(images, listing.name))
         if not kept.all():
-            names = [source.ids[i] for i in np.flatnonzero(~kept)[:3]]
+            names = [listing.ids[i] for i in np.flatnonzero(~kept)[:3]]
             problems.insert(0, f"{int((~kept).sum())} images left out, e.g. {', '.join(names)}")
         np.save(building / "kept.npy", kept)
         meta = {"pixels": hash_images(images), "problems": problems}
@@ -135,11 +132,11 @@ def _build(source: Source, place: Path, size: int | None, skip_bad: bool) -> Non
         (building / _LOCK).unlink()
         _sync(building)
         try:
-            building.rename(place)
+            building.rename(folder)
         except OSError:
-            if not (place / "meta.json").exists():  # else another process was first
+            if not (folder / "meta.json").exists():  # else another process was first
                 raise
-        _sync(place.parent, files=False)
+        _sync(folder.parent, files=False)
     finally:
         shutil.rmtree(building, ignore_errors=True)
         lock.close()
@@ -152,20 +149,20 @@ def _new(building: Path, count: int, shape: tuple[int, int, int]) -> ImageArray:
 
 
 def _uniform(
-    pool: ThreadPoolExecutor, source: Source, building: Path, size: int | None, bar: Meter
+    pool: ThreadPoolExecutor, listing: Listing, building: Path, size: int | None, bar: Meter
 ) -> ImageArray | None:
     """Decode in one pass, as most data allows: every image is sound and of the first one's kind.
 
     Returns:
         The images; or None, as soon as one is not so.
     """
-    first = _header(next(iter(_stream(source)), None))
+    first = _header(next(iter(_stream(listing)), None))
     if isinstance(first, str):
         return None
     height, width, channels = first
     if size is not None:
         height = width = size
-    images = _new(building, len(source.ids), (height, width, channels))
+    images = _new(building, len(listing.ids), (height, width, channels))
     others: list[int] = []
 
     def work(start: int, items: tuple[bytes | Path | None, ...]) -> None:
@@ -176,12 +173,12 @@ def _uniform(
                 if start + len(items) > len(images):
                     raise ValueError("there are more images than ids")
                 images[row] = _pixels(item, images.shape[1:], size, expected=first)
-            except Exception:  # what hostile files raise has no end
+            except Exception:  # hostile files raise errors of every kind
                 others.append(row)
 
     pending: list[Future[None]] = []
     count = 0
-    for block in _blocks(_stream(source)):
+    for block in _blocks(_stream(listing)):
         pending.append(pool.submit(work, count, block))
         count += len(block)
         if len(pending) > 8:
@@ -198,23 +195,23 @@ def _uniform(
 
 
 def _survey(
-    pool: ThreadPoolExecutor, source: Source, size: int | None, skip_bad: bool, bar: Meter
+    pool: ThreadPoolExecutor, listing: Listing, size: int | None, skip_bad: bool, bar: Meter
 ) -> tuple[dict[int, str], tuple[int, int, int]]:
     """Look at every header; return which cannot be read and why, and the shape of the others.
 
     Raises:
         DataError: where images cannot be read, or are of different sizes.
     """
-    headers = _map(pool, _header, source, bar)
+    headers = _map(pool, _header, listing, bar)
     bad = {i: h for i, h in enumerate(headers) if isinstance(h, str)}
-    _refuse(source, bad, skip_bad)
+    _refuse(listing, bad, skip_bad)
     shapes = Counter(h[:2] for h in headers if not isinstance(h, str))
     if len(shapes) > 1 and size is None:
         common = ", ".join(f"{w}×{h} ({n})" for (h, w), n in shapes.most_common(3))
         raise DataError(
             f"images have {len(shapes)} different sizes: {common}",
-            where=source.name,
-            mend="give one with --size, e.g. --size 32",
+            where=listing.name,
+            hint="give one with --size, e.g. --size 32",
         )
     height, width = (size, size) if size is not None else next(iter(shapes))
     channels = 1 if all(h[2] == 1 for h in headers if not isinstance(h, str)) else 3
@@ -229,7 +226,7 @@ def _quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _map(pool: ThreadPoolExecutor, work: Any, source: Source, bar: Meter) -> list[Any]:
+def _map(pool: ThreadPoolExecutor, work: Any, listing: Listing, bar: Meter) -> list[Any]:
     """Run `work` over all images in blocks, with few blocks in flight; results keep the order."""
     results: list[Any] = []
     pending: list[Future[list[Any]]] = []
@@ -239,7 +236,7 @@ def _map(pool: ThreadPoolExecutor, work: Any, source: Source, bar: Meter) -> lis
         results.extend(block)
         bar.advance(len(block))
 
-    for block in _blocks(_stream(source)):
+    for block in _blocks(_stream(listing)):
         pending.append(pool.submit(lambda items: [work(item) for item in items], block))
         if len(pending) > 8:
             collect()
@@ -250,7 +247,7 @@ def _map(pool: ThreadPoolExecutor, work: Any, source: Source, bar: Meter) -> lis
 
 def _fill(
     pool: ThreadPoolExecutor,
-    source: Source,
+    listing: Listing,
     images: ImageArray,
     bad: dict[int, str],
     size: int | None,
@@ -264,12 +261,12 @@ def _fill(
         for row, index, item in items:
             try:
                 images[row] = _pixels(item, shape, size)
-            except Exception as error:  # what hostile files raise has no end
+            except Exception as error:  # hostile files raise errors of every kind
                 late[index] = first_line(error)
 
     def rows() -> Iterator[tuple[int, int, bytes | Path | None]]:
         row = 0
-        for index, item in enumerate(_stream(source)):
+        for index, item in enumerate(_stream(listing)):
             if index not in bad:
                 yield row, index, item
                 row += 1
@@ -290,14 +287,14 @@ def _blocks(items: Iterator[T]) -> Iterator[tuple[T, ...]]:
         yield block
 
 
-def _stream(source: Source) -> Iterator[bytes | Path | None]:
+def _stream(listing: Listing) -> Iterator[bytes | Path | None]:
     try:
-        yield from source.stream()
+        yield from listing.stream()
     except Exception as error:  # a damaged row group shows only when it is read
         raise DataError(
             f"reading stopped: {first_line(error)}",
-            where=source.name,
-            mend="check that the file is complete",
+            where=listing.name,
+            hint="check that the file is complete",
         ) from error
 
 
@@ -315,7 +312,7 @@ def _header(item: bytes | Path | None) -> tuple[int, int, int] | str:
     try:
         with _open(item) as image:
             return _kind(image)
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         return first_line(error)
 
 
@@ -363,16 +360,16 @@ def _pixels(
         return np.asarray(image, dtype=np.uint8).reshape(shape)
 
 
-def _refuse(source: Source, bad: dict[int, str], skip_bad: bool) -> None:
-    if not bad or (skip_bad and len(bad) < len(source.ids)):
+def _refuse(listing: Listing, bad: dict[int, str], skip_bad: bool) -> None:
+    if not bad or (skip_bad and len(bad) < len(listing.ids)):
         for i, reason in list(bad.items())[:20]:
-            _LOG.warning("left out %s: %s", source.ids[i], reason)
+            _LOG.warning("left out %s: %s", listing.ids[i], reason)
         return
-    listed = [f"{source.ids[i]} ({reason})" for i, reason in list(bad.items())[:20]]
+    listed = [f"{listing.ids[i]} ({reason})" for i, reason in list(bad.items())[:20]]
     raise DataError(
-        f"{len(bad)} of {len(source.ids)} images cannot be read: {'; '.join(listed)[:2000]}",
-        where=source.name,
-        mend="repair or remove them, or leave them out with --skip-bad",
+        f"{len(bad)} of {len(listing.ids)} images cannot be read: {'; '.join(listed)[:2000]}",
+        where=listing.name,
+        hint="repair or remove them, or leave them out with --skip-bad",
         files=listed,
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from taskdiscovery.data.source import Source, distinct, hash_text, printable
+from taskdiscovery.data.listing import Listing, distinct, hash_text, printable
+from taskdiscovery.data.table import stamps
 from taskdiscovery.errors import DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -21,16 +22,16 @@ def check(root: Path, name: str) -> None:
         DataError: saying where it looked.
     """
     if not root.is_dir():
-        raise DataError("there is no such folder", where=str(root), mend="check the path")
+        raise DataError("there is no such folder", where=str(root), hint="check the path")
     if next(_walk(root), None) is None:
         raise DataError(
             "the folder holds no images",
             where=str(root),
-            mend=f"images end in {' '.join(ENDINGS)}",
+            hint=f"images end in {' '.join(ENDINGS)}",
         )
 
 
-def read(root: Path, name: str) -> Source:
+def read(root: Path, name: str) -> Listing:
     """List a folder of images; the first level of folders, if there is one, gives the classes.
 
     Raises:
@@ -45,22 +46,18 @@ def read(root: Path, name: str) -> Source:
         raise DataError(
             f"{loose} images lie beside the class folders",
             where=str(root),
-            mend="move them into a class folder, or list the images in a csv: table",
+            hint="move them into a class folder, or list the images in a csv: table",
         )
     classes = sorted({folder for folder in top if folder is not None}, key=os.fsencode)
     index = {folder: i for i, folder in enumerate(classes)}
     labels = None if loose else np.array([index[f] for f in top if f is not None], dtype=np.int64)
 
-    stats = [os.stat(root / file) for file in files]
-    key = hash_text(
-        f"{file}\1{stat.st_size}\1{stat.st_mtime_ns}"
-        for file, stat in zip(files, stats, strict=True)
-    )
+    key = hash_text(stamps(files, [root / file for file in files]))
 
     def stream() -> Iterator[Path]:
         return (root / file for file in files)
 
-    return Source(
+    return Listing(
         name=name,
         key=key,
         ids=distinct([printable(file) for file in files]),
@@ -84,7 +81,7 @@ def _walk(root: Path) -> Iterator[str]:
                     raise DataError(
                         f"the link {printable(relative)!r} leads out of the folder",
                         where=str(root),
-                        mend="replace it by the files themselves, or list them in a csv: table",
+                        hint="replace it by the files themselves, or list them in a csv: table",
                     )
                 if entry.is_dir():
                     real = os.path.realpath(entry.path)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taskdiscovery.data.matching import check_count, rows_by_id
 from taskdiscovery.data.table import read_csv
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import Dataset, FloatArray, Target, target_from_values
+from taskdiscovery.types import Dataset, FloatArray, Labeling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +28,14 @@ def split_file_column(text: str) -> tuple[Path, str]:
     file, colon, column = text.rpartition(":")
     if not colon or not file or not column:
         raise ConfigError(
-            f"cannot read {text!r}", mend="write FILE:COLUMN, e.g. tasks.csv:task_000"
+            f"cannot read {text!r}", hint="write FILE:COLUMN, e.g. tasks.csv:task_000"
         )
     return Path(file), column
 
 
-def read_labelings(path: Path, dataset: Dataset, columns: list[str] | None = None) -> list[Target]:
+def read_labelings(
+    path: Path, dataset: Dataset, columns: list[str] | None = None
+) -> list[Labeling]:
     """Read labelings of a data set.
 
     Args:
@@ -42,7 +45,7 @@ def read_labelings(path: Path, dataset: Dataset, columns: list[str] | None = Non
         columns: which ones; by default all with at most 100 different values.
 
     Returns:
-        One target per column; images without a value have class -1.
+        One labeling per column; images without a value have class -1.
 
     Raises:
         DataError: for an unreadable file, other counts, ids that do not match.
@@ -55,12 +58,12 @@ def read_labelings(path: Path, dataset: Dataset, columns: list[str] | None = Non
     for column in columns:
         if column not in tasks:
             raise ConfigError(
-                f"no column {column!r}", where=str(path), mend=nearest(column, map(str, tasks))
+                f"no column {column!r}", where=str(path), hint=nearest(column, map(str, tasks))
             )
     if not columns:
-        raise DataError("the file has no labelings", where=str(path), mend="give a column per task")
+        raise DataError("the file has no labelings", where=str(path), hint="give a column per task")
     frame = _match(frame, dataset, path)
-    return [target_from_values(column, frame[column].tolist()) for column in columns]
+    return [Labeling.from_values(c, frame[c].tolist(), dataset.ids) for c in columns]
 
 
 def read_features(path: Path, dataset: Dataset) -> FloatArray:
@@ -89,7 +92,7 @@ def read_features(path: Path, dataset: Dataset) -> FloatArray:
             if bad
             else "the table has no features",
             where=str(path),
-            mend="give every image a number in every column",
+            hint="give every image a number in every column",
         )
     return columns
 
@@ -97,38 +100,17 @@ def read_features(path: Path, dataset: Dataset) -> FloatArray:
 def _match(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:
     id_column = next((c for c in IDS if c in frame.columns), None)
     if id_column is None:
-        if len(frame) != len(dataset):
-            raise DataError(
-                f"{len(frame)} rows for {len(dataset)} images",
-                where=str(path),
-                mend="give one row per image, or a column image_id",
-            )
+        check_count(len(frame), dataset, "rows", str(path))
         return frame
-    if frame.empty:
-        raise DataError("the table has no rows", where=str(path), mend="give a row per image")
-    ids = frame[id_column].astype(str)
-    if ids.duplicated().any():
-        raise DataError(
-            f"{int(ids.duplicated().sum())} ids occur more than once",
-            where=f"{path}, column {id_column}",
-            mend="give each image one row",
-        )
-    matched = frame.set_axis(ids, axis=0).reindex(dataset.ids.tolist())
-    found = int(np.isin(dataset.ids, ids.to_numpy(dtype=np.str_)).sum())
-    if found == 0:
-        raise DataError(
-            f"no id matches an image, e.g. {ids.iloc[0]!r} against {str(dataset.ids[0])!r}",
-            where=f"{path}, column {id_column}",
-            mend="use the image ids that `info` shows",
-        )
-    return matched
+    rows = rows_by_id(frame[id_column].tolist(), dataset, f"{path}, column {id_column}")
+    return frame.reset_index(drop=True).reindex(rows).reset_index(drop=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
+        raise DataError("there is no such file", where=str(path), hint="check the path")
     ending = path.suffix.lower()
     if ending in (".csv", ".tsv", ".txt"):
         return read_csv(path)
@@ -138,14 +120,14 @@ def _read(path: Path) -> pd.DataFrame:
                 return pd.DataFrame({key: file[key] for key in file.files})
         if ending in (".parquet", ".pq"):
             return pd.read_parquet(path)
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise DataError(
             f"the labelings cannot be read: {str(error).splitlines()[0][:200]}",
             where=str(path),
-            mend="give CSV, Parquet or npz without pickled objects",
+            hint="give CSV, Parquet or npz without pickled objects",
         ) from error
     raise DataError(
         f"labelings cannot be read from {ending or 'such'} files",
         where=str(path),
-        mend="give CSV, Parquet or npz",
+        hint="give CSV, Parquet or npz",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery.data.arrays import from_arrays
-from taskdiscovery.data.source import Source, hash_file, hash_text
+from taskdiscovery.data.listing import Listing, hash_file, hash_text
 from taskdiscovery.data.table import label_codes
 from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.types import Dataset, IntArray
@@ -33,11 +33,11 @@ def check(path: Path, name: str) -> None:
     _image_column(_open(_shards(path)[0]).schema_arrow, path)
 
 
-def read(path: Path, name: str) -> Source | Dataset:
+def read(path: Path, name: str) -> Listing | Dataset:
     """List the rows of a file or a folder of shards.
 
     Returns:
-        A source of encoded images; or the data set itself, where the pixels stand in lists.
+        A listing of encoded images; or the data set itself, where the pixels stand in lists.
 
     Raises:
         DataError: for damaged files, no image column, shards that differ, an empty table.
@@ -49,14 +49,8 @@ def read(path: Path, name: str) -> Source | Dataset:
     shards = _shards(path)
     files = [_open(shard) for shard in shards]
     schema = files[0].schema_arrow
-    for shard, file in zip(shards, files, strict=True):
-        if file.schema_arrow.names != schema.names:
-            raise DataError(
-                "the shards have different columns", where=str(shard), mend="read them one by one"
-            )
+    rows = _check_shards(shards, files, path)
     image = _image_column(schema, path)
-    if sum(file.metadata.num_rows for file in files) == 0:
-        raise DataError("the table has no rows", where=str(path), mend="give data with images")
     nested = [f.name for f in schema if pa.types.is_nested(f.type) and f.name != image]
     others = [n for n in schema.names if n != image and n not in nested]
     try:
@@ -64,9 +58,8 @@ def read(path: Path, name: str) -> Source | Dataset:
             [file.read(columns=others).to_pandas(types_mapper=None) for file in files],
             ignore_index=True,
         )
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise _damaged(path, error) from error
-    rows = sum(file.metadata.num_rows for file in files)
     label = next((n for n in LABELS if n in frame.columns), None)
     names = _class_names(schema, label)
     labels: IntArray | None = None
@@ -74,12 +67,7 @@ def read(path: Path, name: str) -> Source | Dataset:
     if label is not None:
         labels, classes = label_codes(frame[label], names, where=f"{path}, column {label}")
     ids = _ids(frame, rows)
-    attributes = frame.drop(columns=[c for c in (label,) if c is not None])
-    attributes = attributes.select_dtypes(exclude=["object"]).join(
-        attributes.select_dtypes(include=["object"]).map(lambda v: v if v is None else str(v))
-    )
-    found = attributes if len(attributes.columns) else None
-
+    found = _attributes(frame.drop(columns=[c for c in (label,) if c is not None]))
     if _is_pixels(schema.field(image).type):
         arrays = [_pixels(file.read(columns=[image]).column(image), path) for file in files]
         return from_arrays(
@@ -94,7 +82,7 @@ def read(path: Path, name: str) -> Source | Dataset:
                     column = column.field("bytes")
                 yield from column.to_pylist()
 
-    return Source(
+    return Listing(
         name=name,
         key=hash_text(hash_file(shard) for shard in shards),
         ids=ids,
@@ -105,16 +93,40 @@ def read(path: Path, name: str) -> Source | Dataset:
     )
 
 
+def _check_shards(shards: list[Path], files: list[Any], path: Path) -> int:
+    """Count the rows of all shards.
+
+    Raises:
+        DataError: where shards have other columns than the first, or there are no rows.
+    """
+    for shard, file in zip(shards, files, strict=True):
+        if file.schema_arrow.names != files[0].schema_arrow.names:
+            raise DataError(
+                "the shards have different columns", where=str(shard), hint="read them one by one"
+            )
+    rows = sum(int(file.metadata.num_rows) for file in files)
+    if rows == 0:
+        raise DataError("the table has no rows", where=str(path), hint="give data with images")
+    return rows
+
+
+def _attributes(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the columns as attributes, objects as text; None where there are none."""
+    texts = frame.select_dtypes(include=["object"]).map(lambda v: v if v is None else str(v))
+    found = frame.select_dtypes(exclude=["object"]).join(texts)
+    return found if len(found.columns) else None
+
+
 def _shards(path: Path) -> list[Path]:
     if path.is_dir():
         shards = sorted(path.glob("*.parquet"))
         if not shards:
             raise DataError(
-                "the folder holds no .parquet file", where=str(path), mend="check the path"
+                "the folder holds no .parquet file", where=str(path), hint="check the path"
             )
         return shards
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
+        raise DataError("there is no such file", where=str(path), hint="check the path")
     return [path]
 
 
@@ -124,7 +136,7 @@ def _open(path: Path) -> Any:
     try:
         # Buffered ahead, all row groups of a file would be in memory at once.
         return pq.ParquetFile(path, pre_buffer=False)
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise _damaged(path, error) from error
 
 
@@ -132,7 +144,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(
         f"this is not a readable Parquet file: {first_line(error)}",
         where=str(path),
-        mend="check that the download is complete",
+        hint="check that the download is complete",
     )
 
 
@@ -152,7 +164,7 @@ def _image_column(schema: Any, path: Path) -> str:
     raise DataError(
         "the table has no column of images",
         where=f"{path}: {', '.join(schema.names)}",
-        mend="give struct{bytes, path}, binary, or nested lists of uint8 (H, W, channels)",
+        hint="give struct{bytes, path}, binary, or nested lists of uint8 (H, W, channels)",
     )
 
 
@@ -179,7 +191,7 @@ def _pixels(column: Any, path: Path) -> np.ndarray[Any, Any]:
             raise DataError(
                 "the lists of pixels have different lengths",
                 where=str(path),
-                mend="give every image the same size",
+                hint="give every image the same size",
             )
         shape.append(len(flat) // int(np.prod(shape)))
         values = flat

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskdiscovery.data.source import Source, distinct, hash_text, printable
+from taskdiscovery.data.listing import Listing, distinct, hash_text, printable
 from taskdiscovery.errors import DataError, first_line
-from taskdiscovery.types import IntArray, target_from_values
+from taskdiscovery.types import IntArray, class_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,16 +28,16 @@ def check(path: Path, name: str) -> None:
         DataError: saying what is wrong.
     """
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
+        raise DataError("there is no such file", where=str(path), hint="check the path")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = next(csv.reader(stream), [])
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise _unreadable(path, error) from error
     _file_column(header, path)
 
 
-def read(path: Path, name: str) -> Source:
+def read(path: Path, name: str) -> Listing:
     """List the images of a CSV table; files are relative to its folder.
 
     Raises:
@@ -47,15 +47,15 @@ def read(path: Path, name: str) -> Source:
     frame = read_csv(path)
     column = _file_column([str(c) for c in frame.columns], path)
     if frame.empty:
-        raise DataError("the table has no rows", where=str(path), mend="give data with images")
+        raise DataError("the table has no rows", where=str(path), hint="give data with images")
     files = [str(value) for value in frame[column]]
     paths = [path.parent / file for file in files]
-    missing = [file for file, place in zip(files, paths, strict=True) if not place.is_file()]
+    missing = [file for file, its in zip(files, paths, strict=True) if not its.is_file()]
     if missing:
         raise DataError(
             f"{len(missing)} files of the table do not exist: {', '.join(missing[:3])}…",
             where=f"{path}, column {column}",
-            mend="paths are relative to the table's own folder",
+            hint="paths are relative to the table's own folder",
             files=missing[:20],
         )
     label = next((n for n in LABELS if n in frame.columns), None)
@@ -64,16 +64,12 @@ def read(path: Path, name: str) -> Source:
     if label is not None:
         labels, classes = label_codes(frame[label], (), where=f"{path}, column {label}")
     attributes = frame.drop(columns=[c for c in (column, label) if c is not None])
-    stats = [os.stat(place) for place in paths]
-    key = hash_text(
-        f"{file}\1{stat.st_size}\1{stat.st_mtime_ns}"
-        for file, stat in zip(files, stats, strict=True)
-    )
+    key = hash_text(stamps(files, paths))
 
     def stream() -> Iterator[Path]:
         return iter(paths)
 
-    return Source(
+    return Listing(
         name=name,
         key=key,
         ids=distinct([printable(file) for file in files]),
@@ -82,6 +78,13 @@ def read(path: Path, name: str) -> Source:
         classes=classes,
         attributes=attributes if len(attributes.columns) else None,
     )
+
+
+def stamps(files: Sequence[str], paths: Sequence[Path]) -> Iterator[str]:
+    """Yield what tells one state of each file from another: name, size, time of change."""
+    for file, path in zip(files, paths, strict=True):
+        stat = os.stat(path)
+        yield f"{file}\1{stat.st_size}\1{stat.st_mtime_ns}"
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -94,10 +97,10 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     if not path.is_file():
-        raise DataError("there is no such file", where=str(path), mend="check the path")
+        raise DataError("there is no such file", where=str(path), hint="check the path")
     try:
         return pd.read_csv(path, encoding="utf-8")
-    except Exception as error:  # what hostile files raise has no end
+    except Exception as error:  # hostile files raise errors of every kind
         raise _unreadable(path, error) from error
 
 
@@ -121,7 +124,7 @@ def label_codes(
         raise DataError(
             f"{int(values.isna().sum())} images have no label",
             where=where,
-            mend="fill the column, or rename it so that it is read as an attribute",
+            hint="fill the column, or rename it so that it is read as an attribute",
         )
     if names and pd.api.types.is_integer_dtype(values):
         codes = values.to_numpy(np.int64)
@@ -129,11 +132,10 @@ def label_codes(
             raise DataError(
                 f"labels reach from {codes.min()} to {codes.max()}, there are {len(names)} names",
                 where=where,
-                mend="correct the labels or the class names",
+                hint="correct the labels or the class names",
             )
         return codes, names
-    target = target_from_values(where, values.tolist())
-    return target.labels, target.classes
+    return class_codes(where, values.tolist())
 
 
 def _file_column(columns: list[str], path: Path) -> str:
@@ -143,7 +145,7 @@ def _file_column(columns: list[str], path: Path) -> str:
     raise DataError(
         "the table has no column of files",
         where=f"{path}: {', '.join(columns)[:200]}",
-        mend=f"name the column one of {', '.join(FILES)}",
+        hint=f"name the column one of {', '.join(FILES)}",
     )
 
 
@@ -151,5 +153,5 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
         f"the table cannot be read: {first_line(error)}",
         where=str(path),
-        mend="give a CSV file in UTF-8 with a header line",
+        hint="give a CSV file in UTF-8 with a header line",
     )

@@ -1,6 +1,13 @@
-"""Discovery: images and a learner in, tasks that it generalizes on out."""
+"""Discovery: images and a learner in, tasks that it generalizes on out.
 
-from taskdiscovery.discovery.encoder import Encoder
-from taskdiscovery.discovery.search import Discovery, discover, resolve
+The methods and their options are importable without torch.
+"""
 
-__all__ = ["Discovery", "Encoder", "discover", "resolve"]
+from taskdiscovery.discovery.config import DiscoverConfig
+from taskdiscovery.discovery.meta.method import Meta
+from taskdiscovery.discovery.method import Method
+from taskdiscovery.discovery.methods import METHODS
+from taskdiscovery.discovery.power import Power
+from taskdiscovery.discovery.spectral import Spectral
+
+__all__ = ["METHODS", "DiscoverConfig", "Meta", "Method", "Power", "Spectral"]

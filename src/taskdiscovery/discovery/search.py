@@ -1,117 +1,85 @@
-"""The job of discovery.
+"""The search for tasks, whatever the method: what it may see, and what becomes of what it found.
 
-`discover` draws the partition, searches on `train` alone by the chosen method, fits the encoder,
-and labels every image with it.
+Axes: N images, D tasks.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from taskdiscovery import partition, ranks
 from taskdiscovery.agreement import similarity_matrix
-from taskdiscovery.config import DiscoverConfig
-from taskdiscovery.discovery import meta, methods
-from taskdiscovery.discovery.encoder import Encoder
-from taskdiscovery.discovery.ground import Ground
-from taskdiscovery.discovery.labelling import task_columns
-from taskdiscovery.errors import NumericalError
-from taskdiscovery.journal import Journal
-from taskdiscovery.training import (
-    Learner,
-    Pixels,
-    resolve_device,
-    resolve_precision,
-    resolve_ranks,
-    staff,
-    to_tensor,
-)
-from taskdiscovery.types import Dataset, FloatArray, IntArray, Tasks
+from taskdiscovery.data import partition, read_features
+from taskdiscovery.discovery.config import DiscoverConfig
+from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
+from taskdiscovery.discovery.problem import Found, Problem
+from taskdiscovery.encoders.discovery import Discovery
+from taskdiscovery.encoders.encoder import Encoder
+from taskdiscovery.encoders.labelling import task_columns
+from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.executors import resolve_hardware, resolve_work
+from taskdiscovery.runtime import ranks
+from taskdiscovery.training import Workbench
+from taskdiscovery.types import BoolArray, Dataset, Document, FloatArray, IntArray, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Discovery:
-    """What was found.
+class View:
+    """What discovery may look at.
 
     Attributes:
-        tasks: labels and coordinates of every image, best task first.
-        encoder: the tasks themselves; labels any other image.
-        result: the headline numbers, as in `result.json`.
+        seen_N: (N,) True for the training part of the data set.
+        rows: the images of it that are used.
     """
 
-    tasks: Tasks
-    encoder: Encoder
-    result: dict[str, Any]
+    seen_N: BoolArray
+    rows: IntArray
+
+
+def view_of(dataset: Dataset, config: DiscoverConfig) -> View:
+    """Draw the training images of a search.
+
+    Raises:
+        DataError: for too few images.
+    """
+    seen_N = partition.draw(len(dataset), config.seed)
+    rows = partition.sample(np.flatnonzero(seen_N), config.train_images, config.seed, "discover")
+    return View(seen_N=seen_N, rows=rows)
 
 
 def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
     """Take the decisions that depend on the machine and on the number of images, once.
 
     Raises:
-        ConfigError: for `meta`, where the learner cannot be differentiated twice.
+        ConfigError: where the learner or the hardware cannot be used as asked.
+        DataError: for too few images.
     """
-    there = resolve_ranks(config.ranks, config.executor)
-    device = resolve_device(config.device)
-    used = int(partition.draw(len(dataset), config.seed).sum())
-    config = replace(
-        config.with_epochs(min(used, config.train_images or used)),
-        ranks=there,
-        device=device,
-        precision=resolve_precision(config.precision, device),
-    )
-    learner = _learner(config)
+    fitted = len(view_of(dataset, config).rows)
+    config = resolve_hardware(config).with_epochs(fitted)
     assert config.epochs is not None
-    fitted = min(used, config.train_images or used)
-    config = staff(
-        config,
-        learner,
-        dataset.image_shape,
-        pieces=config.folds * config.runs if config.method == "power" else 1,
-        passes=config.epochs * fitted * (config.folds - 1) // config.folds,
-        rounds=config.iterations,
-    )
-    if config.method == "meta":
-        rows = np.arange(min(len(dataset), config.inner_batch))
-        images = to_tensor(dataset.images[: len(rows)], device)
-        pixels = Pixels.measure(dataset.images, rows)
-        inner = meta.Inner(learner, dataset.image_shape, pixels, images, config)
-        config = meta.choose_way(config, inner, rows)
-    return ranks.share(config)  # what was measured differs from rank to rank
-
-
-def _learner(config: DiscoverConfig) -> Learner:
-    assert config.epochs is not None
-    return Learner.of(
-        config.learner,
-        config.recipe(config.epochs),
-        device=config.device,
-        precision=config.precision,
-    )
+    learner = config.learner_of()
+    load = config.method.load(config.epochs, fitted)
+    config = resolve_work(config, learner, dataset.image_shape, load)
+    method = config.method.resolve(learner, dataset, config.classes, config.seed)
+    return ranks.share(replace(config, method=method))
 
 
 def discover(
-    dataset: Dataset,
-    config: DiscoverConfig,
-    *,
-    on_iteration: Callable[[dict[str, Any]], None] = lambda row: None,
-    journal: Journal | None = None,
-    warm: Encoder | None = None,
+    bench: Workbench, config: DiscoverConfig, view: View, *, warm: Encoder | None = None
 ) -> Discovery:
     """Find tasks on which the learner generalizes.
 
     Args:
-        dataset: images; labels and attributes are used only where `exclude` or `within` ask.
-        config: method, learner, how many tasks, how long; as `resolve` returns it.
-        on_iteration: told the numbers of every iteration that is not remembered.
-        journal: remembers what is finished, so that a job that was stopped can go on.
-        warm: encoder that `meta` begins with.
+        bench: images, learner, executor; labels and attributes are used only where `exclude` or
+            `within` ask.
+        config: method, how many tasks, how long; as `resolve` returns it.
+        view: what discovery may look at.
+        warm: encoder to begin with, for methods that can.
 
     Returns:
         Tasks in falling order of held-out correlation, their encoder, and the headline numbers.
@@ -121,49 +89,71 @@ def discover(
         DataError: for too few images.
         NumericalError: where training diverges or the embedding collapses.
     """
-    journal = journal or Journal()
-    learner = _learner(config)
-    train_N = partition.draw(len(dataset), config.seed)
-    rows = partition.sample(np.flatnonzero(train_N), config.train_images, config.seed, "discover")
-    ground = Ground(dataset, config, learner, rows, journal, warm)
-    more: dict[str, Any] = {}
-    if config.method == "spectral":
-        encoder, quality = methods.by_spectral(ground), dict[str, FloatArray]()
-    elif config.method == "meta":
-        encoder, quality, more = methods.by_meta(ground, on_iteration)
-    else:
-        encoder, quality = methods.by_power(ground, on_iteration)
+    dataset, rows = bench.dataset, view.rows
+    problem = _problem(bench, config, rows, warm)
+    excluded = excluded_columns(dataset, config.exclude)
+    constraints = Constraints.of(dataset, rows, excluded, config.within)
+    found = config.method.search(replace(problem, constraints=constraints))
 
-    coordinates = encoder.coordinates(dataset.images, config.device, outputs=ground.outputs_ND)
-    labels = encoder.labels(coordinates)
-    kept = _not_degenerate(labels, rows)
-    encoder, labels = encoder.keep(kept), labels[:, kept]
+    coordinates = found.encoder.transform(dataset.images, config.device, outputs=found.outputs)
+    labels_ND = found.encoder.classify(coordinates)
+    kept = _not_degenerate(labels_ND, rows)
+    encoder = found.encoder.keep(kept)
     coordinates = coordinates[:, task_columns(kept, config.classes)]
-    quality = {key: values[kept] for key, values in quality.items()}
     tasks = Tasks(
-        labels=labels,
+        labels_ND=labels_ND[:, kept],
         names=encoder.names,
-        ids=dataset.ids,
+        ids_N=dataset.ids,
         k=(config.classes,) * len(encoder.names),
-        coordinates=coordinates,
-        train=train_N,
+        coordinates_NP=coordinates,
+        seen_N=view.seen_N,
         images=dataset.images,
     )
-    result = {
-        "method": config.method,
+    unseen = np.flatnonzero(~view.seen_N)
+    numbers = {
+        "method": config.method.name,
         "learner": config.learner,
         "precision": config.precision,
         "classes": config.classes,
         "train_images": len(rows),
-        "tasks": _task_rows(tasks, quality),
+        "tasks": _task_rows(tasks, found, kept),
         "dropped": config.tasks - len(tasks),
-        "similarity": _similarity(labels[~train_N], config.classes),
-        "excluded": ground.left_over(coordinates, np.flatnonzero(~train_N)),
-        "iterations": ground.iterations,
-        **more,
-        "seconds": round(journal.seconds, 2),
+        "similarity": _similarity(tasks.labels_ND[unseen], config.classes),
+        "excluded": left_over(coordinates, excluded, unseen),
+        "iterations": [],
+        **found.numbers,
+        "seconds": round(bench.journal.seconds, 2),
     }
-    return Discovery(tasks=tasks, encoder=encoder, result=result)
+    return Discovery(tasks=tasks, encoder=encoder, numbers=numbers, fingerprint=dataset.fingerprint)
+
+
+def _problem(
+    bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | None
+) -> Problem:
+    P = config.tasks * (config.classes - 1)
+    least = config.method.least_images(P)
+    if len(rows) < least:
+        raise DataError(
+            f"{len(rows)} training images are too few for {config.tasks} tasks",
+            where=bench.dataset.name,
+            hint=f"give at least {least}, or ask for fewer tasks or folds",
+        )
+    assert config.encoder_epochs is not None
+    features = None
+    if config.features:
+        features = read_features(Path(config.features), bench.dataset)
+    return Problem(
+        workbench=bench,
+        rows=rows,
+        tasks=config.tasks,
+        classes=config.classes,
+        seed=config.seed,
+        constraints=Constraints(),
+        encoder_recipe=config.recipe(config.encoder_epochs),
+        features=features,
+        warm=warm,
+        objects=config.objects,
+    )
 
 
 def _not_degenerate(labels_ND: IntArray, rows: IntArray) -> list[int]:
@@ -181,7 +171,7 @@ def _not_degenerate(labels_ND: IntArray, rows: IntArray) -> list[int]:
         raise NumericalError(
             "every task has one label only: the embedding collapsed",
             where="discover",
-            mend="train longer (--encoder-epochs), or lower --learning-rate",
+            hint="train longer (--encoder-epochs), or lower --learning-rate",
         )
     if len(kept) < labels_ND.shape[1]:
         _LOG.warning(
@@ -190,11 +180,13 @@ def _not_degenerate(labels_ND: IntArray, rows: IntArray) -> list[int]:
     return kept
 
 
-def _task_rows(tasks: Tasks, quality: dict[str, FloatArray]) -> list[dict[str, Any]]:
+def _task_rows(tasks: Tasks, found: Found, kept: list[int]) -> list[Document]:
+    quality: dict[str, FloatArray] = {key: v[kept] for key, v in found.quality.items()}
     rows = []
     for d, name in enumerate(tasks.names):
-        shares = np.bincount(tasks.labels[:, d], minlength=tasks.k[d]) / len(tasks.labels)
-        row: dict[str, Any] = {
+        labels_N = tasks.labels_ND[:, d]
+        shares = np.bincount(labels_N, minlength=tasks.k[d]) / len(labels_N)
+        row: Document = {
             "name": name,
             "crossfit_correlation": None,
             "rate": round(float(shares[1] if tasks.k[d] == 2 else shares.max()), 4),

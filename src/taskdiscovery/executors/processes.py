@@ -29,11 +29,12 @@ from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import TaskDiscoveryError, first_line
-from taskdiscovery.executors.crew import Crew, LostWorkerError
-from taskdiscovery.executors.pieces import Piece
-from taskdiscovery.journal import Journal
-from taskdiscovery.progress import Meter
-from taskdiscovery.training import Training, keep_freed_memory, to_tensor
+from taskdiscovery.executors.workers import LostWorkerError, Workers
+from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.runtime.hardware import keep_freed_memory
+from taskdiscovery.runtime.progress import Meter
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.training import Request, Training
 from taskdiscovery.types import ImageArray
 
 
@@ -60,8 +61,8 @@ class Mapped:
         return np.memmap(self.path, dtype=np.uint8, mode="c", offset=self.offset, shape=self.shape)
 
 
-class Processes(Crew):
-    """Does pieces in processes of its own. Made by `started`.
+class Processes(Workers):
+    """Trains in processes of its own. Made by `started`.
 
     Args:
         config: resolved; `jobs` trainings at once, of `threads` each.
@@ -71,7 +72,7 @@ class Processes(Crew):
     """
 
     attempts = 2
-    mend = "does it fit in memory? lower --batch or --jobs; then go on with taskdiscovery resume"
+    hint = "does it fit in memory? lower --batch or --jobs; then go on with taskdiscovery resume"
 
     def __init__(self, config: WorkConfig, images: Mapped, folder: Path, journal: Journal) -> None:
         super().__init__(journal)
@@ -92,23 +93,23 @@ class Processes(Crew):
         """Start the processes with the first training, and end them with the block."""
         with tempfile.TemporaryDirectory(prefix="taskdiscovery-") as name:
             folder = Path(name)
-            crew = cls(config, Mapped.of(images, folder), folder, journal)
+            workers = cls(config, Mapped.of(images, folder), folder, journal)
             try:
-                yield crew
+                yield workers
             finally:
-                crew._close()
+                workers._close()
 
     def _slots(self) -> int:
         return self._jobs
 
-    def _start(self, piece: Piece) -> Any:
+    def _start(self, request: Request) -> Any:
         if self._pool is None:
             self._pool = loky.ProcessPoolExecutor(
                 max_workers=self._jobs, initializer=_begin, initargs=self._setting, timeout=None
             )
         seat = self._free.pop()
         self._counts[seat] = 0
-        future = self._pool.submit(_work, piece.training, str(self._counts_at), seat)
+        future = self._pool.submit(_work, request.training, str(self._counts_at), seat)
         self._seat[future] = (seat, 0.0)
         return future
 
@@ -124,7 +125,7 @@ class Processes(Crew):
                 self._seat[future] = (seat, passed)
         return [future for future in self._running if future in done]
 
-    def _result(self, handle: Any) -> Any:
+    def _outcome(self, handle: Any) -> Any:
         try:
             return handle.result()
         except BrokenProcessPool as error:
@@ -138,9 +139,9 @@ class Processes(Crew):
         finally:
             self._free.append(self._seat[handle][0])
 
-    def _passed(self, handle: Any, piece: Piece, meter: Meter) -> None:
+    def _passed(self, handle: Any, request: Request, meter: Meter) -> None:
         _, seen = self._seat.pop(handle)
-        meter.advance(piece.training.passes - seen)
+        meter.advance(request.training.passes - seen)
 
     def _close(self) -> None:
         pool, self._pool = self._pool, None

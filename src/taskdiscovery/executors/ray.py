@@ -20,18 +20,19 @@ from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
-from taskdiscovery.executors.crew import Crew, LostWorkerError
-from taskdiscovery.executors.pieces import Piece
-from taskdiscovery.journal import Journal
-from taskdiscovery.training import Training, keep_freed_memory, to_tensor
+from taskdiscovery.executors.workers import LostWorkerError, Workers
+from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.runtime.hardware import keep_freed_memory
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.training import Request, Training
 from taskdiscovery.types import ImageArray
 
 #: seconds without a node that could take a training before the job gives up.
 PATIENCE = 20.0
 
 
-class Ray(Crew):
-    """Does pieces as tasks of a cluster. Made by `connected`.
+class Ray(Workers):
+    """Trains in tasks of a cluster. Made by `connected`.
 
     Args:
         ray: the module.
@@ -40,7 +41,7 @@ class Ray(Crew):
         journal: of the job.
     """
 
-    mend = (
+    hint = (
         "does it fit in a worker's memory? lower --batch, or give more --cpus-per-job; "
         "then go on with taskdiscovery resume"
     )
@@ -72,12 +73,12 @@ class Ray(Crew):
         own = not ray.is_initialized()
         if own:
             _connect(ray, config.ray_address)
-        crew = cls(ray, config, images, journal)
+        workers = cls(ray, config, images, journal)
         try:
-            yield crew
+            yield workers
         finally:
             with suppress(Exception):  # the cluster may be gone
-                for reference in crew._running:
+                for reference in workers._running:
                     ray.cancel(reference, force=True)
             if own:
                 ray.shutdown()
@@ -94,14 +95,14 @@ class Ray(Crew):
                 slots += room
         return slots
 
-    def _start(self, piece: Piece) -> Any:
-        return self._task.remote(self._images, *self._common, piece.training)
+    def _start(self, request: Request) -> Any:
+        return self._task.remote(self._images, *self._common, request.training)
 
     def _ready(self) -> list[Any]:
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=0.5)
         return list(ready)
 
-    def _result(self, handle: Any) -> Any:
+    def _outcome(self, handle: Any) -> Any:
         try:
             return self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:  # a fault within the training
@@ -130,7 +131,7 @@ class Ray(Crew):
             raise WorkerError(
                 f"no node of the cluster offers {needed}",
                 where=f"{sum(n['Alive'] for n in self._ray.nodes())} nodes alive",
-                mend="start nodes, or lower --cpus-per-job or --gpus-per-job; then go on with "
+                hint="start nodes, or lower --cpus-per-job or --gpus-per-job; then go on with "
                 "taskdiscovery resume",
             )
 
@@ -159,7 +160,7 @@ def _work(
 
 
 def _module() -> Any:
-    # Nothing about this job is told to anybody, and nothing is said on the terminal but by us.
+    # No usage statistics are sent, and Ray's own output is silenced.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     # On a cluster that is started here; else a busy machine starves workers of niceness 15.
@@ -171,7 +172,7 @@ def _module() -> Any:
         raise ConfigError(
             f"Ray cannot be imported: {first_line(error)}",
             where="--executor ray",
-            mend="pip install 'taskdiscovery[ray]'",
+            hint="pip install 'taskdiscovery[ray]'",
         ) from error
     return ray
 
@@ -193,7 +194,7 @@ def _connect(ray: Any, address: str) -> None:
         raise WorkerError(
             f"the Ray cluster does not answer: {first_line(error)}",
             where=f"--ray-address {address}" if address else "--executor ray",
-            mend="is it running (ray status)? start it with `ray start --head`",
+            hint="is it running (ray status)? start it with `ray start --head`",
         ) from error
     finally:
         if main:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from taskdiscovery.executors.pieces import Piece
-from taskdiscovery.journal import Journal, Unit, Watch
-from taskdiscovery.progress import Meter
+from taskdiscovery.runtime.hardware import threads
+from taskdiscovery.runtime.progress import Meter
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.training import Request, Watch
+from taskdiscovery.types import Record
 
 
 class Serial:
-    """Does each piece when it is asked for.
+    """Trains when a result is asked for.
 
     Args:
         images: (N, H, W, channels) uint8 on the learner's device.
@@ -24,18 +25,14 @@ class Serial:
     def __init__(self, images: Tensor, journal: Journal, threads: int) -> None:
         self.images, self.journal, self.threads = images, journal, threads
 
-    def begin(self, pieces: Sequence[Piece], meter: Meter) -> None:
+    def submit(self, requests: Sequence[Request], meter: Meter) -> None:
         """Do nothing yet."""
 
-    def unit(self, piece: Piece, meter: Meter) -> Unit:
-        """Return the result of a piece, doing it if the journal does not have it."""
+    def result(self, request: Request, meter: Meter) -> Record:
+        """Return the result of a request, training if the journal does not have it."""
 
-        def work(watch: Watch) -> Unit:
-            return piece.keep(piece.training.run(self.images, meter=meter, watch=watch))
+        def work(watch: Watch) -> Record:
+            return request.keep(request.training.run(self.images, meter=meter, watch=watch))
 
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            return self.journal.unit(piece.key, work)
-        finally:
-            torch.set_num_threads(before)
+        with threads(self.threads):
+            return self.journal.do(request.key, work)

@@ -1,16 +1,17 @@
 """Meta-gradients: an outer loss differentiated through the steps of an inner loop."""
 
 from taskdiscovery.metagrad.composed import FunctionStep, Parallel
-from taskdiscovery.metagrad.engine import MODES, WAYS, MetaGradient, metagrad
+from taskdiscovery.metagrad.engine import MEMORY, MODES, metagrad
 from taskdiscovery.metagrad.estimate import Estimate, estimate
 from taskdiscovery.metagrad.gradient import GradientStep
+from taskdiscovery.metagrad.outer import MetaGradient
 from taskdiscovery.metagrad.rules import SGD, Adam, Rule, State, Tree
 from taskdiscovery.metagrad.steps import Step
 
 __all__ = [
+    "MEMORY",
     "MODES",
     "SGD",
-    "WAYS",
     "Adam",
     "Estimate",
     "FunctionStep",

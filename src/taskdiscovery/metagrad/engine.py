@@ -2,7 +2,7 @@
 
 Write c_t for the derivative of the outer loss by the state before step t. It is known at the end,
 and each step carries it one back, leaving the derivative by the step's own inputs on the way. What
-a step needs for that is its tape. Three ways hold tapes, from fast to frugal:
+a step needs for that is its tape. There are three ways to hold tapes, from fast to frugal:
 
 * `graphs` keeps the graph of every step's gradient;
 * `store` keeps every state, and goes back by forward-over-reverse products;
@@ -17,45 +17,19 @@ forward-over-reverse products are those of Pearlmutter 1994.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from taskdiscovery.metagrad.outer import MetaGradient, Outer, Stop
+from taskdiscovery.metagrad.reverse import reverse
 from taskdiscovery.metagrad.rules import State, Tree
 from taskdiscovery.metagrad.steps import Inputs, Step, Tape, merge
 
-#: of t, the parameters before step t and the inputs of step t: a term of the outer loss, or None.
-#: The last one has t = T, the final parameters and the last entry of the inputs, however many
-#: steps were done.
-Outer = Callable[[int, Tree, Tree], Tensor | None]
-#: of t and the parameters before step t: whether the inner loop ends here.
-Stop = Callable[[int, Tree], bool]
-
 MODES = ("exact", "reverse", "truncated", "first_order")
-WAYS = ("graphs", "store", "recompute")
-
-
-@dataclass(frozen=True, eq=False)
-class MetaGradient:
-    """An outer loss and its derivatives.
-
-    Attributes:
-        value: sum of the outer terms, detached.
-        inputs: derivatives by the inputs, entry for entry as they were given, None for constants;
-            None in place of the entries of steps that were not done or lie before the window.
-        params: derivative by the initial parameters, or None if it was not asked for.
-        final: parameters after the last step.
-        steps: how many steps were done.
-    """
-
-    value: Tensor
-    inputs: list[Tree]
-    params: Tree | None
-    final: Tree
-    steps: int
+MEMORY = ("graphs", "store", "recompute")
 
 
 def metagrad(
@@ -65,7 +39,7 @@ def metagrad(
     inputs: Sequence[Tree],
     *,
     mode: str = "exact",
-    way: str = "graphs",
+    memory: str = "graphs",
     window: int = 1,
     with_params: bool = False,
     stop: Stop | None = None,
@@ -81,7 +55,7 @@ def metagrad(
         mode: `exact`; `reverse`, the plain unroll that the published code does, as an oracle;
             `truncated` to the last `window` steps; `first_order`, which takes the inner loop's
             curvature for zero.
-        way: how an exact gradient is stored: `graphs`, `store` or `recompute`.
+        memory: how an exact gradient is stored: `graphs`, `store` or `recompute`.
         window: steps that `truncated` goes back through; 1 needs one forward product. Terms of
             the outer loss before the window are left out.
         with_params: also differentiate by the initial parameters.
@@ -91,18 +65,16 @@ def metagrad(
         The value, the derivatives, and the final parameters.
 
     Raises:
-        ValueError: for an unknown mode or way.
+        ValueError: for an unknown mode or memory.
     """
-    if mode not in MODES or way not in WAYS:
-        raise ValueError(f"unknown mode {mode!r} or way {way!r}")
+    if mode not in MODES or memory not in MEMORY:
+        raise ValueError(f"unknown mode {mode!r} or memory {memory!r}")
     if mode == "reverse":
-        from taskdiscovery.metagrad.reverse import reverse
-
         return reverse(step, outer, params, inputs, with_params=with_params, stop=stop)
     state = State(*tree_map(torch.detach, step.init(params)))
     T = len(inputs) - 1
     # Tapes older than the window are dropped on the way, wherever the loop may end.
-    track = _Track(step, inputs, way, window if mode == "truncated" else T)
+    track = _Track(step, inputs, memory, window if mode == "truncated" else T)
     done = 0
     while done < T and not (stop is not None and stop(done, state.params)):
         state = track.advance(done, state)
@@ -163,18 +135,18 @@ def _term(outer: Outer, t: int, params: Tree, inputs: Tree) -> tuple[Tensor | No
 
 
 class _Track:
-    """The tapes of the steps done, as the way has it."""
+    """The tapes of the steps done, as the choice of memory has it."""
 
-    def __init__(self, step: Step, inputs: Sequence[Tree], way: str, window: int) -> None:
-        self.step, self.inputs, self.way, self.window = step, inputs, way, window
-        self.stride = max(1, round(math.sqrt(len(inputs) - 1))) if way == "recompute" else 1
+    def __init__(self, step: Step, inputs: Sequence[Tree], memory: str, window: int) -> None:
+        self.step, self.inputs, self.memory, self.window = step, inputs, memory, window
+        self.stride = max(1, round(math.sqrt(len(inputs) - 1))) if memory == "recompute" else 1
         self.states: dict[int, State] = {}
         self.tapes: dict[int, tuple[State, Tape]] = {}
 
     def advance(self, t: int, state: State) -> State:
         """Do step t, and keep what the way back needs."""
-        after, tape = self.step.forward(t, state, self.inputs[t], graph=self.way == "graphs")
-        if self.way != "recompute":
+        after, tape = self.step.forward(t, state, self.inputs[t], graph=self.memory == "graphs")
+        if self.memory != "recompute":
             self.tapes[t] = (state, tape)
             self.tapes.pop(t - self.window, None)
         elif t % self.stride == 0:

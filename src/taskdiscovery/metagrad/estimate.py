@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
-from taskdiscovery.metagrad.engine import WAYS
+from taskdiscovery.metagrad.engine import MEMORY
 from taskdiscovery.metagrad.rules import State, Tree
 from taskdiscovery.metagrad.steps import Step
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cost of one meta-gradient, for each way of storing it.
+    """Cost of one meta-gradient, for each choice of what is kept.
 
     Attributes:
-        seconds: by way.
-        memory: bytes beside the inputs, by way.
+        seconds: by choice of memory.
+        memory: bytes beside the inputs, by choice of memory.
         available: bytes that are free now.
     """
 
@@ -31,14 +31,14 @@ class Estimate:
     available: int
 
     def cheapest(self, share: float = 0.6) -> str:
-        """Return the fastest way that fits in a share of the free memory.
+        """Return the fastest choice that fits in a share of the free memory.
 
-        That is the first of `WAYS`: kept graphs do the least arithmetic. The seconds measured here
-        do not decide, for ways differ in their last bits, and the same command must give the same
-        numbers whatever the clock said.
+        That is the first of `MEMORY`: kept graphs do the least arithmetic. The seconds measured
+        here do not decide, for choices differ in their last bits, and the same command must give
+        the same numbers whatever the clock said.
         """
-        fit = [way for way in WAYS if self.memory[way] <= share * self.available]
-        return fit[0] if fit else WAYS[-1]
+        fit = [choice for choice in MEMORY if self.memory[choice] <= share * self.available]
+        return fit[0] if fit else MEMORY[-1]
 
 
 def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:

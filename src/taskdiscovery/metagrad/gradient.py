@@ -15,7 +15,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
 from taskdiscovery.metagrad.compiled import Compiled
 from taskdiscovery.metagrad.rules import Rule, State, Tree
-from taskdiscovery.metagrad.steps import Inputs, Tape, merge
+from taskdiscovery.metagrad.steps import Inputs, Parts, Tape, merge
 
 #: of parameters and the inputs of one step, a scalar.
 Loss = Callable[[Tree, Tree], Tensor]
@@ -102,13 +102,11 @@ class GradientStep:
         self,
         params: Tree,
         direction: Tree,
-        varied: list[Tensor],
-        constants: list[Any],
-        which: list[int],
-        spec: TreeSpec,
+        inputs: Parts,
         curvature: bool,
     ) -> tuple[Tree, list[Tensor]]:
         """Derivatives of ⟨gradient, direction⟩ by the parameters and the varied inputs."""
+        varied, constants, which, spec = inputs
 
         def loss(own: Tree, given: list[Tensor]) -> Tensor:
             return self.loss(own, merge(which, given, constants, spec))
@@ -151,10 +149,7 @@ class Recomputed:
         bent, mixed = step._product(
             self.state.params,
             of_grads,
-            self.inputs.detached(),
-            self.inputs.constants(),
-            self.inputs.which,
-            self.inputs.spec,
+            self.inputs.parts(),
             curvature,
         )
         if curvature:

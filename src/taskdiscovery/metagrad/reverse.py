@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.checkpoint import checkpoint
 
-from taskdiscovery.metagrad.engine import MetaGradient, Outer, Stop
+from taskdiscovery.metagrad.outer import MetaGradient, Outer, Stop
 from taskdiscovery.metagrad.rules import State, Tree
 from taskdiscovery.metagrad.steps import Step
 

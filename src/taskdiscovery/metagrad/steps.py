@@ -9,7 +9,7 @@ differentiated; all others are constants.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
@@ -51,6 +51,22 @@ class Step(Protocol):
         ...
 
 
+class Parts(NamedTuple):
+    """The inputs of a step, taken apart.
+
+    Attributes:
+        varied: the differentiated ones, detached.
+        constants: all leaves, with None in the differentiated places.
+        which: the differentiated places.
+        spec: of the tree that they make together.
+    """
+
+    varied: list[Tensor]
+    constants: list[Any]
+    which: list[int]
+    spec: TreeSpec
+
+
 class Inputs:
     """The inputs of a step, the differentiated ones apart from the constants."""
 
@@ -67,6 +83,10 @@ class Inputs:
     def constants(self) -> list[Any]:
         """Return the leaves with None in the differentiated places."""
         return [None if i in self.which else leaf for i, leaf in enumerate(self.leaves)]
+
+    def parts(self) -> Parts:
+        """Return all of it, as a product takes it."""
+        return Parts(self.detached(), self.constants(), self.which, self.spec)
 
     def gradients(self, found: Sequence[Tensor | None]) -> Tree:
         """Return derivatives in the shape of the inputs, None for the constants."""

@@ -13,17 +13,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from taskdiscovery.learners import check_network, network_options
+from taskdiscovery.config.learners import Learner, Network, check_network, network_options
+from taskdiscovery.config.specs import parse
 from taskdiscovery.networks import adapters
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.guards import subsample_before_projections
 from taskdiscovery.networks.linear import Linear
 from taskdiscovery.networks.mlp import MLP
+from taskdiscovery.networks.normalization import Normalization
 from taskdiscovery.networks.resnet import resnet18, resnet50
 from taskdiscovery.networks.vit import ViT
-from taskdiscovery.specs import Spec
 
-__all__ = ["NETWORKS", "Model", "build", "feature_size", "features", "flops", "last_linear"]
+__all__ = [
+    "NETWORKS",
+    "Model",
+    "Normalization",
+    "build",
+    "build_learner",
+    "feature_size",
+    "features",
+    "flops",
+    "last_linear",
+]
 
 #: the networks of the package; each is called as `factory(image_shape, outputs, **options)`.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
@@ -68,22 +79,21 @@ class Model(nn.Module):
 
 
 def build(
-    spec: Spec,
+    network: Network,
     image_shape: tuple[int, int, int],
     outputs: int,
-    *,
+    normalization: Normalization,
     seed: int,
-    mean: Tensor,
-    std: Tensor,
 ) -> Model:
     """Build a network with fresh weights.
 
     Args:
-        spec: what to build, e.g. `convnet?width=0.5`, `package.module:factory`, `timm:NAME`.
+        network: what to build: a SPEC, e.g. `convnet?width=0.5`, `package.module:factory`,
+            `timm:NAME`, or a class or factory itself. Augmentations are left to the training.
         image_shape: (H, W, channels).
         outputs: number of outputs.
+        normalization: of pixels, in 0 to 255.
         seed: decides the weights, and nothing else does.
-        mean, std: (channels,) pixel normalization, in 0 to 255.
 
     Returns:
         A model on the CPU, in channels-last layout.
@@ -93,10 +103,21 @@ def build(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _network(spec, image_shape, outputs)
-    subsample_before_projections(network)
-    model = Model(network, mean, std)
+        made = _network(network, image_shape, outputs)
+    subsample_before_projections(made)
+    model = Model(made, torch.tensor(normalization.mean), torch.tensor(normalization.std))
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def build_learner(
+    learner: Learner,
+    image_shape: tuple[int, int, int],
+    outputs: int,
+    normalization: Normalization,
+    seed: int,
+) -> Model:
+    """Build the network of a learner with fresh weights, on the learner's device."""
+    return build(learner.network, image_shape, outputs, normalization, seed).to(learner.device)
 
 
 @torch.no_grad()
@@ -157,7 +178,10 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return linears[-1] if linears else None
 
 
-def _network(spec: Spec, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+def _network(network: Network, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    if not isinstance(network, str):
+        return adapters.from_object(network, image_shape, outputs)
+    spec = parse(network).without("augment")
     check_network(spec)
     if spec.kind == "timm":
         return adapters.from_timm(spec.path, image_shape, outputs)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
 from types import ModuleType
 
 from torch import nn
 
+from taskdiscovery.config.learners import Factory, name_of
 from taskdiscovery.errors import ConfigError, nearest
 
 
 def from_factory(
     path: str, image_shape: tuple[int, int, int], outputs: int, options: dict[str, str]
 ) -> nn.Module:
-    """Call the user's `package.module:factory`.
+    """Import and call the user's `package.module:factory`.
 
     Args:
         path: where the factory is.
         image_shape: (H, W, channels), handed over as `image_shape` if the factory takes it.
-        outputs: number of outputs, handed over as `outputs`.
+        outputs: number of outputs.
         options: the options of the specification, handed over as they are.
 
     Returns:
@@ -32,30 +32,54 @@ def from_factory(
     """
     module_name, _, name = path.partition(":")
     try:
-        factory: Callable[..., object] = getattr(importlib.import_module(module_name), name)
+        factory: Factory = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"cannot import the network factory {path!r}: {error}",
             where="--learner",
-            mend="give package.module:factory, importable from here (see PYTHONPATH)",
+            hint="give package.module:factory, importable from here (see PYTHONPATH)",
         ) from error
+    return _called(factory, path, image_shape, outputs, options)
+
+
+def from_object(factory: Factory, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+    """Call a class or factory that the caller handed over.
+
+    Raises:
+        ConfigError: where it cannot be called, or does not return a module.
+    """
+    return _called(factory, name_of(factory), image_shape, outputs, {})
+
+
+#: what factories call the number of outputs.
+_OUTPUTS = ("outputs", "num_classes", "n_classes", "num_outputs", "classes")
+
+
+def _called(
+    factory: Factory,
+    name: str,
+    image_shape: tuple[int, int, int],
+    outputs: int,
+    options: dict[str, str],
+) -> nn.Module:
     try:
         accepted = inspect.signature(factory).parameters
-        arguments: dict[str, object] = {"outputs": outputs, **options}
+        word = next((w for w in _OUTPUTS if w in accepted), "outputs")
+        arguments: dict[str, object] = {word: outputs, **options}
         if "image_shape" in accepted:
             arguments["image_shape"] = image_shape
         network = factory(**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"the network factory {path!r} failed: {error}",
+            f"the network factory {name!r} failed: {error}",
             where="--learner",
-            mend="it is called as factory(outputs=…, image_shape=(H, W, channels), **options)",
+            hint="it is called as factory(outputs=…, image_shape=(H, W, channels), **options)",
         ) from error
     if not isinstance(network, nn.Module):
         raise ConfigError(
-            f"the network factory {path!r} returned {type(network).__name__}",
+            f"the network factory {name!r} returned {type(network).__name__}",
             where="--learner",
-            mend="return a torch.nn.Module that maps (N, channels, H, W) to (N, outputs)",
+            hint="return a torch.nn.Module that maps (N, channels, H, W) to (N, outputs)",
         )
     return network
 
@@ -66,7 +90,7 @@ def from_timm(name: str, image_shape: tuple[int, int, int], outputs: int) -> nn.
     known: list[str] = timm.list_models()
     if name not in known:
         raise ConfigError(
-            f"timm has no model {name!r}", where="--learner", mend=nearest(name, known[:2000])
+            f"timm has no model {name!r}", where="--learner", hint=nearest(name, known[:2000])
         )
     arguments = {"pretrained": False, "num_classes": outputs, "in_chans": image_shape[2]}
     try:
@@ -83,13 +107,13 @@ def from_torchvision(name: str, image_shape: tuple[int, int, int], outputs: int)
         raise ConfigError(
             f"torchvision models take 3 channels, these images have {image_shape[2]}",
             where=f"--learner torchvision:{name}",
-            mend="use a network of this package, or timm:NAME",
+            hint="use a network of this package, or timm:NAME",
         )
     try:
         model = models.get_model(name, weights=None, num_classes=outputs)
     except ValueError as error:
         raise ConfigError(
-            f"torchvision has no model {name!r}", where="--learner", mend=str(error)
+            f"torchvision has no model {name!r}", where="--learner", hint=str(error)
         ) from error
     return _checked(model, f"torchvision:{name}")
 
@@ -101,18 +125,18 @@ def _import(package: str) -> ModuleType:
         raise ConfigError(
             f"{package} is not installed",
             where=f"--learner {package}:…",
-            mend=f"pip install 'taskdiscovery[{package}]'",
+            hint=f"pip install 'taskdiscovery[{package}]'",
         ) from error
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         # A torchvision built for another torch fails on import in any of these ways.
         raise ConfigError(
             f"{package} is installed but cannot be imported: {error}",
             where=f"--learner {package}:…",
-            mend="install the build that matches your torch (same release, same CUDA or CPU)",
+            hint="install the build that matches your torch (same release, same CUDA or CPU)",
         ) from error
 
 
 def _checked(model: object, name: str) -> nn.Module:
     if not isinstance(model, nn.Module):
-        raise ConfigError(f"{name} is not a torch module", where="--learner", mend="name a model")
+        raise ConfigError(f"{name} is not a torch module", where="--learner", hint="name a model")
     return model

@@ -24,6 +24,9 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 
+#: mean and inverse deviation of each channel, and what was added to the variance.
+Moments = tuple[Tensor, Tensor, float]
+
 _backward = torch.ops.aten.native_batch_norm_backward
 
 
@@ -53,29 +56,30 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Any:
         x, weight, mean, rstd = ctx.saved_tensors
-        found = _Derivative.apply(upstream[0], x, weight, mean, rstd, ctx.eps)  # type: ignore[no-untyped-call]
+        moments = (mean, rstd, ctx.eps)
+        found = _Derivative.apply(upstream[0], x, weight, moments)  # type: ignore[no-untyped-call]
         return (*found, None)
 
 
 class _Derivative(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, G: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, eps: float
+        ctx: Any, G: Tensor, x: Tensor, weight: Tensor, moments: Moments
     ) -> tuple[Tensor, Tensor, Tensor]:
-        by_x, by_weight, by_bias = _first(G, x, weight, mean, rstd, eps)
+        by_x, by_weight, by_bias = _first(G, x, weight, moments)
+        mean, rstd, ctx.eps = moments
         ctx.save_for_backward(G, x, weight, mean, rstd, by_weight)
-        ctx.eps = eps
         return by_x, by_weight, by_bias
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: FunctionCtx, V: Tensor, u: Tensor, v: Tensor) -> Any:
         G, x, weight, mean, rstd, scaled_G = ctx.saved_tensors  # type: ignore[attr-defined]
-        eps = ctx.eps  # type: ignore[attr-defined]
+        moments = (mean, rstd, ctx.eps)  # type: ignore[attr-defined]
         count = x.numel() // x.shape[1]
         ones = torch.ones_like(weight)
-        D_V, along_V, _ = _first(V, x, ones, mean, rstd, eps)
-        D_G, _, _ = _first(G, x, ones, mean, rstd, eps)
+        D_V, along_V, _ = _first(V, x, ones, moments)
+        D_G, _, _ = _first(G, x, ones, moments)
         w, r, mu = weight.to(rstd.dtype), rstd, mean
         a_G, a_V = scaled_G.to(r.dtype) / count, along_V.to(r.dtype) / count
         u, v = u.to(r.dtype), v.to(r.dtype)
@@ -85,12 +89,11 @@ class _Derivative(torch.autograd.Function):
         bend = -w * r * r * by_weight / count
         by_x = _affine(x, bend, -bend * mu)
         by_x.addcmul_(D_V, _wide(-w * r * a_G, x)).addcmul_(D_G, _wide(u - w * r * a_V, x))
-        return by_G, by_x, by_weight.to(weight.dtype), None, None, None
+        return by_G, by_x, by_weight.to(weight.dtype), None
 
 
-def _first(
-    G: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _first(G: Tensor, x: Tensor, weight: Tensor, moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
+    mean, rstd, eps = moments
     found: tuple[Tensor, Tensor, Tensor] = _backward(
         G, x, weight, None, None, mean, rstd, True, eps, [True, True, True]
     )

@@ -11,7 +11,7 @@ Axes: N images, C channels; maps are (N, C, H, W) in channels-last layout.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class WeightGradientsByProducts(TorchFunctionMode):
         """Replace convolutions, and leave everything else as it is."""
         kwargs = kwargs or {}
         if func is torch.conv2d:
-            found = _gaining(*args, **kwargs)
+            found = _gaining(_Call(*args, **kwargs))
             if found is not None:
                 return _Convolution.apply(*found)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
@@ -155,27 +155,33 @@ class _Convolution(torch.autograd.Function):
         return (*(g if g is None else g.to(kind) for g, kind in found), None, None)
 
 
-def _gaining(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> tuple[Any, ...] | None:
-    """Return what `_Convolution` takes; None for what does not gain by it. Called as `conv2d`."""
-    plain = groups == 1 and _pair(dilation) == (1, 1) and not isinstance(padding, str)
-    if not plain or input.device.type != "cpu" or input.dim() != 4 or not weight.requires_grad:
+class _Call(NamedTuple):
+    """The arguments of `torch.conv2d`, with its defaults."""
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+
+
+def _gaining(call: _Call) -> tuple[Any, ...] | None:
+    """Return what `_Convolution` takes; None for what does not gain by it."""
+    x, weight = call.input, call.weight
+    plain = call.groups == 1 and _pair(call.dilation) == (1, 1)
+    plain = plain and not isinstance(call.padding, str)
+    if not plain or x.device.type != "cpu" or x.dim() != 4 or not weight.requires_grad:
         return None
     if not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
         return None
-    stride, padding = _pair(stride), _pair(padding)
+    stride, padding = _pair(call.stride), _pair(call.padding)
     fan_out, fan_in, _, kernel = weight.shape
-    width = (input.shape[3] + 2 * padding[1] - kernel) // stride[1] + 1
+    width = (x.shape[3] + 2 * padding[1] - kernel) // stride[1] + 1
     if not worthwhile(kernel, stride[1], width, (fan_in, fan_out), torch.get_num_threads()):
         return None
-    return input, weight, bias, stride, padding
+    return x, weight, call.bias, stride, padding
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.seeds import generator
-from taskdiscovery.types import BoolArray, FloatArray, IntArray, Target
+from taskdiscovery.runtime.seeds import generator
+from taskdiscovery.types import BoolArray, FloatArray, IntArray, Labeling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,56 +23,50 @@ class Sides:
 
     Attributes:
         train: (N,) True on the train side.
-        place: (N,) the class of the cutting task.
+        task_N: (N,) the class of the cutting task.
         known: (N,) False where the target has no class; such images take no part.
     """
 
     train: BoolArray
-    place: IntArray
+    task_N: IntArray
     known: BoolArray
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Cut:
-    """A task that can cut a data set.
+def groups_of(task: Labeling, target: Labeling) -> IntArray:
+    """Put the C classes of the target in two groups; more than two by how they lean on the task."""
+    if target.k == 2:
+        return np.array([0, 1])
+    coordinate_N = coordinate_of(task)
+    lean_N = task.labels_N if coordinate_N is None else coordinate_N
+    lean_C = np.array(
+        [
+            lean_N[target.labels_N == c].mean() if (target.labels_N == c).any() else 0.0
+            for c in range(target.k)
+        ]
+    )
+    upper = np.argsort(lean_C, kind="stable")[target.k // 2 :]
+    return np.isin(np.arange(target.k), upper).astype(np.int64)
 
-    Attributes:
-        name: of the task.
-        place: (N,) its class, 0 or 1.
-        coordinate: (N,) continuous, the task being its sign; None for a task from a table.
-    """
 
-    name: str
-    place: IntArray
-    coordinate: FloatArray | None = None
-
-    def groups(self, target: Target) -> IntArray:
-        """Put the C classes in two groups; more than two by how they lean on the task."""
-        if target.k == 2:
-            return np.array([0, 1])
-        lean = self.place if self.coordinate is None else self.coordinate
-        lean_C = np.array(
-            [
-                lean[target.labels == c].mean() if (target.labels == c).any() else 0.0
-                for c in range(target.k)
-            ]
-        )
-        upper = np.argsort(lean_C, kind="stable")[target.k // 2 :]
-        return np.isin(np.arange(target.k), upper).astype(np.int64)
+def coordinate_of(task: Labeling) -> FloatArray | None:
+    """Return the (N,) coordinate whose sign a binary task is, or None."""
+    if task.coordinates_NC is None:
+        return None
+    return task.coordinates_NC[:, 0].astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Candidate:
-    """A cut with an orientation and a grouping of the target's classes.
+    """A task to cut along, with an orientation and a grouping of the target's classes.
 
     Attributes:
-        cut: the task.
+        task: a binary labeling.
         orientation: `same` trains where group and task are equal, `opposite` where they differ.
         group: (C,) 0 or 1 for each class.
         name: says which, for tables.
     """
 
-    cut: Cut
+    task: Labeling
     orientation: str
     group: IntArray
 
@@ -82,9 +76,9 @@ class Candidate:
         more = ""
         if len(self.group) > 2:
             more = f" {{{','.join(str(c) for c in np.flatnonzero(self.group))}}}"
-        return f"{self.cut.name} {self.orientation}{more}"
+        return f"{self.task.name} {self.orientation}{more}"
 
-    def sides(self, target: Target, class_balanced: bool) -> Sides:
+    def sides(self, target: Labeling, class_balanced: bool) -> Sides:
         """Say for each image on which side of the split it falls.
 
         Args:
@@ -95,24 +89,25 @@ class Candidate:
         Raises:
             ConfigError: where that is asked for and the task has no coordinate.
         """
-        place = self.cut.place
+        task_N = self.task.labels_N
         if class_balanced:
-            if self.cut.coordinate is None:
+            coordinate_N = coordinate_of(self.task)
+            if coordinate_N is None:
                 raise ConfigError(
-                    f"{self.cut.name} has no coordinate to cut within classes",
+                    f"{self.task.name} has no coordinate to cut within classes",
                     where="--class-balanced",
-                    mend="take the task from a run or from untrained:NETWORK, or leave it out",
+                    hint="take the task from a run or from untrained:NETWORK, or leave it out",
                 )
-            place = np.zeros_like(place)
+            task_N = np.zeros_like(task_N)
             for c in range(target.k):
-                own = np.flatnonzero(target.labels == c)
+                own = np.flatnonzero(target.labels_N == c)
                 if len(own):
-                    x = self.cut.coordinate[own]
-                    place[own] = x > np.median(x)
-        train = self.group[np.maximum(target.labels, 0)] == place
+                    x = coordinate_N[own]
+                    task_N[own] = x > np.median(x)
+        train = self.group[np.maximum(target.labels_N, 0)] == task_N
         if self.orientation == "opposite":
             train = ~train
-        return Sides(train=train, place=place, known=target.known)
+        return Sides(train=train, task_N=task_N, known=target.known_N)
 
 
 def orientations(chosen: str) -> tuple[str, ...]:

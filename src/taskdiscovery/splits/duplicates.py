@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from taskdiscovery.data.arrays import digests
-from taskdiscovery.seeds import generator
+from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 
 ALIKE = 0.99

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from taskdiscovery.agreement import mean_over_runs
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.errors import DataError, NumericalError
-from taskdiscovery.executors import Executor, Piece
-from taskdiscovery.progress import meter
-from taskdiscovery.seeds import derive, generator
+from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
 from taskdiscovery.splits.cuts import Sides
-from taskdiscovery.stage import Stage, predicted
-from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Target
+from taskdiscovery.splits.judging import Question
+from taskdiscovery.training import Request, Seeds, predicted
+from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Labeling
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -74,7 +73,7 @@ def roles_of(sides: Sides, seen: BoolArray, seed: int) -> Roles:
 
 
 def equal_rows(
-    roles: dict[str, Roles], target: Target, seen: BoolArray, config: SplitConfig
+    roles: dict[str, Roles], target: Labeling, seen: BoolArray, config: SplitConfig
 ) -> dict[str, Rows]:
     """Choose the images of every comparison: equal numbers of each class in all variants.
 
@@ -86,7 +85,7 @@ def equal_rows(
         rng = generator(config.seed, "rows", name)
         pools[name] = [
             [
-                rng.permutation(np.flatnonzero((role == r) & part & (target.labels == c)))
+                rng.permutation(np.flatnonzero((role == r) & part & (target.labels_N == c)))
                 for c in range(target.k)
             ]
             for r, part in ((TRAIN, seen), (WITHIN, ~seen), (TEST, ~seen))
@@ -102,7 +101,7 @@ def equal_rows(
         raise DataError(
             "a side of the split is left without images of two classes",
             where=f"--target {target.name}",
-            mend="use --class-balanced, another task, or more images",
+            hint="use --class-balanced, another task, or more images",
         )
 
     def chosen(pool: list[IntArray], r: int) -> IntArray:
@@ -132,75 +131,77 @@ def check_fresh(choice: Choice, rows: dict[str, Rows], seen: BoolArray, seeds: s
         raise RuntimeError("a seed that served to choose the split would be used again")
 
 
-def run_seeds(config: SplitConfig, run: int) -> tuple[int, int]:
-    """Return the seeds of initialization and order of a reported run."""
-    return (
+def run_seeds(config: SplitConfig, run: int) -> Seeds:
+    """Return the seeds of a reported run."""
+    return Seeds(
         derive(config.seed, "report", run, "init"),
         derive(config.seed, "report", run, "order"),
     )
 
 
-def measure(
-    stage: Stage,
-    target: Target,
-    rows: dict[str, Rows],
-    config: SplitConfig,
-    crew: Executor,
-    label: str = "measure",
-) -> Measured:
+def measure(question: Question, rows: dict[str, Rows], label: str = "measure") -> Measured:
     """Train `config.runs` runs on every variant, from seeds that chose nothing.
+
+    Args:
+        question: the target, and the learner on its bench.
+        rows: the images of each variant.
+        label: what the journal's keys begin with.
 
     Raises:
         NumericalError: where all runs of a variant diverge.
     """
+    found = _predictions(question, rows, label)
+    truth_N = question.target.labels_N
+    accuracy, agreed = {}, {}
+    for name, own in rows.items():
+        inside_KN, outside_KN = np.split(np.stack(found[name]), [len(own.within)], axis=1)
+        accuracy[name] = mean_over_runs(outside_KN == truth_N[own.test])
+        agreed[name] = _where_runs_agree(outside_KN, truth_N[own.test])
+        if name == "adversarial":
+            accuracy["within"] = mean_over_runs(inside_KN == truth_N[own.within])
+            agreed["within"] = _where_runs_agree(inside_KN, truth_N[own.within])
+    return Measured(accuracy=accuracy, agreed=agreed)
+
+
+def _predictions(
+    question: Question, rows: dict[str, Rows], label: str
+) -> dict[str, list[IntArray]]:
+    """Return what each finite run of each variant predicts, on `within` and then on `test`."""
+    bench, config = question.bench, question.config
+    learner, truth_N = bench.learner, question.target.labels_N
     found: dict[str, list[IntArray]] = {name: [] for name in rows}
-    epochs, runs = stage.learner.recipe.epochs, range(config.runs)
-    total = sum(len(own.fit) for own in rows.values()) * config.runs * epochs
-    pieces = {
-        name: [_piece(stage, target, own, config, run, f"{label} {name}/run {run}") for run in runs]
+    total = sum(len(own.fit) for own in rows.values()) * config.runs * learner.recipe.epochs
+    requests = {
+        name: [_request(question, own, run, f"{label} {name}") for run in range(config.runs)]
         for name, own in rows.items()
     }
-    with meter(f"measuring the split with {stage.learner.spec.text}", total) as bar:
-        crew.begin([piece for own in pieces.values() for piece in own], bar)
+    with bench.callbacks.stage(f"measuring the split with {learner.name}", total) as meter:
+        bench.executor.submit([request for own in requests.values() for request in own], meter)
         for name, own in rows.items():
-            measured = np.concatenate([own.within, own.test])
-            for run, piece in enumerate(pieces[name]):
+            for run, request in enumerate(requests[name]):
                 try:
-                    done = crew.unit(piece, bar)
+                    done = bench.executor.result(request, meter).arrays["predicted"]
                 except NumericalError as error:
                     _LOG.warning("%s, run %d: %s, counted as failed", name, run, error.what)
                     continue
-                found[name].append(done.arrays["predicted"])
-                right = done.arrays["predicted"] == target.labels[measured]
-                bar.advance(0, f"{name}: {right[len(own.within) :].mean():.3f}")
+                found[name].append(done)
+                right = done[len(own.within) :] == truth_N[own.test]
+                meter.advance(0, f"{name}: {right.mean():.3f}")
     missing = [name for name, own in found.items() if not own]
     if missing:
         raise NumericalError(
             f"all runs diverged on: {', '.join(missing)}",
-            where=f"--learner {stage.learner.spec.text}",
-            mend="lower --learning-rate, or use --precision float32",
+            where=f"--learner {learner.name}",
+            hint="lower --learning-rate, or use --precision float32",
         )
-    accuracy, agreed = {}, {}
-    for name, own in rows.items():
-        found_KN = np.stack(found[name])
-        inside_KN, outside_KN = np.split(found_KN, [len(own.within)], axis=1)
-        accuracy[name] = mean_over_runs(outside_KN == target.labels[own.test])
-        agreed[name] = _where_runs_agree(outside_KN, target.labels[own.test])
-        if name == "adversarial":
-            accuracy["within"] = mean_over_runs(inside_KN == target.labels[own.within])
-            agreed["within"] = _where_runs_agree(inside_KN, target.labels[own.within])
-    return Measured(accuracy=accuracy, agreed=agreed)
+    return found
 
 
-def _piece(
-    stage: Stage, target: Target, own: Rows, config: SplitConfig, run: int, key: str
-) -> Piece:
-    init, order = run_seeds(config, run)
+def _request(question: Question, own: Rows, run: int, label: str) -> Request:
+    seeds = run_seeds(question.config, run)
     measured = np.concatenate([own.within, own.test])
-    training = stage.training(
-        target.labels, target.k, own.fit, measured, init_seed=init, order_seed=order
-    )
-    return Piece(key=key, training=training, keep=predicted)
+    training = question.bench.training(question.target, own.fit, measured, seeds)
+    return Request(key=f"{label}/run {run}", training=training, keep=predicted)
 
 
 def _where_runs_agree(predicted_KN: IntArray, truth_N: IntArray) -> dict[str, float]:

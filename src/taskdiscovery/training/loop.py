@@ -11,37 +11,84 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taskdiscovery import interrupts, randomness, ranks
-from taskdiscovery.augment import augment
+from taskdiscovery.config import Learner
 from taskdiscovery.errors import ConfigError, ResourceError
-from taskdiscovery.journal import Watch
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts
-from taskdiscovery.progress import Meter, Silent
-from taskdiscovery.training.asking import autocast, calibrate
+from taskdiscovery.networks.images import take
+from taskdiscovery.networks.prediction import autocast, calibrate
+from taskdiscovery.runtime import interrupts, random_states, ranks
+from taskdiscovery.runtime.hardware import bf16_units
+from taskdiscovery.runtime.progress import Meter, Silent
+from taskdiscovery.training.augment import augment
 from taskdiscovery.training.early import Settling
-from taskdiscovery.training.images import take
-from taskdiscovery.training.learner import Learner
-from taskdiscovery.training.machine import gains_by_products
 from taskdiscovery.training.state import TrainingState
+from taskdiscovery.training.watch import Unwatched, Watch
 from taskdiscovery.types import IntArray
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What is trained on.
+
+    Attributes:
+        images: (N, H, W, channels) uint8, on the learner's device.
+        rows: (n,) which images to train on.
+        targets: (n, …) what they should give, on the learner's device: class indices (n,) or
+            coordinates (n, K).
+        loss: of float32 outputs and targets, a scalar.
+    """
+
+    images: Tensor
+    rows: IntArray
+    targets: Tensor
+    loss: Loss
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Hooks:
+    """What looks on while a model is trained.
+
+    Attributes:
+        meter: told of every image passed through.
+        watch: saves the training between two updates, and gives back where it was saved.
+        settling: says when the training may end before its schedule does.
+    """
+
+    meter: Meter = field(default_factory=Silent)
+    watch: Watch = field(default_factory=Unwatched)
+    settling: Settling | None = None
+
+
+class Batch(NamedTuple):
+    """Images of one update.
+
+    Attributes:
+        images: (batch, H, W, channels) uint8.
+        targets: class indices (batch,) or coordinates (batch, K).
+        share: these images among those of the batch on all ranks.
+    """
+
+    images: Tensor
+    targets: Tensor
+    share: float = 1.0
+
+
 def step(
     model: nn.Module,
-    images: Tensor,
-    targets: Tensor,
+    batch: Batch,
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     precision: str,
-    share: float = 1.0,
 ) -> Tensor:
     """Do one update.
 
@@ -49,23 +96,21 @@ def step(
 
     Args:
         model: maps uint8 images to outputs; it is in training mode.
-        images: (batch, H, W, channels) uint8.
-        targets: class indices (batch,) or coordinates (batch, K).
+        batch: images and targets.
         loss: of float32 outputs and targets, a scalar.
         optimizer: over the model's parameters.
         precision: `float32` or `bf16`.
-        share: these images among those of the batch on all ranks.
 
     Returns:
         The share of the loss before the update, detached and not yet read back from the device.
     """
-    device = images.device.type
+    device = batch.images.device.type
     faster = WeightGradientsByProducts() if gains_by_products(device, precision) else nullcontext()
     with autocast(device, precision), faster:
-        outputs = model(images)
-    value = loss(outputs.float(), targets)
-    if share != 1.0:
-        value = value * share
+        outputs = model(batch.images)
+    value = loss(outputs.float(), batch.targets)
+    if batch.share != 1.0:
+        value = value * batch.share
     optimizer.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
     ranks.add([p.grad for p in model.parameters() if p.grad is not None])
@@ -74,31 +119,16 @@ def step(
 
 
 def train(
-    learner: Learner,
-    model: Model,
-    images: Tensor,
-    rows: IntArray,
-    targets: Tensor,
-    loss: Loss,
-    *,
-    seed: int,
-    meter: Meter | None = None,
-    watch: Watch | None = None,
-    settling: Settling | None = None,
+    learner: Learner, model: Model, examples: Examples, seed: int, hooks: Hooks | None = None
 ) -> Model:
     """Train a model and leave it in evaluation mode.
 
     Args:
         learner: its recipe is followed.
-        model: as the learner built it; trained in place.
-        images: (N, H, W, channels) uint8, on the learner's device.
-        rows: (n,) which images to train on.
-        targets: (n, …) what they should give, on the learner's device.
-        loss: of outputs and targets.
+        model: as it was built for the learner; trained in place.
+        examples: images, targets, loss.
         seed: decides the order of batches, the augmentation, and the model's own random draws.
-        meter: told of every image passed through.
-        watch: saves the training between two updates, and gives back where it was saved.
-        settling: says when the training may end before its schedule does.
+        hooks: progress, saving, early end.
 
     Returns:
         The same model.
@@ -108,56 +138,62 @@ def train(
         ResourceError: where memory runs out.
         KeyboardInterrupt: between two updates, where a signal asks for it.
     """
-    recipe, meter, watch = learner.recipe, meter or Silent(), watch or Watch()
-    with randomness.private(seed), interrupts.deferred(), _memory(recipe.batch):
-        state = TrainingState(learner, model, len(rows), seed)
-        state.take_up(watch)
+    recipe, hooks = learner.recipe, hooks or Hooks()
+    meter, settling = hooks.meter, hooks.settling
+    with (
+        random_states.private(seed),
+        interrupts.deferred(),
+        _explained(recipe.batch),
+    ):
+        state = TrainingState(learner, model, len(examples.rows), seed)
+        state.take_up(hooks.watch)
         if settling is not None and state.settled:
             settling.before = state.before
         meter.advance(state.passed)
-        row_index = torch.from_numpy(rows).to(images.device)
+        row_index = torch.from_numpy(examples.rows).to(examples.images.device)
         model.train()
         while state.epoch < recipe.epochs and not state.settled:
-            # Batches of nearly equal size: a last batch of one image would break batch norm.
-            batches = state.permutation.to(images.device).tensor_split(state.batches)
-            for chosen in batches[state.batch :]:
-                batch = take(images, row_index[chosen])
-                if recipe.augment:
-                    batch = augment(batch, recipe.augment, state.order)
-                mine = _part(len(chosen))
-                state.total += step(
-                    model,
-                    batch[mine],
-                    targets[chosen[mine]],
-                    loss,
-                    state.optimizer,
-                    learner.precision,
-                    share=(mine.stop - mine.start) / len(chosen),
-                )
-                if state.schedule is not None:
-                    state.schedule.step()
-                state.batch += 1
-                meter.advance(len(chosen))
-                state.settled = settling is not None and settling.done(model, state)
-                watch.boundary(state.to_unit)
-                if state.settled:
-                    break
+            _epoch(state, examples, row_index, hooks)
             ranks.add([state.total])
             if not math.isfinite(float(state.total)):
                 raise state.diverged()
             if not state.settled:
                 state.next_epoch()
-        meter.advance(recipe.epochs * len(rows) - state.passed)  # what need not be done
+        # What need not be done.
+        meter.advance(recipe.epochs * len(examples.rows) - state.passed)
         if not state.finite():
             raise state.diverged()
         if recipe.recalibrate:
-            calibrate(model, images, rows, learner.precision)
+            calibrate(model, examples.images, examples.rows, learner.precision)
         elif ranks.size() > 1:  # each rank has seen other statistics: their mean
             running = [b for b in model.buffers() if b.is_floating_point()]
             ranks.add(running)
             for buffer in running:
                 buffer.div_(ranks.size())
     return model.eval()
+
+
+def _epoch(state: TrainingState, examples: Examples, row_index: Tensor, hooks: Hooks) -> None:
+    """Do what is left of an epoch; fewer updates where the predictions settle on the way."""
+    learner, model, settling = state.learner, state.model, hooks.settling
+    # Batches of nearly equal size: a last batch of one image would break batch norm.
+    batches = state.permutation.to(examples.images.device).tensor_split(state.batches)
+    for chosen in batches[state.batch :]:
+        images = take(examples.images, row_index[chosen])
+        if learner.recipe.augment:
+            images = augment(images, learner.recipe.augment, state.order)
+        mine = _part(len(chosen))
+        share = (mine.stop - mine.start) / len(chosen)
+        batch = Batch(images[mine], examples.targets[chosen[mine]], share)
+        state.total += step(model, batch, examples.loss, state.optimizer, learner.precision)
+        if state.schedule is not None:
+            state.schedule.step()
+        state.batch += 1
+        hooks.meter.advance(len(chosen))
+        state.settled = settling is not None and settling.done(model, state)
+        hooks.watch.boundary(state.to_record)
+        if state.settled:
+            break
 
 
 def _part(count: int) -> slice:
@@ -173,13 +209,13 @@ def _part(count: int) -> slice:
         raise ConfigError(
             f"a batch of {count} images is too small for {there} ranks",
             where="--batch, under torchrun",
-            mend=f"give at least --batch {2 * there}, or fewer ranks",
+            hint=f"give at least --batch {2 * there}, or fewer ranks",
         )
     return slice(count * ranks.here() // there, count * (ranks.here() + 1) // there)
 
 
 @contextmanager
-def _memory(batch: int) -> Iterator[None]:
+def _explained(batch: int) -> Iterator[None]:
     """Turn the ways in which torch runs out of memory into an error with a remedy."""
     try:
         yield
@@ -191,7 +227,7 @@ def _memory(batch: int) -> Iterator[None]:
         raise ResourceError(
             "memory ran out while training",
             where=f"--batch {batch}",
-            mend=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
+            hint=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
         ) from error
 
 
@@ -203,3 +239,11 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error of (batch, K) coordinates."""
     return F.mse_loss(outputs, targets)
+
+
+def gains_by_products(device: str, precision: str) -> bool:
+    """Say whether convolutions may find their weights' derivative by matrix products.
+
+    Only where that was measured to be faster: bf16, AVX-512 without AMX.
+    """
+    return device == "cpu" and precision == "bf16" and bf16_units() == (True, False)

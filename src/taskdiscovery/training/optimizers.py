@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from taskdiscovery.config import Recipe
 from taskdiscovery.training.weights import to_numpy
 
+#: releases of torch, first and last, whose optimizers are wrapped as `eager` expects.
+TESTED = ((2, 6), (2, 13))
+
 
 @cache
 def eager(kind: type[torch.optim.Optimizer]) -> type[Any]:
@@ -26,12 +29,22 @@ def eager(kind: type[torch.optim.Optimizer]) -> type[Any]:
         kind: a class of `torch.optim`.
 
     Returns:
-        A subclass; its steps must not be traced by `torch.compile`.
+        A subclass, whose steps must not be traced by `torch.compile`; the class itself where this
+        release of torch is none of those that were tested, or wraps its methods otherwise.
     """
-    plain = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    if not TESTED[0] <= _release(torch.__version__) <= TESTED[1]:
+        return kind
+    plain = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
     methods: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in plain}
-    methods["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    if not all(inspect.isfunction(m) and m.__name__ == name for name, m in methods.items()):
+        return kind
+    methods["step"] = torch.no_grad()(methods["step"])
     return type(kind.__name__, (kind,), methods)
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def make_optimizer(

@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from taskdiscovery import randomness
+from taskdiscovery.config import Learner
 from taskdiscovery.errors import NumericalError, RunDirError
-from taskdiscovery.journal import Unit, Watch
 from taskdiscovery.networks import Model
-from taskdiscovery.seeds import derive
-from taskdiscovery.training.learner import Learner
+from taskdiscovery.runtime import random_states
+from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.training.optimizers import make_optimizer, optimizer_arrays, restore_optimizer
+from taskdiscovery.training.watch import Watch
 from taskdiscovery.training.weights import like, to_numpy
-from taskdiscovery.types import IntArray
+from taskdiscovery.types import IntArray, Record
 
 
 class TrainingState:
@@ -28,10 +28,10 @@ class TrainingState:
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
         self.total = torch.zeros((), device=learner.device)
-        # What `early.Settling` remembers: weights and answers, how these agreed with those before,
-        # the verdict.
+        # What `early.Settling` remembers: weights and predictions of the last check, how these
+        # agreed with those before, the verdict.
         self.before: dict[str, Tensor] = {}
-        self.answers: IntArray | None = None
+        self.predictions: IntArray | None = None
         self.agreements: list[float] = []
         self.settled = False
 
@@ -54,11 +54,11 @@ class TrainingState:
         """Return the error for a training that left the finite numbers."""
         return NumericalError(
             f"training diverged in epoch {min(self.epoch + 1, self.learner.recipe.epochs)}",
-            where=self.learner.spec.text,
-            mend="lower the learning rate (--learning-rate), or use --precision float32",
+            where=self.learner.name,
+            hint="lower the learning rate (--learning-rate), or use --precision float32",
         )
 
-    def to_unit(self) -> Unit:
+    def to_record(self) -> Record:
         """Return the state.
 
         Raises:
@@ -68,7 +68,7 @@ class TrainingState:
             raise self.diverged()
         arrays = {f"model.{k}": to_numpy(v) for k, v in self.model.state_dict().items()}
         arrays |= optimizer_arrays(self.optimizer)
-        arrays |= {f"random.{k}": v for k, v in randomness.capture().items()}
+        arrays |= {f"random.{k}": v for k, v in random_states.capture().items()}
         arrays["order"] = self.order.get_state().numpy().copy()
         arrays["permutation"] = self.permutation.numpy().copy()
         arrays["total"] = to_numpy(self.total)
@@ -79,10 +79,10 @@ class TrainingState:
         groups = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
         values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
         values |= {"agreements": self.agreements, "settled": self.settled}
-        if self.answers is not None:
-            arrays["answers"] = self.answers
+        if self.predictions is not None:
+            arrays["predictions"] = self.predictions
             arrays |= {f"before.{k}": to_numpy(v) for k, v in self.before.items()}
-        return Unit(values=values, arrays=arrays)
+        return Record(values=values, arrays=arrays)
 
     def take_up(self, watch: Watch) -> None:
         """Go back to where the training was saved, if it was.
@@ -99,10 +99,10 @@ class TrainingState:
             raise RunDirError(
                 f"the saved training does not fit: {str(error).splitlines()[0]}",
                 where="checkpoints",
-                mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
+                hint="was taskdiscovery upgraded meanwhile? begin again with another --out",
             ) from error
 
-    def _restore(self, saved: Unit) -> None:
+    def _restore(self, saved: Record) -> None:
         values, arrays = saved.values, saved.arrays
         own = self.model.state_dict()
         self.model.load_state_dict({k: like(arrays[f"model.{k}"], own[k]) for k in own})
@@ -111,12 +111,12 @@ class TrainingState:
             self.schedule.load_state_dict(dict(values["schedule"]))
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
         self.agreements, self.settled = list(values["agreements"]), bool(values["settled"])
-        self.answers = arrays.get("answers")
-        if self.answers is not None:
+        self.predictions = arrays.get("predictions")
+        if self.predictions is not None:
             self.before = {k: like(arrays[f"before.{k}"], own[k]) for k in own}
         self.permutation = torch.from_numpy(arrays["permutation"].copy())
         self.total = like(arrays["total"], self.total)
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))
-        randomness.restore(
+        random_states.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
         )

@@ -9,52 +9,66 @@ Axes: n training images, m measured images, K outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskdiscovery.journal import Watch
-from taskdiscovery.progress import Meter
-from taskdiscovery.training.asking import calibrate, predict
+from taskdiscovery.config import Learner
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks.prediction import calibrate, predict
+from taskdiscovery.runtime.progress import Meter, Silent
 from taskdiscovery.training.early import Settling
-from taskdiscovery.training.learner import Learner, Pixels
-from taskdiscovery.training.loop import Loss, cross_entropy, squared_error, train
+from taskdiscovery.training.loop import (
+    Examples,
+    Hooks,
+    Loss,
+    cross_entropy,
+    squared_error,
+    train,
+)
+from taskdiscovery.training.watch import Unwatched, Watch
 from taskdiscovery.types import IntArray
 
 LOSSES: dict[str, Loss] = {"cross entropy": cross_entropy, "squared error": squared_error}
 
 
+class Seeds(NamedTuple):
+    """What a run is drawn from: its weights, and the order of its batches."""
+
+    init: int
+    order: int
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Training:
-    """A network to be trained, and the images on which it is then asked.
+    """A network to be trained, and the images whose outputs are then wanted.
 
     Attributes:
         learner: architecture and recipe.
         shape: (H, W, channels) of an image.
-        pixels: pixel normalization.
+        normalization: of pixels.
         outputs: K.
         rows: (n,) images to train on.
         targets: (n,) classes or (n, K) coordinates.
         loss: name of one of `LOSSES`.
         measured: (m,) images whose outputs are wanted.
-        init_seed, order_seed: what the weights and the batches are drawn from.
-        watched: images on which the answers must settle for the training to end early; None to
-            train for the whole schedule.
+        seeds: what the run is drawn from.
+        monitored: images on which the predictions must settle for the training to end early; None
+            to train for the whole schedule.
     """
 
     learner: Learner
     shape: tuple[int, int, int]
-    pixels: Pixels
+    normalization: Normalization
     outputs: int
     rows: IntArray
     targets: NDArray[Any]
     loss: str = "cross entropy"
     measured: IntArray
-    init_seed: int
-    order_seed: int
-    watched: IntArray | None = None
+    seeds: Seeds
+    monitored: IntArray | None = None
 
     @property
     def passes(self) -> int:
@@ -64,7 +78,7 @@ class Training:
     def run(
         self, images: Tensor, *, meter: Meter | None = None, watch: Watch | None = None
     ) -> Tensor:
-        """Train, and return (m, K) float32 outputs on the CPU; (2, m, K) where `watched` is given.
+        """Train, and return (m, K) float32 outputs on the CPU; (2, m, K) with `monitored`.
 
         Args:
             images: (N, H, W, channels) uint8 on the learner's device.
@@ -74,31 +88,25 @@ class Training:
         Raises:
             NumericalError: where training diverges.
         """
-        model = self.learner.build(self.shape, self.outputs, self.pixels, self.init_seed)
+        learner = self.learner
+        model = build_learner(
+            learner, self.shape, self.outputs, self.normalization, self.seeds.init
+        )
         targets = torch.from_numpy(self.targets)
         if targets.is_floating_point():
             targets = targets.float()
         settling = None
-        if self.watched is not None:
-            settling = Settling(images, self.rows, self.watched, self.learner.precision)
-        train(
-            self.learner,
-            model,
-            images,
-            self.rows,
-            targets.to(images.device),
-            LOSSES[self.loss],
-            seed=self.order_seed,
-            meter=meter,
-            watch=watch,
-            settling=settling,
-        )
-        outputs = predict(model, images, self.measured, self.learner.precision)
+        if self.monitored is not None:
+            settling = Settling(images, self.rows, self.monitored, learner.precision)
+        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
+        hooks = Hooks(meter=meter or Silent(), watch=watch or Unwatched(), settling=settling)
+        train(learner, model, examples, self.seeds.order, hooks)
+        outputs = predict(model, images, self.measured, learner.precision)
         if settling is None:
             return outputs
         if settling.before:
             model.load_state_dict(settling.before)
-            if self.learner.recipe.recalibrate:
-                calibrate(model, images, self.rows, self.learner.precision)
-        before = predict(model, images, self.measured, self.learner.precision)
+            if learner.recipe.recalibrate:
+                calibrate(model, images, self.rows, learner.precision)
+        before = predict(model, images, self.measured, learner.precision)
         return torch.stack([before, outputs])

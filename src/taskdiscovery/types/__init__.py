@@ -1,34 +1,44 @@
-"""Values that cross the border between modules: `Dataset`, `Tasks`, `Score`, `Split`."""
+"""Values that cross the border between modules, and how they show in a notebook."""
 
 from taskdiscovery.types.aliases import (
     BoolArray,
+    Document,
     Float32,
     FloatArray,
     IdArray,
     ImageArray,
     IntArray,
 )
-from taskdiscovery.types.dataset import Dataset, Target, target_from_values
+from taskdiscovery.types.dataset import Dataset
+from taskdiscovery.types.evidence import Evidence
+from taskdiscovery.types.labeling import Labeling, class_codes
+from taskdiscovery.types.record import Record
 from taskdiscovery.types.scores import Interval, Score, Scores
-from taskdiscovery.types.split import TEST, TRAIN, WITHIN, Split
+from taskdiscovery.types.split import ROLES, TEST, TRAIN, WITHIN, Copies, Setup, Split
 from taskdiscovery.types.tasks import Tasks
 
 __all__ = [
+    "ROLES",
     "TEST",
     "TRAIN",
     "WITHIN",
     "BoolArray",
+    "Copies",
     "Dataset",
+    "Document",
+    "Evidence",
     "Float32",
     "FloatArray",
     "IdArray",
     "ImageArray",
     "IntArray",
     "Interval",
+    "Labeling",
+    "Record",
     "Score",
     "Scores",
+    "Setup",
     "Split",
-    "Target",
     "Tasks",
-    "target_from_values",
+    "class_codes",
 ]

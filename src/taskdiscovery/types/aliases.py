@@ -1,6 +1,8 @@
-"""Arrays by what they hold. Images are (N, H, W, channels), uint8."""
+"""Arrays by what they hold, and JSON documents. Images are (N, H, W, channels), uint8."""
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,3 +13,6 @@ FloatArray = NDArray[np.float64]
 ImageArray = NDArray[np.uint8]
 IdArray = NDArray[np.str_]
 Float32 = NDArray[np.float32]
+
+#: what a JSON or YAML file holds, or a row of a table; its keys are those of docs/run-directory.md.
+Document: TypeAlias = dict[str, Any]

@@ -5,14 +5,14 @@ Axes: N images, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types.aliases import BoolArray, IdArray, ImageArray, IntArray
+from taskdiscovery.types.aliases import Float32, IdArray, ImageArray, IntArray
+from taskdiscovery.types.labeling import Labeling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,8 @@ class Dataset:
         labels: (N,) class indices into `classes`, or None.
         classes: class names, in index order; empty without labels.
         attributes: one row per image, or None.
+        features: (N, P) float32 numbers of a frozen network or of a table, or None.
+        groups: (N,) what belongs together (a patient, a video, a burst), or None.
         name: the DATA specification that it was read from.
         fingerprint: SHA-256 over images, ids and labels; the same data has the same fingerprint
             wherever it is read.
@@ -41,6 +43,8 @@ class Dataset:
     labels: IntArray | None = None
     classes: tuple[str, ...] = ()
     attributes: pd.DataFrame | None = None
+    features: Float32 | None = None
+    groups: IdArray | None = None
     name: str = "array"
     fingerprint: str = ""
     problems: tuple[str, ...] = ()
@@ -51,18 +55,20 @@ class Dataset:
                 f"images must be uint8 of shape (N, H, W, channels), got {self.images.dtype} "
                 f"of shape {self.images.shape}",
                 where=self.name,
-                mend="use taskdiscovery.data.from_arrays, which converts and checks",
+                hint="use taskdiscovery.from_arrays, which converts and checks",
             )
         for what, column in (
             ("ids", self.ids),
             ("labels", self.labels),
             ("attributes", self.attributes),
+            ("features", self.features),
+            ("groups", self.groups),
         ):
             if column is not None and len(column) != len(self.images):
                 raise DataError(
                     f"{len(column)} {what} for {len(self.images)} images",
                     where=self.name,
-                    mend=f"give one entry of {what} per image",
+                    hint=f"give one entry of {what} per image",
                 )
 
     def __len__(self) -> int:
@@ -74,7 +80,7 @@ class Dataset:
         height, width, channels = self.images.shape[1:]
         return int(height), int(width), int(channels)
 
-    def target(self, spec: str) -> Target:
+    def target(self, spec: str) -> Labeling:
         """Return the labeling that a target SPEC names.
 
         Args:
@@ -94,29 +100,29 @@ class Dataset:
             raise ConfigError(
                 f"cannot read the target {spec!r}",
                 where="--target",
-                mend="use label, label:0,1 or label:cat,dog, attr:COLUMN, or FILE:COLUMN",
+                hint="use label, label:0,1 or label:cat,dog, attr:COLUMN, or FILE:COLUMN",
             )
-        if len(np.unique(target.labels[target.known])) < 2:
+        if len(np.unique(target.labels_N[target.known_N])) < 2:
             raise DataError(
                 f"the target {spec!r} gives every image the same class",
                 where=self.name,
-                mend="choose a target with at least two classes among these images",
+                hint="choose a target with at least two classes among these images",
             )
         return target
 
-    def _label_target(self, spec: str, rest: str) -> Target:
+    def _label_target(self, spec: str, rest: str) -> Labeling:
         if self.labels is None:
             raise DataError(
                 "this data set has no labels",
                 where=f"{self.name}, --target {spec}",
-                mend="use attr:COLUMN or FILE:COLUMN, or data with labels",
+                hint="use attr:COLUMN or FILE:COLUMN, or data with labels",
             )
         if not rest:
-            return Target(name=spec, labels=self.labels, classes=self.classes)
+            return self._labeling(spec, self.labels, self.classes)
         chosen = [self._class_index(word.strip(), spec) for word in rest.split(",") if word.strip()]
         labels = np.isin(self.labels, chosen).astype(np.int64)
         named = ",".join(self.classes[c] for c in sorted(set(chosen)))
-        return Target(name=spec, labels=labels, classes=("rest", named))
+        return self._labeling(spec, labels, ("rest", named))
 
     def _class_index(self, word: str, spec: str) -> int:
         if word in self.classes:
@@ -126,72 +132,18 @@ class Dataset:
         raise ConfigError(
             f"no class {word!r} in {self.name}",
             where=f"--target {spec}",
-            mend=f"{nearest(word, self.classes)} (or an index up to {len(self.classes) - 1})",
+            hint=f"{nearest(word, self.classes)} (or an index up to {len(self.classes) - 1})",
         )
 
-    def _attribute_target(self, spec: str, column: str) -> Target:
+    def _attribute_target(self, spec: str, column: str) -> Labeling:
         known = [] if self.attributes is None else [str(c) for c in self.attributes.columns]
         if self.attributes is None or column not in known:
             raise ConfigError(
                 f"no attribute {column!r} in {self.name}",
                 where=f"--target {spec}",
-                mend=nearest(column, known) if known else "this data has no attribute columns",
+                hint=nearest(column, known) if known else "this data has no attribute columns",
             )
-        return target_from_values(spec, self.attributes[column].tolist())
+        return Labeling.from_values(spec, self.attributes[column].tolist(), self.ids)
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Target:
-    """A human labeling.
-
-    Attributes:
-        name: its specification.
-        labels: (N,) class indices; -1 where the value is missing.
-        classes: class names in index order.
-    """
-
-    name: str
-    labels: IntArray
-    classes: tuple[str, ...]
-
-    @property
-    def known(self) -> BoolArray:
-        """(N,) True where the image has a class."""
-        return self.labels >= 0
-
-    @property
-    def k(self) -> int:
-        """The number of classes."""
-        return len(self.classes)
-
-
-def target_from_values(name: str, values: Sequence[object]) -> Target:
-    """Turn a column of values into class indices, in sorted order; missing values become -1.
-
-    Raises:
-        DataError: where a column has more than 1,000 different values.
-    """
-
-    import pandas as pd
-
-    codes, uniques = pd.factorize(np.fromiter(values, dtype=object, count=len(values)), sort=False)
-    order = sorted(range(len(uniques)), key=lambda i: _sort_key(uniques[i]))
-    if len(uniques) > 1000:
-        raise DataError(
-            f"{name} has {len(uniques)} different values",
-            where=name,
-            mend="a target needs at most 1,000 classes; cut the column into bins first",
-        )
-    rank = np.full(len(uniques) + 1, -1, dtype=np.int64)
-    rank[np.array(order, dtype=np.int64)] = np.arange(len(uniques))
-    return Target(
-        name=name,
-        labels=rank[np.asarray(codes, dtype=np.int64)],
-        classes=tuple(str(uniques[i]) for i in order),
-    )
-
-
-def _sort_key(value: object) -> tuple[int, float, str]:
-    if isinstance(value, int | float | np.number):
-        return (0, float(value), "")
-    return (1, 0.0, str(value))
+    def _labeling(self, name: str, labels: IntArray, classes: tuple[str, ...]) -> Labeling:
+        return Labeling(name=name, classes=classes, labels_N=labels, ids_N=self.ids)

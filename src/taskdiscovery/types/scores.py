@@ -5,14 +5,15 @@ Axes: n test images, K runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from taskdiscovery import notebook
-from taskdiscovery.types.aliases import ImageArray, IntArray
+from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.types import display
+from taskdiscovery.types.aliases import Document, Float32, IdArray, ImageArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +55,12 @@ class Score:
         rate: share of class 1 among the test images for a binary task, else of the commonest
             class.
         accuracy: mean test accuracy against the task's own labels.
-        per_image: (n,) mean agreement over pairs for each test image.
-        test: (n,) indices of those images in the data set.
+        agreement_n: (n,) mean agreement over pairs for each test image.
+        rows_n: (n,) positions of those images in the data set.
+        ids_n: (n,) their ids.
         failed: runs that diverged.
         seconds: time spent on training and predicting.
+        images: (N, H, W, channels) uint8 of the data set, to show them in a notebook; or None.
     """
 
     task: str
@@ -73,54 +76,77 @@ class Score:
     kappa: float | None
     rate: float
     accuracy: float
-    per_image: NDArray[np.float32] = field(repr=False)
-    test: IntArray = field(repr=False)
+    agreement_n: Float32 = field(repr=False)
+    rows_n: IntArray = field(repr=False)
+    ids_n: IdArray = field(repr=False)
     failed: int = 0
     seconds: float = 0.0
     images: ImageArray | None = field(default=None, repr=False)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row, as in `scores.parquet`."""
+    @property
+    def per_image(self) -> pd.Series:
+        """The mean agreement over pairs of runs on each test image, by image id."""
         import pandas as pd
 
-        return pd.DataFrame([self.to_row()])
+        return pd.Series(self.agreement_n, index=pd.Index(self.ids_n, dtype=str), name=self.task)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row, as in `scores.parquet`."""
+        return Scores([self]).to_frame()
 
     def _repr_html_(self) -> str:
         return Scores([self])._repr_html_()
 
-    def to_row(self) -> dict[str, object]:
+    def to_row(self) -> Document:
         """Return the row of `scores.parquet`: everything but the per-image values and the time."""
-        return {
-            "task": self.task,
-            "learner": self.learner,
-            "preset": self.preset,
-            "precision": self.precision,
-            "runs": self.runs,
-            "agreement": self.agreement,
-            "low": self.low,
-            "high": self.high,
-            "covers": self.covers,
-            "chance": self.chance,
-            "kappa": self.kappa,
-            "rate": self.rate,
-            "accuracy": self.accuracy,
-            "failed": self.failed,
-        }
+        return {name: getattr(self, name) for name in COLUMNS}
+
+
+#: the columns of `scores.parquet`.
+COLUMNS = (
+    *("task", "learner", "preset", "precision", "runs", "agreement", "low", "high", "covers"),
+    *("chance", "kappa", "rate", "accuracy", "failed"),
+)
 
 
 class Scores(list[Score]):
-    """A list of scores that a notebook shows as a table."""
+    """Scores in a list, also by the name of the task: `scores["task_003"]`."""
 
-    def to_pandas(self) -> pd.DataFrame:
+    def __init__(self, scores: Iterable[Score] = ()) -> None:
+        super().__init__(scores)
+
+    @overload
+    def __getitem__(self, which: SupportsIndex | str) -> Score: ...
+    @overload
+    def __getitem__(self, which: slice) -> Scores: ...
+
+    def __getitem__(self, which: Any) -> Score | Scores:
+        """Return a score by position or by the name of its task, or some of the scores.
+
+        Raises:
+            ConfigError: for a name that was not scored.
+        """
+        if isinstance(which, slice):
+            return Scores(super().__getitem__(which))
+        if not isinstance(which, str):
+            return super().__getitem__(which)
+        for score in self:
+            if score.task == which:
+                return score
+        raise ConfigError(
+            f"{which!r} was not scored", where="scores", hint=nearest(which, (s.task for s in self))
+        )
+
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per score, as in `scores.parquet`."""
         import pandas as pd
 
-        return pd.DataFrame([score.to_row() for score in self])
+        return pd.DataFrame([score.to_row() for score in self], columns=list(COLUMNS))
 
     def _repr_html_(self) -> str:
-        rows: list[dict[str, Any]] = []
+        rows: list[Document] = []
         for score in self:
-            row: dict[str, Any] = {
+            row: Document = {
                 "task": score.task,
                 "agreement": score.agreement,
                 "interval": f"{score.low:.3f} to {score.high:.3f}",
@@ -129,12 +155,12 @@ class Scores(list[Score]):
                 "accuracy": score.accuracy,
             }
             if score.images is not None:
-                order = np.argsort(score.per_image, kind="stable")
-                doubtful = score.test[order[score.per_image[order] < 1.0]][: notebook.SHOWN]
-                row["runs disagree"] = notebook.Pictures(score.images[doubtful])
+                order = np.argsort(score.agreement_n, kind="stable")
+                doubtful = score.rows_n[order[score.agreement_n[order] < 1.0]][: display.SHOWN]
+                row["runs disagree"] = display.Pictures(score.images[doubtful])
             rows.append(row)
         caption = "agreement of independent runs on images that none has seen"
         if self:
             first = self[0]
             caption += f"; {first.learner}, preset {first.preset}, {first.runs} runs"
-        return notebook.table(caption, rows)
+        return display.table(caption, rows)

@@ -5,23 +5,68 @@ Axes: N images.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery import notebook
 from taskdiscovery.errors import DataError
-from taskdiscovery.types.aliases import IdArray, ImageArray, IntArray
+from taskdiscovery.types import display
+from taskdiscovery.types.aliases import Document, IdArray, ImageArray, IntArray
+from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.scores import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.model_selection import PredefinedSplit
 
 
 #: roles of an image in a split, with the numbers that Waterbirds-style readers expect.
 TRAIN, WITHIN, TEST = 0, 1, 2
+ROLES = {"train": TRAIN, "within": WITHIN, "test": TEST}
+Accuracies = dict[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Images that stand on both sides of a split.
+
+    Attributes:
+        exact: test images that are exact copies of an image on the train side.
+        near: test images that are nearly one, exact ones included.
+        looked_at: how many test images were compared.
+        pairs: ids of the test image and of the nearest train image, and their similarity; the
+            twenty most alike.
+    """
+
+    exact: int = 0
+    near: int = 0
+    looked_at: int = 0
+    pairs: tuple[tuple[str, str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How a split was made and measured.
+
+    Attributes:
+        orientation: `same` trains where target and task are equal, `opposite` where they differ.
+        group: the target's classes that count as class 1 of the task.
+        class_balanced: whether the task was cut at its median within each class.
+        learner, preset, precision, runs: how every figure was trained.
+        choice: candidates with the validation accuracy by which one was chosen.
+    """
+
+    orientation: str
+    group: tuple[int, ...]
+    class_balanced: bool
+    learner: str
+    preset: str
+    precision: str
+    runs: int
+    choice: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,43 +74,60 @@ class Split:
     """A train-test split of a labelled data set, and how a learner fares on it.
 
     Attributes:
-        target: name of the human labeling.
-        task: name of the task that cuts it.
-        ids: (N,) image ids.
-        y: (N,) target class; -1 where unknown (such images have no role).
-        place: (N,) class of the discovered task.
-        role: (N,) 0 train, 1 held out within the train side, 2 test, -1 none.
-        classes: names of the target's classes.
+        target: the human labeling; images without a class have no role.
+        task: the labeling that it was cut along.
+        role_N: (N,) 0 train, 1 held out within the train side, 2 test, -1 none.
+        setup: how it was made and measured.
         accuracy: mean accuracy and interval for `adversarial`, `within` and each control.
         measured: how many images each figure was trained and measured on.
+        agreed: for each figure the `accuracy` on images on which all runs predict alike, and the
+            `share` of such images.
+        transfer: for other learners, the accuracies of `adversarial`, `random` and `within`.
+        copies: images that stand on both sides.
         images: (N, H, W, channels) uint8, to show them in a notebook; or None.
     """
 
-    target: str
-    task: str
-    ids: IdArray
-    y: IntArray
-    place: IntArray
-    role: NDArray[np.int8]
-    classes: tuple[str, ...] = ()
-    accuracy: dict[str, Interval] = field(default_factory=dict)
+    target: Labeling
+    task: Labeling
+    role_N: NDArray[np.int8]
+    setup: Setup
+    accuracy: Accuracies = field(default_factory=dict)
     measured: dict[str, int] = field(default_factory=dict)
+    agreed: dict[str, dict[str, float]] = field(default_factory=dict)
+    transfer: dict[str, Accuracies] = field(default_factory=dict)
+    copies: Copies = Copies()
     images: ImageArray | None = field(default=None, repr=False)
+
+    @property
+    def ids_N(self) -> IdArray:
+        """(N,) image ids."""
+        return self.target.ids_N
+
+    @property
+    def train_ids(self) -> IdArray:
+        """The ids of the images to train on."""
+        return self.ids_N[self.indices(TRAIN)]
+
+    @property
+    def within_ids(self) -> IdArray:
+        """The ids of the images that are held out within the train side."""
+        return self.ids_N[self.indices(WITHIN)]
+
+    @property
+    def test_ids(self) -> IdArray:
+        """The ids of the images to test on."""
+        return self.ids_N[self.indices(TEST)]
 
     def indices(self, role: int) -> IntArray:
         """Return the positions of the images of a role (TRAIN, WITHIN or TEST)."""
-        return np.flatnonzero(self.role == role)
+        return np.flatnonzero(self.role_N == role)
 
     @property
     def sizes(self) -> dict[str, int]:
         """How many images the split puts in `train`, `within` and `test`."""
-        return {
-            "train": int((self.role == TRAIN).sum()),
-            "within": int((self.role == WITHIN).sum()),
-            "test": int((self.role == TEST).sum()),
-        }
+        return {name: int((self.role_N == role).sum()) for name, role in ROLES.items()}
 
-    def subsets(self, dataset: Any = None) -> dict[str, Any]:
+    def subsets(self, dataset: Any = None) -> Document:
         """Return torch `Subset`s `train`, `within` and `test` of a map-style data set.
 
         Args:
@@ -79,56 +141,132 @@ class Split:
 
         if dataset is None:
             if self.images is None:
-                raise DataError("the split holds no images", mend="give the data set")
-            dataset = [(image, int(y)) for image, y in zip(self.images, self.y, strict=True)]
-        if len(dataset) != len(self.ids):
+                raise DataError("the split holds no images", hint="give the data set")
+            pairs = zip(self.images, self.target.labels_N, strict=True)
+            dataset = [(image, int(y)) for image, y in pairs]
+        if len(dataset) != len(self.ids_N):
             raise DataError(
-                f"the data set has {len(dataset)} images, the split {len(self.ids)}",
-                mend="give the data set that was split, in the same order",
+                f"the data set has {len(dataset)} images, the split {len(self.ids_N)}",
+                hint="give the data set that was split, in the same order",
             )
-        roles = {"train": TRAIN, "within": WITHIN, "test": TEST}
-        return {name: Subset(dataset, self.indices(r).tolist()) for name, r in roles.items()}
+        return {name: Subset(dataset, self.indices(r).tolist()) for name, r in ROLES.items()}
 
-    def predefined_split(self) -> Any:
+    def predefined_split(self) -> PredefinedSplit:
         """Return scikit-learn's `PredefinedSplit` whose one test fold is the test side."""
         from sklearn.model_selection import PredefinedSplit
 
-        return PredefinedSplit(np.where(self.role == TEST, 0, -1))
+        return PredefinedSplit(np.where(self.role_N == TEST, 0, -1))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `img_filename, y, split, place` for the images that have a role.
+
+        The columns are those of Waterbirds' `metadata.csv`: `split` is the role, `place` the class
+        of the task that the data was cut along.
+        """
+        import pandas as pd
+
+        kept = self.role_N >= 0
+        return pd.DataFrame(
+            {
+                "img_filename": self.ids_N[kept],
+                "y": self.target.labels_N[kept],
+                "split": self.role_N[kept].astype(np.int64),
+                "place": self.task.labels_N[kept],
+            }
+        )
+
+    @property
+    def numbers(self) -> Document:
+        """The headline numbers, as in `result.json`."""
+        own = self.setup
+        return {
+            "target": self.target.name,
+            "classes": list(self.target.classes),
+            "task": self.task.name,
+            "orientation": own.orientation,
+            "group": list(own.group),
+            "class_balanced": own.class_balanced,
+            "learner": own.learner,
+            "preset": own.preset,
+            "precision": own.precision,
+            "runs": own.runs,
+            "sizes": self.sizes,
+            "measured": self.measured,
+            "accuracy": _to_json(self.accuracy),
+            "where_runs_agree": self.agreed,
+            "transfer": {learner: _to_json(found) for learner, found in self.transfer.items()},
+            "duplicates_across": self.copies.exact,
+            "near_duplicates": {
+                "count": self.copies.near,
+                "looked_at": self.copies.looked_at,
+                "pairs": [
+                    {"test": test, "train": train, "similarity": similarity}
+                    for test, train, similarity in self.copies.pairs
+                ],
+            },
+            "choice": list(own.choice),
+        }
+
+    @classmethod
+    def from_numbers(
+        cls, numbers: Mapping[str, Any], target: Labeling, task: Labeling, role: NDArray[np.int8]
+    ) -> Split:
+        """Make a split again from its headline numbers and its labelings.
+
+        Raises:
+            KeyError, TypeError: where the numbers are not those of a split.
+        """
+        near = numbers["near_duplicates"]
+        pairs = tuple((str(p["test"]), str(p["train"]), p["similarity"]) for p in near["pairs"])
+        return cls(
+            target=target,
+            task=task,
+            role_N=role,
+            setup=Setup(
+                orientation=str(numbers["orientation"]),
+                group=tuple(int(c) for c in numbers["group"]),
+                class_balanced=bool(numbers["class_balanced"]),
+                learner=str(numbers["learner"]),
+                preset=str(numbers["preset"]),
+                precision=str(numbers["precision"]),
+                runs=int(numbers["runs"]),
+                choice=tuple(dict(row) for row in numbers["choice"]),
+            ),
+            accuracy=_from_json(numbers["accuracy"]),
+            measured={str(k): int(v) for k, v in numbers["measured"].items()},
+            agreed={str(k): dict(v) for k, v in numbers["where_runs_agree"].items()},
+            transfer={str(k): _from_json(v) for k, v in numbers["transfer"].items()},
+            copies=Copies(
+                exact=int(numbers["duplicates_across"]),
+                near=int(near["count"]),
+                looked_at=int(near["looked_at"]),
+                pairs=pairs,
+            ),
+        )
 
     def _repr_html_(self) -> str:
-        rows: list[dict[str, Any]] = [
+        rows: list[Document] = [
             {"figure": name, "accuracy": i.mean, "interval": f"{i.low:.3f} to {i.high:.3f}"}
             for name, i in self.accuracy.items()
         ]
-        caption = f"{self.target}, split along {self.task}: {self.sizes}"
-        text = notebook.table(caption, rows)
+        caption = f"{self.target.name}, split along {self.task.name}: {self.sizes}"
+        text = display.table(caption, rows)
         if self.images is None:
             return text
-        sides: list[dict[str, Any]] = []
-        for c in sorted(set(self.y[self.role >= 0].tolist()))[:10]:
-            name = self.classes[c] if c < len(self.classes) else f"class {c}"
-            row: dict[str, Any] = {"class": name}
+        y_N, names = self.target.labels_N, self.target.classes
+        sides: list[Document] = []
+        for c in sorted(set(y_N[self.role_N >= 0].tolist()))[:10]:
+            row: Document = {"class": names[c] if c < len(names) else f"class {c}"}
             for side, roles in (("trained on", (TRAIN, WITHIN)), ("tested on", (TEST,))):
-                own = np.flatnonzero((self.y == c) & np.isin(self.role, roles))
-                row[side] = notebook.Pictures(self.images[own[: notebook.SHOWN]])
+                own = np.flatnonzero((y_N == c) & np.isin(self.role_N, roles))
+                row[side] = display.Pictures(self.images[own[: display.SHOWN]])
             sides.append(row)
-        return text + notebook.table("both sides", sides)
+        return text + display.table("both sides", sides)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the same as `to_frame`."""
-        return self.to_frame()
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return `img_filename, y, split, place` for the images that have a role."""
+def _to_json(accuracy: Accuracies) -> dict[str, dict[str, float | str]]:
+    return {name: interval.to_json() for name, interval in accuracy.items()}
 
-        import pandas as pd
 
-        kept = self.role >= 0
-        return pd.DataFrame(
-            {
-                "img_filename": self.ids[kept],
-                "y": self.y[kept],
-                "split": self.role[kept].astype(np.int64),
-                "place": self.place[kept],
-            }
-        )
+def _from_json(accuracy: Mapping[str, Any]) -> Accuracies:
+    return {str(name): Interval(**found) for name, found in accuracy.items()}

@@ -1,73 +1,165 @@
-"""Labelings of the same images.
+"""Labelings of the same images, as a sequence.
 
-Axes: N images, D tasks.
+Axes: N images, D tasks, P coordinates (k - 1 for each task).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from taskdiscovery import notebook
-from taskdiscovery.types.aliases import BoolArray, IdArray, ImageArray, IntArray
+from taskdiscovery.errors import ConfigError, DataError, nearest
+from taskdiscovery.types import display
+from taskdiscovery.types.aliases import (
+    BoolArray,
+    Document,
+    Float32,
+    IdArray,
+    ImageArray,
+    IntArray,
+)
+from taskdiscovery.types.labeling import Labeling
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Tasks:
-    """Labelings of the same images.
+class Tasks(Sequence[Labeling]):
+    """Labelings of the same images: `tasks[0]`, `tasks["task_003"]`, `tasks[:4]`.
 
     Attributes:
-        labels: (N, D) class indices.
+        labels_ND: (N, D) class indices.
         names: D task names.
-        ids: (N,) image ids.
-        k: classes per task (D,).
-        coordinates: (N, D * (k - 1)) continuous coordinates of the encoder, or None for tasks
-            that came from a file.
-        train: (N,) True where discovery may have seen the image, or None where nothing was
+        ids_N: (N,) image ids.
+        k: classes of each task (D,).
+        coordinates_NP: (N, P) continuous coordinates of the encoder, those of a task side by side,
+            or None for tasks that came without.
+        seen_N: (N,) True where discovery may have seen the image, or None where nothing was
             discovered.
         images: (N, H, W, channels) uint8, to show them in a notebook; or None.
     """
 
-    labels: IntArray
+    labels_ND: IntArray
     names: tuple[str, ...]
-    ids: IdArray
+    ids_N: IdArray
     k: tuple[int, ...]
-    coordinates: NDArray[np.float32] | None = None
-    train: BoolArray | None = None
+    coordinates_NP: Float32 | None = None
+    seen_N: BoolArray | None = None
     images: ImageArray | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, labelings: Iterable[Labeling]) -> Tasks:
+        """Make tasks of labelings over the same ids.
+
+        Raises:
+            DataError: where there are none, or their ids differ.
+        """
+        chosen = list(labelings)
+        if not chosen or any(not np.array_equal(x.ids_N, chosen[0].ids_N) for x in chosen):
+            raise DataError(
+                "these labelings are not of the same images",
+                where=", ".join(x.name for x in chosen[:5]),
+                hint="give at least one, and all over the same image ids in the same order",
+            )
+        coordinates = [x.coordinates_NC for x in chosen if x.coordinates_NC is not None]
+        seen = [x.seen_N for x in chosen if x.seen_N is not None]
+        return cls(
+            labels_ND=np.stack([x.labels_N for x in chosen], axis=1),
+            names=tuple(x.name for x in chosen),
+            ids_N=chosen[0].ids_N,
+            k=tuple(x.k for x in chosen),
+            coordinates_NP=np.concatenate(coordinates, axis=1)
+            if len(coordinates) == len(chosen)
+            else None,
+            seen_N=np.logical_or.reduce(seen) if seen else None,
+        )
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def __iter__(self) -> Iterator[Labeling]:
+        return (self[d] for d in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int | str) -> Labeling: ...
+    @overload
+    def __getitem__(self, which: slice) -> Tasks: ...
+
+    def __getitem__(self, which: int | str | slice) -> Labeling | Tasks:
+        """Return a task by position or name, or some of the tasks.
+
+        Raises:
+            ConfigError: for a name that no task has.
+            IndexError: for a position that there is not.
+        """
+        if isinstance(which, slice):
+            return self.keep(list(range(len(self)))[which])
+        if isinstance(which, str):
+            if which not in self.names:
+                raise ConfigError(
+                    f"there is no task {which!r}", where="tasks", hint=nearest(which, self.names)
+                )
+            which = self.names.index(which)
+        d = range(len(self))[which]
+        return Labeling(
+            name=self.names[d],
+            classes=tuple(str(c) for c in range(self.k[d])),
+            labels_N=self.labels_ND[:, d],
+            ids_N=self.ids_N,
+            coordinates_NC=None
+            if self.coordinates_NP is None
+            else self.coordinates_NP[:, self._columns(d)],
+            seen_N=self.seen_N,
+        )
+
+    def keep(self, chosen: Sequence[int]) -> Tasks:
+        """Return some of the tasks, by position, in the order given."""
+        columns = [c for d in chosen for c in self._range(d)]
+        return replace(
+            self,
+            labels_ND=self.labels_ND[:, list(chosen)],
+            names=tuple(self.names[d] for d in chosen),
+            k=tuple(self.k[d] for d in chosen),
+            coordinates_NP=None if self.coordinates_NP is None else self.coordinates_NP[:, columns],
+        )
+
+    def _range(self, d: int) -> range:
+        first = sum(k - 1 for k in self.k[:d])
+        return range(first, first + self.k[d] - 1)
+
+    def _columns(self, d: int) -> slice:
+        own = self._range(d)
+        return slice(own.start, own.stop)
+
     def _repr_html_(self) -> str:
-        unseen = np.arange(len(self.ids)) if self.train is None else np.flatnonzero(~self.train)
-        rows: list[dict[str, Any]] = []
+        unseen = np.arange(len(self.ids_N)) if self.seen_N is None else np.flatnonzero(~self.seen_N)
+        rows: list[Document] = []
         for d, name in enumerate(self.names):
-            shares = np.bincount(self.labels[:, d], minlength=self.k[d]) / len(self.labels)
-            row: dict[str, Any] = {"task": name, "classes": self.k[d], "rate": float(shares[-1])}
+            labels_N = self.labels_ND[:, d]
+            known = labels_N >= 0
+            shares = np.bincount(labels_N[known], minlength=self.k[d]) / max(1, known.sum())
+            row: Document = {"task": name, "classes": self.k[d], "rate": float(shares[-1])}
             if self.images is not None:
                 for c in range(min(2, self.k[d])):
-                    own = unseen[self.labels[unseen, d] == c]
-                    if self.coordinates is not None and self.k[d] == 2:
-                        own = own[np.argsort(-np.abs(self.coordinates[own, d]), kind="stable")]
-                    chosen = own[: notebook.SHOWN]
-                    row[f"class {c}"] = notebook.Pictures(self.images[chosen], self.ids[chosen])
+                    own = unseen[labels_N[unseen] == c]
+                    if self.coordinates_NP is not None and self.k[d] == 2:
+                        surest = -np.abs(self.coordinates_NP[own, self._range(d).start])
+                        own = own[np.argsort(surest, kind="stable")]
+                    chosen = own[: display.SHOWN]
+                    row[f"class {c}"] = display.Pictures(self.images[chosen], self.ids_N[chosen])
             rows.append(row)
-        return notebook.table(f"{len(self)} tasks of {len(self.ids):,} images", rows)
+        return display.table(f"{len(self)} tasks of {len(self.ids_N):,} images", rows)
 
-    def to_pandas(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return one row per image: `image_id`, `partition` where known, one column per task."""
-
         import pandas as pd
 
-        frame = pd.DataFrame({"image_id": self.ids})
-        if self.train is not None:
-            frame["partition"] = np.where(self.train, "train", "test")
-        columns = {name: self.labels[:, d] for d, name in enumerate(self.names)}
+        frame = pd.DataFrame({"image_id": self.ids_N})
+        if self.seen_N is not None:
+            frame["partition"] = np.where(self.seen_N, "train", "test")
+        columns = {name: self.labels_ND[:, d] for d, name in enumerate(self.names)}
         return pd.concat([frame, pd.DataFrame(columns)], axis=1)

@@ -9,20 +9,18 @@ Axes: n images of a batch, D coordinates, F features.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from taskdiscovery import networks, subspace
-from taskdiscovery.discovery import spectral
-from taskdiscovery.discovery.encoder import Encoder
-from taskdiscovery.errors import ConfigError, DataError, first_line
+from taskdiscovery import networks
+from taskdiscovery.discovery import subspace, untrained
+from taskdiscovery.discovery.components import install
+from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.networks import Model
-from taskdiscovery.training import autocast, calibrate, take
+from taskdiscovery.networks.images import take
+from taskdiscovery.networks.prediction import autocast, calibrate
 from taskdiscovery.types import FloatArray, IntArray
 
 
@@ -30,23 +28,25 @@ class Embedding(nn.Module):
     """Coordinates of images, along task directions.
 
     Args:
-        source: maps (n,) row numbers to (n, D) outputs.
+        trunk: maps (n,) row numbers to (n, D) outputs.
         coordinates: D.
         turned: whether the directions are to be found; else they are the axes.
     """
 
-    def __init__(self, source: Pixels | Table, coordinates: int, *, turned: bool) -> None:
+    def __init__(
+        self, trunk: NetworkTrunk | LinearTrunk, coordinates: int, *, turned: bool
+    ) -> None:
         super().__init__()
-        self.source = source
+        self.trunk = trunk
         self.scale = nn.Parameter(torch.ones(coordinates), requires_grad=not turned)
         self.turn = nn.Parameter(torch.eye(coordinates), requires_grad=turned)
         if turned:
-            for parameter in source.parameters():
+            for parameter in trunk.parameters():
                 parameter.requires_grad_(False)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) coordinates, each of zero mean over the batch."""
-        outputs = self.source(rows).float()
+        outputs = self.trunk(rows).float()
         return F.batch_norm(outputs, None, None, self.scale, None, training=True)
 
     def directions(self) -> Tensor:
@@ -64,7 +64,7 @@ class Embedding(nn.Module):
         return outputs_ND.mean(axis=0), scale[:, None] * self.directions().double().cpu().numpy()
 
 
-class Pixels(nn.Module):
+class NetworkTrunk(nn.Module):
     """A network on images.
 
     Args:
@@ -94,11 +94,11 @@ class Pixels(nn.Module):
         self.model.eval()
         head = networks.last_linear(self.model)
         assert head is not None
-        features_NF = spectral.extract(self.model, self.images, rows)
+        features_NF = untrained.features(self.model, self.images, rows)
         return _fold(self.model, features_NF, _weight_FD(head), embedding)
 
 
-class Table(nn.Module):
+class LinearTrunk(nn.Module):
     """A linear map of features that are given: a table, or what a frozen backbone gives.
 
     Args:
@@ -110,7 +110,7 @@ class Table(nn.Module):
     """
 
     def __init__(
-        self, features_NF: subspace.Table, rows: IntArray, coordinates: int, seed: int, device: str
+        self, features_NF: Matrix, rows: IntArray, coordinates: int, seed: int, device: str
     ) -> None:
         super().__init__()
         spread_F = features_NF[rows].std(axis=0, dtype=np.float64)
@@ -137,7 +137,7 @@ class Table(nn.Module):
         mean_D, matrix_DD = embedding.projection(outputs_ND)
         return (outputs_ND - mean_D) @ matrix_DD
 
-    def fold(self, embedding: Embedding, model: Model, features_NF: subspace.Table) -> Model:
+    def fold(self, embedding: Embedding, model: Model, features_NF: Matrix) -> Model:
         """Return the backbone with a last layer that gives the coordinates."""
         return _fold(model, features_NF, self.weight_FD(), embedding)
 
@@ -146,101 +146,7 @@ def _weight_FD(layer: nn.Linear) -> FloatArray:
     return layer.weight.detach().double().cpu().numpy().T
 
 
-def _fold(
-    model: Model, features_NF: subspace.Table, weight_FD: FloatArray, embedding: Embedding
-) -> Model:
+def _fold(model: Model, features_NF: Matrix, weight_FD: FloatArray, embedding: Embedding) -> Model:
     _, matrix_DD = embedding.projection(features_NF @ weight_FD)
-    spectral.install(model, subspace.mean(features_NF), weight_FD @ matrix_DD)
+    install(model, subspace.mean(features_NF), weight_FD @ matrix_DD)
     return model
-
-
-def begin_with(model: Model, encoder: Encoder, coordinates: int) -> None:
-    """Set the weights of a model to those of an encoder, its last layer to the first tasks'.
-
-    Args:
-        model: of the encoder's architecture, with `coordinates` outputs.
-        encoder: of a finished run.
-        coordinates: D.
-
-    Raises:
-        ConfigError: where the encoder has fewer coordinates or another architecture.
-    """
-    if len(encoder.columns) < coordinates:
-        raise ConfigError(
-            f"the run has {len(encoder.columns)} coordinates, {coordinates} are asked for",
-            where="--warm-start",
-            mend="ask for fewer --tasks, or give a run with more",
-        )
-    head, theirs = networks.last_linear(model), networks.last_linear(encoder.model)
-    if head is None or theirs is None:
-        raise ConfigError(
-            "the run's encoder does not end in a linear layer",
-            where="--warm-start",
-            mend="discover with --method power or spectral and a network of this package",
-        )
-    last = {id(theirs.weight), id(theirs.bias)}
-    own, given = dict(model.named_parameters()), dict(encoder.model.named_parameters())
-    buffers = dict(encoder.model.named_buffers())
-    kept = {k: p for k, p in given.items() if id(p) not in last} | buffers
-    mine = own | dict(model.named_buffers())
-    if any(k not in mine or mine[k].shape != v.shape for k, v in kept.items()):
-        raise ConfigError(
-            f"the run's encoder is {encoder.learner}, another architecture",
-            where="--warm-start, --encoder",
-            mend="leave --encoder out, or name the run's",
-        )
-    model.load_state_dict({**model.state_dict(), **kept})
-    with torch.no_grad():
-        head.weight.copy_(theirs.weight[torch.from_numpy(encoder.columns[:coordinates])])
-
-
-def require_linear_head(model: Model, learner: str) -> nn.Linear:
-    """Return the last linear layer.
-
-    Raises:
-        ConfigError: where there is none.
-    """
-    head = networks.last_linear(model)
-    if head is None:
-        raise ConfigError(
-            f"the encoder {learner} does not end in a linear layer",
-            where="--method meta",
-            mend="end it in torch.nn.Linear, or choose another --encoder",
-        )
-    return head
-
-
-def load_backbone(model: Model, path: Path) -> None:
-    """Set all weights but those of the last layer from a safetensors file.
-
-    Args:
-        model: of the architecture that the file was made from.
-        path: tensors named as in the network's state dict; the last layer may be missing.
-
-    Raises:
-        DataError: where it cannot be read, or belongs to another architecture.
-    """
-    try:
-        given = load_file(path)
-    except FileNotFoundError:
-        raise DataError("there is no such file", where=str(path), mend="check the path") from None
-    except Exception as error:  # what hostile files raise has no end
-        raise DataError(
-            f"the backbone cannot be read: {first_line(error)}",
-            where=str(path),
-            mend="give safetensors (safetensors.torch.save_file(network.state_dict(), path))",
-        ) from error
-    head = networks.last_linear(model)
-    own = model.network.state_dict()
-    last = {f"{name}." for name, module in model.network.named_modules() if module is head and name}
-    wanted = {k for k in own if not any(k.startswith(prefix) for prefix in last)}
-    given = {k.removeprefix("network."): v for k, v in given.items()}
-    wrong = sorted(k for k in wanted if k not in given or given[k].shape != own[k].shape)
-    if wrong:
-        raise DataError(
-            f"{len(wrong)} of {len(wanted)} tensors are missing or of another shape, "
-            f"e.g. {wrong[0]}",
-            where=str(path),
-            mend="give the weights of the network that --encoder names",
-        )
-    model.network.load_state_dict({**own, **{k: given[k] for k in wanted}})

@@ -6,6 +6,7 @@ Axes: T inner steps, K networks, n images of a batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taskdiscovery.config import DiscoverConfig
+from taskdiscovery.config import Learner
 from taskdiscovery.discovery.meta import objectives
+from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError, first_line
 from taskdiscovery.metagrad import (
     SGD,
@@ -28,54 +30,57 @@ from taskdiscovery.metagrad import (
     estimate,
     metagrad,
 )
+from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks.images import take
 from taskdiscovery.networks.stateless import Stateless
-from taskdiscovery.seeds import derive
-from taskdiscovery.training import Learner, Pixels, take
+from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.types import IntArray
 
 
+@dataclass(eq=False, kw_only=True)
 class Inner:
     """K networks, trained side by side on soft labels.
 
-    Args:
+    Attributes:
         learner: architecture, device and precision of the networks.
         shape: (H, W, channels) of the images.
-        pixels: their normalization.
+        normalization: of their pixels.
         images: (N, H, W, channels) uint8 on the learner's device.
-        config: of the inner loop.
+        options: of the inner loop.
+        classes: C, of every task.
+        seed: of the job.
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        shape: tuple[int, int, int],
-        pixels: Pixels,
-        images: Tensor,
-        config: DiscoverConfig,
-    ) -> None:
-        self.learner, self.shape, self.pixels = learner, shape, pixels
-        self.images, self.config = images, config
-        self.net = Stateless(self._build(0), learner.precision)
+    learner: Learner
+    shape: tuple[int, int, int]
+    normalization: Normalization
+    images: Tensor
+    options: MetaOptions
+    classes: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.net = Stateless(self._build(0), self.learner.precision)
         self.step = self._parallel("forward")
 
     def _build(self, seed: int) -> Any:
-        return self.learner.build(self.shape, self.config.classes, self.pixels, seed)
+        return build_learner(self.learner, self.shape, self.classes, self.normalization, seed)
 
     def _parallel(self, product: str) -> Parallel:
-        config = self.config
+        options = self.options
         rules: dict[str, Rule] = {
-            "sgd": SGD(config.inner_rate),
-            "momentum": SGD(config.inner_rate, 0.9),
-            "adam": Adam(config.inner_rate),
+            "sgd": SGD(options.inner_rate),
+            "momentum": SGD(options.inner_rate, 0.9),
+            "adam": Adam(options.inner_rate),
         }
         step = GradientStep(
             self._loss,
-            rules[config.inner_optimizer],
+            rules[options.inner_optimizer],
             product=product,
-            compiled=config.compile,
+            compiled=options.compile,
             graph_loss=partial(self._loss, twice=True),
         )
-        return Parallel([step] * config.networks)
+        return Parallel([step] * options.networks)
 
     def _loss(
         self, params: dict[str, Tensor], inputs: tuple[Tensor, Tensor], twice: bool = False
@@ -90,16 +95,16 @@ class Inner:
 
     def start(self, outer_step: int) -> Tree:
         """Draw the K initializations: anew in every outer step, or always the same."""
-        turn = outer_step if self.config.fresh_init else 0
-        seeds = [derive(self.config.seed, "inner", turn, k) for k in range(self.config.networks)]
+        turn = outer_step if self.options.fresh_init else 0
+        seeds = [derive(self.seed, "inner", turn, k) for k in range(self.options.networks)]
         return tuple(
             {name: p.detach() for name, p in self._build(seed).named_parameters()} for seed in seeds
         )
 
     def deal(self, rows: Tensor, labels: Tensor) -> Tree:
         """Share a batch out among the networks, or give each the whole of it."""
-        K = self.config.networks
-        if self.config.share_batch:
+        K = self.options.networks
+        if self.options.share_batch:
             return tuple((take(self.images, rows), labels) for _ in range(K))
         parts = zip(rows.tensor_split(K), labels.tensor_split(K), strict=True)
         return tuple((take(self.images, r), y) for r, y in parts)
@@ -125,58 +130,25 @@ class Inner:
             The meta-gradient, its part by each of the labels, and the share of images on which the
             trained networks agree.
         """
-        config, T = self.config, len(batches)
-        held_out = take(self.images, torch.from_numpy(unseen).to(self.images.device))
+        options, T = self.options, len(batches)
         inputs = [self.deal(r, y) for r, y in zip(batches, labels, strict=True)]
-        agreed: list[float] = []
-
-        def outer(t: int, params: Tree, given: Tree) -> Tensor | None:
-            if config.objective == "train-loss":
-                if t == 0 or t == T:
-                    return None
-                own = [self._loss(p, entry) for p, entry in zip(params, given, strict=True)]
-                return torch.stack(own).mean() / max(1, T - 1)
-            if t == T:
-                logits = [self.logits(p, held_out) for p in params]
-                agreed.append(objectives.hard_agreement([x.detach() for x in logits]))
-                loss = objectives.disagreement(logits)
-            elif config.objective == "online" and 0 < t < fresh:
-                loss = objectives.disagreement(self._on_batch(params, given))
-            else:
-                return None
-            terms = min(T - 1, fresh - 1) + 1 if config.objective == "online" else 1
-            return objectives.transformed(loss, config.transform) / max(1, terms)
-
-        above: list[bool] = []
-
-        def stop(t: int, params: Tree) -> bool:
-            if config.stop_agreement is None or config.objective != "online" or t == 0:
-                return False
-            with torch.no_grad():
-                share = objectives.hard_agreement(self._on_batch(params, inputs[t]))
-            above.append(share > config.stop_agreement)
-            return all(above[-3:]) and len(above) >= 3
-
+        outer = _Outer(self, inputs, unseen, fresh)
         found = metagrad(
             self.step,
-            outer,
+            outer.term,
             start,
             [*inputs, ()],
-            mode=config.gradient,
-            way=config.way if config.way != "auto" else "graphs",
-            window=config.window,
-            stop=stop,
+            mode=options.gradient,
+            memory=options.memory if options.memory != "auto" else "graphs",
+            window=options.window,
+            stop=outer.stop,
         )
-        if not agreed:  # the training loss never asks the held-out images
-            with torch.no_grad():
-                agreed.append(
-                    objectives.hard_agreement([self.logits(p, held_out) for p in found.final])
-                )
-        return found, [self._gathered(entry) for entry in found.inputs[:T]], agreed[0]
+        agreement = outer.agreement(found.final)
+        return found, [self._gathered(entry) for entry in found.inputs[:T]], agreement
 
-    def _on_batch(self, params: Tree, given: Tree) -> list[Tensor]:
+    def on_batch(self, params: Tree, given: Tree) -> list[Tensor]:
         """Predictions of all networks on all images of a batch that is about to be trained on."""
-        parts = given[:1] if self.config.share_batch else given
+        parts = given[:1] if self.options.share_batch else given
         images = torch.cat([images for images, _ in parts])
         return [self.logits(p, images) for p in params]
 
@@ -184,7 +156,7 @@ class Inner:
         if entry is None:
             return None
         parts = [gradient for _, gradient in entry]
-        return sum(parts[1:], parts[0]) if self.config.share_batch else torch.cat(parts)
+        return sum(parts[1:], parts[0]) if self.options.share_batch else torch.cat(parts)
 
     def preflight(self, rows: IntArray) -> Estimate:
         """Do one step forwards and backwards; say what a gradient will cost.
@@ -192,12 +164,12 @@ class Inner:
         Raises:
             ConfigError: where the network cannot be differentiated twice.
         """
-        size = min(self.config.inner_batch, len(rows))
+        size = min(self.options.inner_batch, len(rows))
         batch = torch.from_numpy(rows[np.arange(size)]).to(self.images.device)
         labels = torch.full(
-            (size, self.config.classes), 1 / self.config.classes, device=self.images.device
+            (size, self.classes), 1 / self.classes, device=self.images.device
         ).requires_grad_()
-        inputs = [self.deal(batch, labels)] * (self.config.inner_steps + 1)
+        inputs = [self.deal(batch, labels)] * (self.options.inner_steps + 1)
         start = self.start(0)
         self._require_second_derivative(start, inputs[0])
         try:
@@ -229,9 +201,55 @@ class Inner:
             torch.stack([x.sum() for x in moved]).sum().backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, NotImplementedError) as error:
             raise ConfigError(
-                f"{self.learner.spec.text} cannot be differentiated twice: "
-                f"{first_line(error)[:160]}",
+                f"{self.learner.name} cannot be differentiated twice: {first_line(error)[:160]}",
                 where="--learner, with --method meta",
-                mend="replace that operation, or use --method power, which needs no second "
+                hint="replace that operation, or use --method power, which needs no second "
                 "derivative",
             ) from error
+
+
+class _Outer:
+    """The outer loss of one gradient, and when its inner loop ends."""
+
+    def __init__(self, inner: Inner, inputs: Sequence[Tree], unseen: IntArray, fresh: int) -> None:
+        self.inner, self.options, self.inputs, self.fresh = inner, inner.options, inputs, fresh
+        self.held_out = take(inner.images, torch.from_numpy(unseen).to(inner.images.device))
+        self.agreed: float | None = None
+        self.above: list[bool] = []
+
+    def term(self, t: int, params: Tree, given: Tree) -> Tensor | None:
+        """Return the term of the outer loss before step t, or None where there is none."""
+        options, T, fresh = self.options, len(self.inputs), self.fresh
+        if options.objective == "train-loss":
+            if t == 0 or t == T:
+                return None
+            own = [self.inner._loss(p, entry) for p, entry in zip(params, given, strict=True)]
+            return torch.stack(own).mean() / max(1, T - 1)
+        if t == T:
+            logits = [self.inner.logits(p, self.held_out) for p in params]
+            self.agreed = objectives.hard_agreement([x.detach() for x in logits])
+            loss = objectives.disagreement(logits)
+        elif options.objective == "online" and 0 < t < fresh:
+            loss = objectives.disagreement(self.inner.on_batch(params, given))
+        else:
+            return None
+        terms = min(T - 1, fresh - 1) + 1 if options.objective == "online" else 1
+        return objectives.transformed(loss, options.transform) / max(1, terms)
+
+    def stop(self, t: int, params: Tree) -> bool:
+        """Say whether agreement has stayed above the asked one for three steps."""
+        options = self.options
+        if options.stop_agreement is None or options.objective != "online" or t == 0:
+            return False
+        with torch.no_grad():
+            share = objectives.hard_agreement(self.inner.on_batch(params, self.inputs[t]))
+        self.above.append(share > options.stop_agreement)
+        return all(self.above[-3:]) and len(self.above) >= 3
+
+    def agreement(self, final: Tree) -> float:
+        """Return the share of held-out images on which the trained networks agree."""
+        if self.agreed is None:  # the training loss never looks at the held-out images
+            with torch.no_grad():
+                logits = [self.inner.logits(p, self.held_out) for p in final]
+            self.agreed = objectives.hard_agreement(logits)
+        return self.agreed

@@ -9,32 +9,33 @@ Axes: N training images, D coordinates, T inner steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taskdiscovery import interrupts, randomness, ranks, subspace
-from taskdiscovery.config import DiscoverConfig
-from taskdiscovery.discovery.labelling import task_columns
 from taskdiscovery.discovery.meta import objectives
 from taskdiscovery.discovery.meta.embedding import Embedding
 from taskdiscovery.discovery.meta.inner import Inner
+from taskdiscovery.discovery.meta.options import MetaOptions
+from taskdiscovery.discovery.problem import Problem
+from taskdiscovery.encoders.labelling import simplex, task_columns
 from taskdiscovery.errors import NumericalError, RunDirError
-from taskdiscovery.journal import Journal, Unit, Watch
-from taskdiscovery.progress import meter
-from taskdiscovery.seeds import derive, generator
+from taskdiscovery.runtime import interrupts, random_states, ranks
+from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
+    Watch,
     eager,
     optimizer_arrays,
     restore_optimizer,
     set_weights,
     weights,
 )
-from taskdiscovery.types import IntArray, Target
+from taskdiscovery.types import Document, IntArray, Record
+
+#: the numbers of one outer step, by name.
+OuterStep = Document
 
 #: meta-gradients in a row that may be skipped before the search gives up.
 PATIENCE = 5
@@ -56,7 +57,7 @@ class Progress:
     skipped: int = 0
     in_a_row: int = 0
     diverged: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[OuterStep] = field(default_factory=list)
 
 
 class MetaSearch:
@@ -65,37 +66,31 @@ class MetaSearch:
     Args:
         embedding: the encoder, to be optimized.
         inner: the networks.
-        rows: (N,) training images; nothing else is looked at.
-        config: of the search.
-        contained: targets that the embedding must contain.
+        problem: the training images among it, beside which nothing is looked at.
+        options: of the search.
     """
 
     def __init__(
-        self,
-        embedding: Embedding,
-        inner: Inner,
-        rows: IntArray,
-        config: DiscoverConfig,
-        contained: list[Target],
+        self, embedding: Embedding, inner: Inner, problem: Problem, options: MetaOptions
     ) -> None:
-        self.embedding, self.inner, self.rows, self.config = embedding, inner, rows, config
+        self.embedding, self.inner, self.problem = embedding, inner, problem
+        self.rows, self.options = problem.rows, options
         self.device = inner.images.device
-        self.corners = torch.from_numpy(subspace.simplex(config.classes)).float().to(self.device)
-        self.contained = contained
-        D = config.tasks * (config.classes - 1)
+        corners = torch.from_numpy(simplex(problem.classes))
+        self.corners = corners.float().to(self.device)
+        dataset = problem.workbench.dataset
+        self.contained = [dataset.target(spec) for spec in options.contain]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(config.seed, "contained"))
-            heads = nn.ModuleList([nn.Linear(D, target.k) for target in contained])
+            torch.manual_seed(derive(problem.seed, "contained"))
+            heads = nn.ModuleList([nn.Linear(problem.P, t.k) for t in self.contained])
         self.trained = nn.ModuleDict({"embedding": embedding, "heads": heads}).to(self.device)
         self.heads = heads
-        self.known = [torch.tensor(t.labels, device=self.device) for t in contained]
+        self.known = [torch.tensor(t.labels_N, device=self.device) for t in self.contained]
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
-        self.optimizer = eager(torch.optim.Adam)(parameters, config.outer_rate)
+        self.optimizer = eager(torch.optim.Adam)(parameters, options.outer_rate)
         self.progress = Progress()
 
-    def run(
-        self, journal: Journal, on_step: Callable[[dict[str, Any]], None]
-    ) -> list[dict[str, Any]]:
+    def run(self) -> list[OuterStep]:
         """Do all outer steps, or those that are left of them.
 
         Returns:
@@ -107,68 +102,69 @@ class MetaSearch:
             KeyboardInterrupt: between two steps, where a signal asks for it.
         """
 
-        def work(watch: Watch) -> Unit:
+        def work(watch: Watch) -> Record:
             self._take_up(watch)
-            self._loop(watch, on_step)
-            return Unit(
+            self._loop(watch)
+            return Record(
                 arrays=weights(self.trained),
                 values={"history": self.progress.history, "diverged": self.progress.diverged},
             )
 
-        done = journal.unit("meta", work)
+        done = self.problem.workbench.journal.do("meta", work)
         set_weights(self.trained, done.arrays)
         self.progress.diverged = int(done.values["diverged"])
         return list(done.values["history"])
 
-    def _loop(self, watch: Watch, on_step: Callable[[dict[str, Any]], None]) -> None:
-        config, progress = self.config, self.progress
+    def _loop(self, watch: Watch) -> None:
+        options, progress = self.options, self.progress
+        callbacks = self.problem.workbench.callbacks
         with (
-            meter("meta-gradient", config.outer_steps) as bar,
-            randomness.private(derive(config.seed, "meta")),
+            callbacks.stage("meta-gradient", options.outer_steps) as meter,
+            random_states.private(derive(self.problem.seed, "meta")),
             interrupts.deferred(),
         ):
-            bar.advance(progress.step)
-            while progress.step < config.outer_steps:
+            meter.advance(progress.step)
+            while progress.step < options.outer_steps:
                 began = time.monotonic()
                 row = self._step(progress.step)
                 progress.step += 1
                 progress.history.append(row)
-                on_step({**row, "seconds": round(time.monotonic() - began, 3)})
-                watch.boundary(self._to_unit)
-                bar.advance(
+                callbacks.on_outer_step({**row, "seconds": round(time.monotonic() - began, 3)})
+                watch.boundary(self._to_record)
+                meter.advance(
                     1,
-                    f"agreement {_shown(row['agreement'])}, {config.diversity} "
+                    f"agreement {_shown(row['agreement'])}, {options.diversity} "
                     f"{_shown(row['diversity'])}",
                 )
                 if progress.in_a_row >= PATIENCE:
-                    watch.save(self._to_unit)
+                    watch.save(self._to_record)
                     raise NumericalError(
                         f"{PATIENCE} meta-gradients in a row are not finite, up to outer step "
                         f"{progress.step}",
-                        where=f"--inner-rate {config.inner_rate:g}, --outer-rate "
-                        f"{config.outer_rate:g}",
-                        mend="lower them, take fewer --inner-steps, or use --precision float32",
+                        where=f"--inner-rate {options.inner_rate:g}, --outer-rate "
+                        f"{options.outer_rate:g}",
+                        hint="lower them, take fewer --inner-steps, or use --precision float32",
                     )
 
-    def _step(self, number: int) -> dict[str, Any]:
+    def _step(self, number: int) -> OuterStep:
         """Do one outer step, and return its numbers."""
         # What networks draw for themselves depends on the step alone.
-        torch.manual_seed(derive(self.config.seed, "meta", number))
-        if self.config.one_step and self.config.objective != "none":
+        torch.manual_seed(derive(self.problem.seed, "meta", number))
+        if self.options.one_step and self.options.objective != "none":
             return self._one_step(number)
         row = self.gradients(number)
         return {"step": number + 1, **row, "skipped": self._update()}
 
-    def gradients(self, number: int) -> dict[str, Any]:
+    def gradients(self, number: int) -> OuterStep:
         """Add the gradients of one outer step to the encoder's parameters; return its numbers."""
-        config = self.config
+        options = self.options
         batches, unseen, fresh = self.deal(number)
-        keep = config.way == "graphs" or config.objective == "none"
+        keep = options.memory == "graphs" or options.objective == "none"
         # Ranks share out the batches, for the encoder, and the tasks, for the networks.
         mine = ranks.own(len(batches))
         outputs = {i: self._embed(batches[i], keep=keep) for i in mine}
         leaves = self._gathered(outputs, len(batches))
-        directions = self._directions(number) if config.objective != "none" else []
+        directions = self._directions(number) if options.objective != "none" else []
         numbers = torch.zeros(2, len(directions), dtype=torch.float64)
         if directions:
             start = self.inner.start(number)
@@ -180,8 +176,8 @@ class MetaSearch:
                     start, batches, cut, unseen, fresh
                 )
                 numbers[:, task] = torch.tensor([float(found.value), agreement])
-                sign = -1.0 if config.directions == "worst" else 1.0
-                share = sign / config.tasks_per_step
+                sign = -1.0 if options.directions == "worst" else 1.0
+                share = sign / options.tasks_per_step
                 pairs = [
                     (y, share * g) for y, g in zip(labels, gradients, strict=True) if g is not None
                 ]
@@ -211,7 +207,7 @@ class MetaSearch:
         """Return the coordinates of all batches as leaves, those of other ranks among them."""
         if ranks.size() == 1:
             return [outputs[i].detach().requires_grad_() for i in range(count)]
-        size = min(self.config.inner_batch, len(self.rows) // 2)
+        size = min(self.options.inner_batch, len(self.rows) // 2)
         dtype = self.embedding.scale.dtype
         whole = torch.zeros(
             count, size, self.embedding.scale.numel(), dtype=dtype, device=self.device
@@ -231,7 +227,7 @@ class MetaSearch:
                 p.grad = torch.zeros_like(p)
         ranks.add([p.grad for p in parameters if p.grad is not None])
 
-    def _one_step(self, number: int) -> dict[str, Any]:
+    def _one_step(self, number: int) -> OuterStep:
         """The one-step form: an update of the encoder after every inner step."""
         batches, unseen, _ = self.deal(number)
         state = self.inner.start(number)
@@ -264,35 +260,37 @@ class MetaSearch:
 
     def deal(self, number: int) -> tuple[list[Tensor], IntArray, int]:
         """Draw T batches, images that no network trains on, and how long batches are fresh."""
-        config = self.config
-        rng = generator(config.seed, "meta", number)
+        options = self.options
+        rng = generator(self.problem.seed, "meta", number)
         order = self.rows[rng.permutation(len(self.rows))]
-        size = min(config.inner_batch, len(order) // 2)
+        size = min(options.inner_batch, len(order) // 2)
         unseen, left = order[:size], order[size:]
-        needed = config.inner_steps * size
+        needed = options.inner_steps * size
         passes = [left]
         while sum(map(len, passes)) < needed:
             passes.append(rng.permutation(left))
         dealt = np.concatenate(passes)[:needed]
-        batches = [torch.from_numpy(b).to(self.device) for b in np.split(dealt, config.inner_steps)]
+        batches = [
+            torch.from_numpy(b).to(self.device) for b in np.split(dealt, options.inner_steps)
+        ]
         return batches, unseen, max(1, len(left) // size)
 
     def _directions(self, number: int) -> list[Tensor]:
         """Return the (D, C - 1) directions of the tasks of this step."""
-        config = self.config
-        rng = generator(config.seed, "directions", number)
-        per_task = config.classes - 1
-        D = config.tasks * per_task
-        count = min(config.tasks_per_step, config.tasks)
-        if config.directions == "random":
+        options = self.options
+        rng = generator(self.problem.seed, "directions", number)
+        per_task = self.problem.classes - 1
+        D = self.problem.tasks * per_task
+        count = min(options.tasks_per_step, self.problem.tasks)
+        if options.directions == "random":
             drawn = [np.linalg.qr(rng.normal(size=(D, per_task)))[0] for _ in range(count)]
             return [torch.from_numpy(w).float().to(self.device) for w in drawn]
         axes = self.embedding.directions()
-        chosen = rng.permutation(config.tasks)[:count]
-        return [axes[:, task_columns([int(d)], config.classes)] for d in chosen]
+        chosen = rng.permutation(self.problem.tasks)[:count]
+        return [axes[:, task_columns([int(d)], self.problem.classes)] for d in chosen]
 
     def _labels(self, leaf: Tensor, direction: Tensor) -> Tensor:
-        return objectives.soft_labels(leaf @ direction, self.corners, self.config.temperature)
+        return objectives.soft_labels(leaf @ direction, self.corners, self.options.temperature)
 
     def _embed(self, batch: Tensor, *, keep: bool) -> Tensor:
         with torch.set_grad_enabled(keep):
@@ -302,17 +300,17 @@ class MetaSearch:
         self, leaves: list[Tensor], batches: list[Tensor], mine: range
     ) -> tuple[float, float | None]:
         """Add the gradients of diversity and of contained targets to this rank's leaves."""
-        config = self.config
+        options = self.options
         total, held = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         counted = sum(
             bool((classes[batch] >= 0).any()) for classes in self.known for batch in batches
         )
         for leaf, batch in [(leaves[i], batches[i]) for i in mine]:
-            if config.diversity == "information":
+            if options.diversity == "information":
                 axes = self.embedding.directions()
                 labels = [
-                    self._labels(leaf, axes[:, task_columns([d], config.classes)])
-                    for d in range(config.tasks)
+                    self._labels(leaf, axes[:, task_columns([d], self.problem.classes)])
+                    for d in range(self.problem.tasks)
                 ]
                 total = total + objectives.information(labels)
             else:
@@ -323,7 +321,7 @@ class MetaSearch:
                 if bool(some.any()):
                     held = held + nn.functional.cross_entropy(head(leaf[some]), own[some])
         total, held = total / len(leaves), held / max(1, counted)
-        loss = config.diversity_weight * total + config.contain_weight * held
+        loss = options.diversity_weight * total + options.contain_weight * held
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         both = torch.stack([total.detach(), held.detach()])
@@ -354,10 +352,10 @@ class MetaSearch:
         self.optimizer.zero_grad(set_to_none=True)
         return not finite
 
-    def _to_unit(self) -> Unit:
+    def _to_record(self) -> Record:
         progress = self.progress
         arrays = {f"model.{k}": v for k, v in weights(self.trained).items()}
-        return Unit(
+        return Record(
             arrays=arrays | optimizer_arrays(self.optimizer),
             values={
                 "step": progress.step,
@@ -385,20 +383,20 @@ class MetaSearch:
             raise RunDirError(
                 f"the saved search does not fit: {str(error).splitlines()[0]}",
                 where="checkpoints",
-                mend="was taskdiscovery upgraded meanwhile? begin again with another --out",
+                hint="was taskdiscovery upgraded meanwhile? begin again with another --out",
             ) from error
 
 
-def summary(history: list[dict[str, Any]], diverged: int, config: DiscoverConfig) -> dict[str, Any]:
+def summary(history: list[OuterStep], diverged: int, options: MetaOptions) -> Document:
     """Return the headline numbers of a search: means over its first and last tenth."""
     tenth = max(1, len(history) // 10)
 
-    def mean(rows: list[dict[str, Any]], key: str) -> float | None:
+    def mean(rows: list[OuterStep], key: str) -> float | None:
         return _mean([row[key] for row in rows if row[key] is not None])
 
     return {
         "outer_steps": len(history),
-        "way": config.way,
+        "memory": options.memory,
         "agreement_first": mean(history[:tenth], "agreement"),
         "agreement_last": mean(history[-tenth:], "agreement"),
         "diversity_last": mean(history[-tenth:], "diversity"),

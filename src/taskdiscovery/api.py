@@ -1,0 +1,469 @@
+"""The public verbs. Each takes what people have in hand and gives values that the next one takes.
+
+Options are those of the command line, under the same names with the same defaults; a test compares
+them. Nothing is written unless `out` says so. Every error is a `TaskDiscoveryError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskdiscovery.config import (
+    AnalyzeConfig,
+    LabelConfig,
+    Learner,
+    Network,
+    Recipe,
+    ScoreConfig,
+    SplitConfig,
+    from_mapping,
+    name_of,
+)
+from taskdiscovery.data import load
+from taskdiscovery.discovery import DiscoverConfig, Method
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.jobs import analyze as _analyze
+from taskdiscovery.jobs import discover as _discover
+from taskdiscovery.jobs import label as _label
+from taskdiscovery.jobs import resume as _resume
+from taskdiscovery.jobs import score as _score
+from taskdiscovery.jobs import split as _split
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.store import Run
+from taskdiscovery.types import Document, Evidence, Scores, Split, Tasks
+
+if TYPE_CHECKING:
+    from taskdiscovery.encoders.discovery import Discovery
+
+__all__ = [
+    "analyze",
+    "discover",
+    "label",
+    "load",
+    "open_run",
+    "report",
+    "resume",
+    "score",
+    "split",
+]
+
+
+def discover(
+    data: Any,
+    *,
+    method: str | Method = "power",
+    tasks: int = 8,
+    classes: int = 2,
+    learner: Network | Learner = "convnet",
+    train_images: int | None = None,
+    exclude: Sequence[str] = (),
+    within: str = "",
+    features: str = "",
+    epochs: int | None = None,
+    encoder_epochs: int | None = None,
+    batch: int = 256,
+    learning_rate: float = 4e-3,
+    optimizer: str = "adamw",
+    schedule: str = "onecycle",
+    weight_decay: float = 0.01,
+    size: int | None = None,
+    skip_bad: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Discovery:
+    """Find tasks (labelings of the images) on which a learner generalizes.
+
+    Args:
+        data: anything that `load` takes: a `Dataset`, DATA, a path, arrays, a torch or Hugging Face
+            data set, a frame.
+        method: `power`, `spectral`, `meta`; or with options of its own `Power(…)`, `Spectral(…)`,
+            `Meta(…)`.
+        tasks: how many tasks to find.
+        classes: classes of each task.
+        learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
+            `Learner(network, recipe)`.
+        train_images: discover on at most so many images.
+        exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
+        within: discover inside each class of this labeling.
+        features: file of numbers to search on in place of pixels (`Meta`).
+        epochs, encoder_epochs: passes over the images of a fold, and when the encoder is fitted.
+        batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
+        out: where to write; the options that are not named here mean the same for every verb
+            (see `taskdiscovery.api`).
+
+    Raises:
+        TaskDiscoveryError: see `errors`; nothing is written where options or data are wrong.
+    """
+    config = from_mapping(DiscoverConfig, _options(locals()), "discover")
+    sink = Sink.of("discover", out)
+    return _discover.run(data, config, sink, callbacks_of(callbacks))
+
+
+def score(
+    data: Any,
+    tasks: Any,
+    *,
+    learner: Network | Learner = "convnet",
+    preset: str = "quick",
+    runs: int = 2,
+    vary: Sequence[str] = ("init", "order"),
+    shared_order: bool | None = None,
+    early: bool = False,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    skip_bad: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Scores:
+    """Score labelings by agreement; random labels, and human ones beside discovered tasks, follow.
+
+    Args:
+        data: anything that `load` takes.
+        tasks: what to score: an array or list with a value per image, a Series (matched by its
+            index where that has image ids), a frame or an array (N, D) of several, a target SPEC
+            (`label:0,1`, `attr:COLUMN`), RUN[:TASK] or FILE[:COLUMN], a `Labeling`, `Tasks`, a
+            `Discovery`, a `Run`; or a list of these, mixed.
+        learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
+        preset: `smoke`, `quick` or `paper`: sizes and epochs together.
+        runs: independent trainings per labeling, 2 at least; intervals of two cover images only.
+        vary: what differs between runs: `init`, `order`, `data`.
+        shared_order: give every run identical batches, as published.
+        early: end a run when its predictions have settled; to rank many labelings.
+        train_images, test_images: train and measure on at most so many images.
+        epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
+        out: where to write; the options that are not named here mean the same for every verb
+            (see `taskdiscovery.api`).
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("tasks",))
+    options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
+    config = from_mapping(ScoreConfig, options, "score")
+    return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
+
+
+def split(
+    data: Any,
+    target: Any,
+    tasks: Any,
+    *,
+    learner: Network | Learner = "convnet",
+    preset: str = "quick",
+    orientation: str = "auto",
+    class_balanced: bool | None = None,
+    search: bool = False,
+    controls: Sequence[str] = ("random", "untrained", "hard", "kmeans"),
+    transfer: Sequence[Network | Learner] = (),
+    runs: int = 3,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    skip_bad: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Split:
+    """Split labelled data so that a learner fails, and measure it beside its controls.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling to break: a target SPEC, array, list, Series or `Labeling`.
+        tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
+            labelings the one that is worst for the target on a validation part is taken.
+        learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
+        preset: `smoke`, `quick` or `paper`.
+        orientation: `same` trains where target and task are equal, `opposite` where they differ.
+        class_balanced: cut the task at its median within each class; by default for more than two.
+        search: try all tasks, orientations and groupings, and judge the worst again.
+        controls, transfer: splits of the same size beside it; other learners on the same split.
+        runs: trainings per figure, each from a fresh seed.
+        train_images, test_images: train and measure on at most so many images.
+        epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
+        out: where to write; the options that are not named here mean the same for every verb
+            (see `taskdiscovery.api`).
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("target", "tasks"))
+    options |= {"target": target} if isinstance(target, str) else {}
+    options |= {"from": tasks} if isinstance(tasks, str) else {}
+    config = from_mapping(SplitConfig, options, "split")
+    sink = Sink.of("split", out)
+    return _split.run(data, target, tasks, config, sink, callbacks_of(callbacks))
+
+
+def analyze(
+    data: Any,
+    tasks: Any,
+    *,
+    images: int = 5000,
+    probe_images: int = 1000,
+    text_model: str = "",
+    size: int | None = None,
+    skip_bad: bool = False,
+    seed: int = 0,
+    threads: int | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Evidence:
+    """Measure what tasks are about: associations, counterfactual probes, a verdict for each.
+
+    Args:
+        data: anything that `load` takes; None for the data of a run.
+        tasks: a `Discovery`, a `Run` or its path; or labelings as `score` takes them, of which no
+            probes can be asked.
+        images: measure associations on at most so many images that discovery has not seen.
+        probe_images: ask counterfactual probes of at most so many images.
+        text_model: path of a CLIP model whose words are set beside each task.
+        size, skip_bad: how data is read that is not read yet.
+        seed: decides which images, and the bootstrap.
+        threads: CPU threads.
+        out: a finished run to add to, or a new run directory, or None to write nothing.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    config = from_mapping(AnalyzeConfig, _options(locals(), drop=("tasks",)), "analyze")
+    return _analyze.run(data, tasks, config, Sink.of("analyze", out), callbacks_of(callbacks))
+
+
+def label(
+    found: Any,
+    data: Any,
+    *,
+    learner: Network = "",
+    device: str = "cpu",
+    size: int | None = None,
+    skip_bad: bool = False,
+    callbacks: Iterable[Callback] | None = None,
+) -> Tasks:
+    """Label other images with the tasks of a discovery.
+
+    Args:
+        found: a `Discovery`, an `Encoder`, a `Run`, or the path of a run directory.
+        data: anything that `load` takes.
+        learner: the run's own class or factory, named again, where it has one.
+        device: where to compute.
+        size, skip_bad: how data is read that is not read yet.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Returns:
+        The tasks of these images; an image's label is independent of the others.
+
+    Raises:
+        RunDirError: where the run or its encoder cannot be used.
+        DataError: for images of another shape.
+    """
+    config = from_mapping(LabelConfig, _options(locals(), drop=("found", "learner")), "label")
+    return _label.run(
+        found, data, config, networks=_named(learner), callbacks=callbacks_of(callbacks)
+    )
+
+
+def report(
+    path: Path | str,
+    data: Any,
+    *found: Any,
+    size: int | None = None,
+    skip_bad: bool = False,
+) -> Path:
+    """Write one HTML file that shows what was found, opens offline and asks for nothing.
+
+    Args:
+        path: of the file.
+        data: anything that `load` takes: the images that were searched.
+        *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
+            `Evidence`, in any order.
+        size, skip_bad: how data is read that is not read yet.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: where the images are not those that were searched, or there are no tasks.
+        ResourceError: where the file cannot be written.
+    """
+    from taskdiscovery.reporting import write_report
+
+    return write_report(Path(path), load(data, size=size, skip_bad=skip_bad), found)
+
+
+def open_run(path: Path | str, *, learner: Network | Sequence[Network] = ()) -> Run:
+    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.split`, `.evidence`, `.numbers`.
+
+    Nothing that its files name is run or imported.
+
+    Args:
+        path: of the directory.
+        learner: the run's own classes or factories, named again, where it has some.
+
+    Raises:
+        RunDirError: where there is no run, or it is of another format.
+    """
+    run = Run.open(Path(path))
+    run.objects = _named(learner)
+    return run
+
+
+def resume(
+    run: Path | str,
+    *,
+    data: Any = None,
+    tasks: Any = None,
+    target: Any = None,
+    learner: Network | Sequence[Network] = (),
+    change_ranks: bool = False,
+    callbacks: Iterable[Callback] | None = None,
+) -> Discovery | Scores | Split | None:
+    """Go on with the job of a run that was stopped; nothing that is finished is done again.
+
+    Args:
+        run: its run directory.
+        data: the data, where it is no longer where it was, or was no specification.
+        tasks, target: what was scored or split, where that was given as an object.
+        learner: the run's own classes or factories, named again, where it has some.
+        change_ranks: whether another number of ranks than before may go on; sums are then rounded
+            otherwise, and `result.json` says `exact: false`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Returns:
+        What the job returns; None where it is done already.
+
+    Raises:
+        RunDirError: where options or data have changed, no checkpoint is whole, or another
+            process is at work.
+    """
+    return _resume.run(
+        Path(run),
+        data,
+        {"tasks": tasks, "target": target},
+        objects=_named(learner),
+        change_ranks=change_ranks,
+        callbacks=callbacks_of(callbacks),
+    )
+
+
+#: parameters of the verbs that are no options of a config.
+_NO_OPTIONS = ("data", "out", "callbacks")
+
+
+def _options(given: Mapping[str, Any], drop: Sequence[str] = ()) -> Document:
+    """Return the options of a call by the names of its config, learners by theirs.
+
+    Raises:
+        ConfigError: for a learner that is none.
+    """
+    values = {k: v for k, v in given.items() if k not in (*_NO_OPTIONS, *drop)}
+    if "learner" not in values:
+        return values
+    objects: dict[str, Network] = {}
+    learner = values["learner"]
+    if isinstance(learner, Learner) and learner.recipe != Recipe():
+        values |= _recipe_options(learner.recipe, values)
+    values["learner"] = _text(learner, objects)
+    if "transfer" in values and not isinstance(values["transfer"], str):
+        values["transfer"] = [_text(other, objects) for other in values["transfer"]]
+    return {**values, "objects": objects}
+
+
+def _text(learner: Network | Learner, objects: dict[str, Network]) -> str:
+    """Return what a learner is called, and remember the object that it is."""
+    network = learner.network if isinstance(learner, Learner) else learner
+    name = name_of(network)
+    if isinstance(learner, Learner) and learner.recipe.augment:
+        name += ("&" if "?" in name else "?") + f"augment={','.join(learner.recipe.augment)}"
+    if not isinstance(network, str):
+        if objects.get(name, network) is not network:
+            raise ConfigError(
+                f"two learners are named {name!r}",
+                where="learner",
+                hint="give their classes or factories different names",
+            )
+        objects[name] = network
+    return name
+
+
+def _recipe_options(recipe: Recipe, values: Mapping[str, Any]) -> Document:
+    """Return a learner's own recipe as options; what it leaves at its default is left to the job.
+
+    Raises:
+        ConfigError: where one of them is given beside it.
+    """
+    kind = DiscoverConfig if "method" in values else ScoreConfig
+    usual, own = kind(), {}
+    for name in ("epochs", "batch", "learning_rate", "optimizer", "schedule", "weight_decay"):
+        wanted = getattr(recipe, name)
+        if wanted == getattr(Recipe(), name):
+            continue
+        if values[name] not in (getattr(usual, name), wanted):
+            raise ConfigError(
+                f"{name} is given beside a learner with a recipe of its own",
+                where="learner",
+                hint=f"leave it out, or set {name} in the Recipe",
+            )
+        own[name] = wanted
+    return own
+
+
+def _named(learner: Network | Sequence[Network]) -> dict[str, Network]:
+    """Return the networks that the caller names, by name."""
+    several = [learner] if isinstance(learner, str) or callable(learner) else list(learner)
+    return {name_of(network): network for network in several if network != ""}
+
+
+def _is_label(tasks: str) -> bool:
+    from taskdiscovery.data.targets import is_target_spec
+
+    return is_target_spec(tasks)

@@ -1,0 +1,80 @@
+"""Options from YAML files and dictionaries, and as the words of a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from taskdiscovery.config.options import Options, flag_of, key_of, options
+from taskdiscovery.errors import ConfigError, first_line, nearest
+from taskdiscovery.types import Document
+
+C = TypeVar("C", bound=Options)
+
+
+def read_config(name: Path | str) -> Document:
+    """Read options from a YAML file, or from a config of the package by its name (`published`).
+
+    Raises:
+        ConfigError: where it cannot be read or is no mapping.
+    """
+    import yaml
+
+    file = Path(name)
+    if str(name) == "published" and not file.exists():
+        file = Path(__file__).with_name("published.yaml")
+    try:
+        document = yaml.safe_load(file.read_text("utf-8"))
+    except Exception as error:  # hostile files raise errors of every kind
+        raise ConfigError(
+            f"the config cannot be read: {first_line(error)}",
+            where=str(name),
+            hint="give a YAML file, or `published`",
+        ) from error
+    if not isinstance(document, dict):
+        raise ConfigError(
+            "the config is no mapping", where=str(name), hint="write key: value lines"
+        )
+    return document
+
+
+def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Make a config from the names that users know.
+
+    Args:
+        kind: the class.
+        values: by name; a field that holds objects goes by its own name.
+        where: for the error.
+
+    Raises:
+        ConfigError: for an unknown key (naming the nearest), a wrong type, a value out of range.
+    """
+    values = kind.nest(values, where)
+    known = {key_of(item): item.name for item in options(kind)}
+    held = {item.name for item in fields(kind)} - set(known.values())
+    for key in values:
+        if str(key) not in known and key not in held:
+            raise ConfigError(f"unknown key {key!r}", where=where, hint=nearest(str(key), known))
+    return kind(**{known.get(key, key): value for key, value in values.items()})
+
+
+def words_of(config: Options) -> list[str]:
+    """Return the words of a command line that sets these options; defaults are left out."""
+    words: list[str] = []
+    if config.NESTED:
+        nested = getattr(config, config.NESTED)
+        words += [flag_of(config.NESTED), nested.name, *words_of(nested)]
+    for item in options(type(config)):
+        value = getattr(config, item.name)
+        if value == item.default or value is None:
+            continue
+        flag = flag_of(key_of(item))
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(value, tuple):
+            words += [flag, item.metadata["separator"].join(value)]
+        else:
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    return words

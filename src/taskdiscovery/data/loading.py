@@ -1,0 +1,177 @@
+"""From what a caller names or holds to a `Dataset`: the table of readers.
+
+A new reader is one file with `check(path, name)` and `read(path, name)`, and a row in `READERS`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskdiscovery.config.specs import Spec, parse
+from taskdiscovery.data.listing import Listing, Reading
+from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.types import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: readers of files: each lists encoded images, or returns the data set where pixels are plain.
+READERS = ("folder", "parquet", "csv")
+KINDS = ("digits", "shapes", *READERS, "npz", "hf", "torchvision")
+
+
+def load(
+    data: Any,
+    *,
+    labels: Any = None,
+    attributes: pd.DataFrame | None = None,
+    size: int | None = None,
+    skip_bad: bool = False,
+    cache: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Dataset:
+    """Read images with what is known of them.
+
+    Args:
+        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
+            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
+            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
+            set, or a frame with a column of paths or images. A `Dataset` is returned as it is.
+        labels: (N,) labels of arrays.
+        attributes: one row per image, of arrays.
+        size: resize images to size x size; needed where their sizes differ.
+        skip_bad: leave out images that cannot be read.
+        cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
+            `~/.cache/taskdiscovery`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Raises:
+        ConfigError: for a specification that cannot be understood.
+        DataError: for content that cannot be used.
+    """
+    if isinstance(data, Dataset):
+        return data
+    how = Reading(
+        size=size,
+        skip_bad=skip_bad,
+        cache=None if cache is None else Path(cache),
+        callbacks=callbacks_of(callbacks),
+    )
+    if isinstance(data, str | Path):
+        found = _read(spec_of(data), how)
+    else:
+        from taskdiscovery.data.objects import from_object
+
+        found = from_object(data, labels=labels, attributes=attributes, size=size)
+    if isinstance(found, Dataset):
+        return found
+    from taskdiscovery.data.decode import decode
+
+    return decode(found, how)
+
+
+def spec_of(data: str | Path) -> Spec:
+    """Parse a DATA specification, or a bare path where it is plain what it is.
+
+    Raises:
+        ConfigError, DataError: where it is neither.
+    """
+    text = str(data)
+    bare = isinstance(data, Path) or (":" not in text and text not in KINDS)
+    if bare and Path(text).expanduser().exists():
+        from taskdiscovery.data.objects import spec_of_path
+
+        return parse(spec_of_path(Path(text).expanduser()))
+    return parse(text)
+
+
+def _read(spec: Spec, how: Reading) -> Dataset | Listing:
+    kind = _kind(spec)
+    path = Path(spec.path).expanduser()
+    if kind == "digits":
+        from taskdiscovery.data.arrays import digits
+
+        return digits(spec.text, how.size)
+    if kind == "shapes":
+        from taskdiscovery.data.shapes import from_spec
+
+        return from_spec(spec, how.size)
+    if kind == "npz":
+        from taskdiscovery.data.arrays import npz
+
+        return npz(path, spec.text, how.size)
+    if kind in READERS:
+        return _reader(kind).read(path, spec.text)
+    from taskdiscovery.data import adapters
+
+    read = {
+        "hf": adapters.from_hugging_face,
+        "torchvision": adapters.from_torchvision,
+        "function": adapters.from_function,
+    }[kind]
+    return read(spec, how.size)
+
+
+def _reader(kind: str) -> Any:
+    from taskdiscovery.data import folder, parquet, table
+
+    return {"folder": folder, "parquet": parquet, "csv": table}[kind]
+
+
+def check_spec(data: str) -> None:
+    """Refuse a DATA specification that cannot work, without reading the data or importing torch.
+
+    Raises:
+        ConfigError, DataError: as `load`.
+    """
+    spec = spec_of(data)
+    kind = _kind(spec)
+    path = Path(spec.path).expanduser()
+    if kind == "shapes":
+        from taskdiscovery.data.shapes import check_options
+
+        check_options(spec)
+    elif kind == "npz":
+        from taskdiscovery.data.arrays import check_npz
+
+        check_npz(path, spec.text)
+    elif kind in READERS:
+        _reader(kind).check(path, spec.text)
+
+
+def runs_code(data: str) -> bool:
+    """Say whether reading a DATA specification runs a function of the user's, or may download."""
+    kind = parse(data).kind
+    return kind == "hf" or kind not in KINDS
+
+
+def _is_module(name: str) -> bool:
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _kind(spec: Spec) -> str:
+    if spec.kind in KINDS:
+        if spec.kind in ("digits", "folder", "parquet", "npz", "csv"):
+            spec.only(())
+        if spec.kind not in ("digits", "shapes") and not spec.path:
+            raise ConfigError(
+                f"{spec.text!r} names no place", where="DATA", hint=f"write {spec.kind}:PATH"
+            )
+        return spec.kind
+    if spec.path.isidentifier() and _is_module(spec.kind):
+        return "function"
+    raise ConfigError(
+        f"unknown kind of data {spec.text!r}",
+        where="DATA",
+        hint=nearest(spec.kind, KINDS) + " (e.g. folder:PATH, parquet:PATH)",
+    )

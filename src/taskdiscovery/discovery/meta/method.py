@@ -1,0 +1,57 @@
+"""Discovery by meta-gradient: the published method, complete.
+
+The encoder is changed by gradient descent so that networks trained on its tasks agree, and the
+gradient goes through their whole training.
+
+Source: Atanov et al., "Task Discovery", NeurIPS 2022; the released settings are the config
+`published`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from taskdiscovery.config import Learner, flag_of
+from taskdiscovery.discovery.meta.options import MetaOptions
+from taskdiscovery.discovery.method import Method
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.types import Dataset
+
+if TYPE_CHECKING:
+    from taskdiscovery.discovery.problem import Found, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meta(MetaOptions, Method):
+    """The paper's meta-gradient, with its variants."""
+
+    name: ClassVar[str] = "meta"
+    about: ClassVar[str] = "the paper's meta-gradient through the training of networks"
+    constrained: ClassVar[bool] = False
+
+    def check_features(self) -> None:
+        """Refuse options that name another thing to search on.
+
+        Raises:
+            ConfigError: naming both.
+        """
+        for name in ("encoder_weights", "warm_start", "encoder"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"--features and {flag_of(name)} are both given",
+                    where="--method meta",
+                    hint="give one of the two",
+                )
+
+    def resolve(self, learner: Learner, dataset: Dataset, classes: int, seed: int) -> Self:
+        """Decide what the gradient keeps in memory, and whether it is compiled."""
+        from taskdiscovery.discovery.meta.planning import decide_memory
+
+        return decide_memory(self, learner, dataset, classes, seed)
+
+    def search(self, problem: Problem) -> Found:
+        """Find tasks by gradient descent, then freeze the encoder's statistics."""
+        from taskdiscovery.discovery.meta.building import search
+
+        return search(problem, self)

@@ -1,0 +1,76 @@
+"""What a method of discovery is: its options, and one function from a problem to what was found.
+
+A new method is one file with a subclass of `Method`, and a row in `discovery.methods`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from taskdiscovery.config import Learner, Load, Options
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.types import Dataset
+
+if TYPE_CHECKING:
+    from taskdiscovery.discovery.problem import Found, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Options):
+    """A method of discovery with its own options; each is checked when the object is made.
+
+    Raises:
+        ConfigError: for a wrong type, a value out of range, or options that do not go together.
+    """
+
+    #: what `--method` calls it.
+    name: ClassVar[str]
+    #: what it does, in a line of the help.
+    about: ClassVar[str]
+    #: whether it trains networks independently of each other, which workers can share.
+    separate_trainings: ClassVar[bool] = False
+    #: whether it keeps to `exclude` and `within`.
+    constrained: ClassVar[bool] = True
+
+    def check_features(self) -> None:
+        """Refuse to search on given features, where the method or its options cannot.
+
+        Raises:
+            ConfigError: saying why.
+        """
+        raise ConfigError(
+            f"--method {self.name} looks at pixels", where="--features", hint="add --method meta"
+        )
+
+    def least_images(self, coordinates: int) -> int:
+        """Say how many training images so many coordinates need."""
+        return max(16, 2 * coordinates)
+
+    def load(self, epochs: int, images: int) -> Load:
+        """Say how much will be trained, with so many epochs on so many training images."""
+        return Load()
+
+    def resolve(self, learner: Learner, dataset: Dataset, classes: int, seed: int) -> Self:
+        """Take the decisions that depend on the machine, once; return the method that has them.
+
+        Raises:
+            ConfigError: where the learner cannot be used.
+        """
+        return self
+
+    @abstractmethod
+    def search(self, problem: Problem) -> Found:
+        """Find tasks.
+
+        Args:
+            problem: images, learner, how many tasks, constraints.
+
+        Returns:
+            An encoder, and what is known of its tasks.
+
+        Raises:
+            NumericalError: where training diverges or the embedding collapses.
+            ConfigError: where the learner cannot be used.
+        """

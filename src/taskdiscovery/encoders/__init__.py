@@ -1,0 +1,1 @@
+"""Encoders: images in, coordinates and classes out. An encoder *is* its tasks."""

@@ -1,0 +1,34 @@
+"""What was discovered: tasks of a data set, and the encoder that labels any other image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from taskdiscovery.types import Document, Tasks
+
+if TYPE_CHECKING:
+    from taskdiscovery.encoders.encoder import Encoder
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Discovery:
+    """What was found.
+
+    Attributes:
+        tasks: labels and coordinates of every image, best task first.
+        encoder: the tasks themselves; labels any other image.
+        numbers: the headline numbers, as in `result.json`.
+        config: every option of the job, as it was resolved, and `data`.
+        fingerprint: of the data set that was searched.
+    """
+
+    tasks: Tasks
+    encoder: Encoder
+    numbers: Document = field(repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    fingerprint: str = ""
+
+    def _repr_html_(self) -> str:
+        return self.tasks._repr_html_()

@@ -1,0 +1,254 @@
+"""The encoder is the task: images in, coordinates and labels out, the same wherever it runs.
+
+Its file is safetensors: weights, pixel normalization, centres and offsets, and a JSON header that
+names the architecture. No code is ever loaded from it: an encoder built by the user's own factory
+opens only when the user names that factory again.
+
+Axes: N images, D tasks, C classes; an encoder has D * (C - 1) coordinates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from taskdiscovery import networks
+from taskdiscovery.config import Network
+from taskdiscovery.config.learners import object_of
+from taskdiscovery.config.specs import parse
+from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
+from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.networks import Model, Normalization
+from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.prediction import predict
+from taskdiscovery.types import Document, Float32, FloatArray, ImageArray, IntArray
+
+FORMAT = 1
+
+#: coordinates have about unit variance; rounding moves them by less than 1e-5.
+CLOSE = 1e-4
+
+
+@dataclass(eq=False, kw_only=True)
+class Encoder:
+    """Coordinates of images, and the tasks they stand for.
+
+    Attributes:
+        learner: the SPEC its network was built from.
+        image_shape: (H, W, channels) that it takes.
+        names: D task names.
+        classes: C, the classes of every task.
+        model: maps uint8 images to outputs.
+        outputs: how many outputs the model has.
+        columns: (D * (C - 1),) which outputs are the coordinates.
+        centre: (D * (C - 1),) subtracted from the outputs: for binary tasks the median over the
+            training images, so that tasks are balanced.
+        offsets: (D, C) added to the class scores of k-way tasks, for equal rates; zeros for two.
+    """
+
+    learner: str
+    image_shape: tuple[int, int, int]
+    names: tuple[str, ...]
+    classes: int
+    model: Model
+    outputs: int
+    columns: IntArray
+    centre: Float32
+    offsets: Float32
+
+    def transform(
+        self, images: ImageArray, device: str = "cpu", *, outputs: Float32 | None = None
+    ) -> Float32:
+        """Return (N, D * (C - 1)) coordinates, in float32 and evaluation mode.
+
+        Args:
+            images: (N, H, W, channels) uint8.
+            device: where to compute.
+            outputs: (N, outputs) of the model for these images, where they are known already.
+
+        Raises:
+            DataError: where the images have another shape than the encoder was made for.
+        """
+        shape = tuple(int(n) for n in images.shape[1:])
+        if shape != self.image_shape:
+            raise DataError(
+                f"the encoder takes images of shape {self.image_shape}, these have {shape}",
+                where=f"encoder of {self.learner}",
+                hint="read them with --size, or discover on these images",
+            )
+        model, tensor = self.model.to(device), to_tensor(images, device)
+        if outputs is None:
+            outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
+        coordinates = outputs[:, self.columns] - self.centre
+        # Matrix products differ in their last bits with the place of an image in its batch. Where
+        # that could turn a label, the image is predicted again alone, so that its label is
+        # independent of the other images in the batch.
+        for i in np.flatnonzero(self._margins(coordinates) < CLOSE):
+            alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
+            coordinates[i] = alone[0, self.columns] - self.centre
+        return coordinates
+
+    def predict(self, images: ImageArray, device: str = "cpu") -> IntArray:
+        """Return the (N, D) classes of images; arguments and errors as of `transform`."""
+        return self.classify(self.transform(images, device))
+
+    def classify(self, coordinates: Float32) -> IntArray:
+        """Turn (N, D * (C - 1)) coordinates into (N, D) classes."""
+        return classify(coordinates, self.offsets, self.classes)
+
+    def _margins(self, coordinates: Float32) -> FloatArray:
+        """Return (N,): how far an image is from the nearest border between classes of any task."""
+        if self.classes == 2:
+            return np.abs(coordinates).min(axis=1).astype(np.float64)
+        margins = []
+        for d in range(len(self.names)):
+            scores_NC = class_scores(coordinates, d, self.classes) + self.offsets[d]
+            top_N2 = np.sort(scores_NC, axis=1)[:, -2:]
+            margins.append(top_N2[:, 1] - top_N2[:, 0])
+        return np.min(margins, axis=0)
+
+    def keep(self, tasks: list[int]) -> Encoder:
+        """Return the encoder of some of its tasks, named anew; the network is shared."""
+        columns = task_columns(tasks, self.classes)
+        return replace(
+            self,
+            names=self.names[: len(tasks)],
+            columns=self.columns[columns],
+            centre=self.centre[columns],
+            offsets=self.offsets[tasks],
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the content of its file.
+
+        Raises:
+            NumericalError: where a weight is not finite.
+        """
+        tensors = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+        tensors["encoder.columns"] = torch.from_numpy(self.columns)
+        tensors["encoder.centre"] = torch.from_numpy(self.centre)
+        tensors["encoder.offsets"] = torch.from_numpy(self.offsets)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise NumericalError(
+                    f"the encoder's {name} is not finite", hint="lower the learning rate"
+                )
+        header = {
+            "format": FORMAT,
+            "learner": self.learner,
+            "image_shape": list(self.image_shape),
+            "names": list(self.names),
+            "classes": self.classes,
+            "outputs": self.outputs,
+        }
+        return to_bytes(tensors, metadata={"taskdiscovery": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: Path, objects: Mapping[str, Network] | None = None) -> Encoder:
+        """Read an encoder.
+
+        Args:
+            path: the safetensors file.
+            objects: the networks that the caller has named, by name: its own classes and factories,
+                or `"package.module:factory"` for one that may be imported.
+
+        Raises:
+            RunDirError: where the file is missing, damaged, or names a factory that the caller did
+                not name.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = json.loads((file.metadata() or {}).get("taskdiscovery", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return cls._from(header, tensors, objects or {}, path)
+        except FileNotFoundError:
+            raise RunDirError(
+                "there is no encoder", where=str(path), hint="give the directory of a finished run"
+            ) from None
+        except RunDirError:
+            raise
+        except Exception as error:  # hostile files raise errors of every kind
+            raise RunDirError(
+                f"the encoder cannot be read: {first_line(error)}",
+                where=str(path),
+                hint="discover again",
+            ) from error
+
+    @classmethod
+    def _from(
+        cls,
+        header: Document,
+        tensors: dict[str, Tensor],
+        objects: Mapping[str, Network],
+        path: Path,
+    ) -> Encoder:
+        if header["format"] > FORMAT:
+            raise RunDirError(
+                "the encoder was written by a newer taskdiscovery",
+                where=str(path),
+                hint="upgrade: pip install -U taskdiscovery",
+            )
+        learner, outputs = str(header["learner"]), int(header["outputs"])
+        height, width, channels = (int(n) for n in header["image_shape"])
+        shape = (height, width, channels)
+        network = _named(learner, objects, path)
+        columns, centre, offsets = (
+            tensors.pop(f"encoder.{name}").numpy() for name in ("columns", "centre", "offsets")
+        )
+        if parse(learner).name in networks.NETWORKS:
+            _refuse_other_shapes(learner, shape, outputs, tensors)
+        model = networks.build(network, shape, outputs, Normalization.none(channels), seed=0)
+        model.load_state_dict(tensors)
+        return cls(
+            learner=learner,
+            image_shape=shape,
+            names=tuple(map(str, header["names"])),
+            classes=int(header["classes"]),
+            model=model.eval(),
+            outputs=outputs,
+            columns=columns,
+            centre=centre,
+            offsets=offsets,
+        )
+
+
+def _named(learner: str, objects: Mapping[str, Network], path: Path) -> Network:
+    """Return the network that a file names: one of the package, or one that the caller has named.
+
+    Raises:
+        RunDirError: for any other.
+    """
+    if parse(learner).name in networks.NETWORKS:
+        return learner
+    found = object_of(learner, objects)
+    if found is None:
+        raise RunDirError(
+            f"the encoder was built by {learner!r}, which runs code of its own",
+            where=str(path),
+            hint=f"if you trust it, say so: --learner {learner!r}",
+        )
+    return found
+
+
+def _refuse_other_shapes(
+    learner: str, image_shape: tuple[int, int, int], outputs: int, tensors: dict[str, Tensor]
+) -> None:
+    """Compare with a network without storage: a header may name one that fills the memory.
+
+    Raises:
+        ValueError: where the file's tensors are not those of the network.
+    """
+    with torch.device("meta"):
+        none = Normalization.none(image_shape[2])
+        model = networks.build(learner, image_shape, outputs, none, seed=0)
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    if expected != {name: tuple(t.shape) for name, t in tensors.items()}:
+        raise ValueError(f"its tensors are not those of {learner}")

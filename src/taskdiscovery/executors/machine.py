@@ -1,0 +1,169 @@
+"""Decisions that depend on the machine: taken once, here, and written to the config.
+
+They follow from the config, the network and the machine, never from a clock, so that the same
+command gives the same numbers; a job that is resumed keeps them.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from taskdiscovery import networks
+from taskdiscovery.config import Learner, Load, TrainingConfig, WorkConfig
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.networks import Normalization
+from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime.hardware import bf16_units, cpu_cores, free_memory
+from taskdiscovery.types import Dataset
+
+W = TypeVar("W", bound=WorkConfig)
+T = TypeVar("T", bound=TrainingConfig)
+_LOG = logging.getLogger("taskdiscovery")
+
+#: floating-point operations per second and core, roughly; nothing but a choice depends on it.
+SPEED = {"bf16": 2e11, "float32": 1e11}
+#: seconds of all cores below which starting processes costs more than it saves.
+WORTH = 20.0
+#: seconds of a training above which it is to be saved on the way, which this process alone does.
+LONG = 120.0
+#: bytes of memory that a process is taken to need.
+NEEDED = 1.5e9
+
+
+def resolve_training(config: T, dataset: Dataset, trainings: int) -> T:
+    """Decide all of it for a job that measures, and fill in what its preset decides.
+
+    Args:
+        config: as given.
+        dataset: the images.
+        trainings: that can be done at once.
+
+    Raises:
+        ConfigError: where it cannot be done as asked.
+    """
+    config = resolve_hardware(config.filled())
+    images = min(len(dataset), config.train_images or len(dataset))
+    load = Load(trainings=trainings, passes=config.recipe.epochs * images)
+    return ranks.share(resolve_work(config, config.learner_of(), dataset.image_shape, load))
+
+
+def resolve_hardware(config: W) -> W:
+    """Decide device and precision, and join the other ranks.
+
+    Raises:
+        ConfigError: where they cannot be had as asked.
+        WorkerError: where a rank does not answer.
+    """
+    there = resolve_ranks(config.ranks, config.executor)
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    return replace(config, ranks=there, device=device, precision=precision)
+
+
+def resolve_device(device: str) -> str:
+    """Turn `auto` into `cuda` where there is one, else `cpu`.
+
+    Raises:
+        ConfigError: where `cuda` is asked for and absent.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ConfigError(
+            "no CUDA device is available", where="--device cuda", hint="use --device cpu or auto"
+        )
+    return ("cuda" if available else "cpu") if device == "auto" else device
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Turn `auto` into `bf16` where the hardware multiplies it natively, else `float32`."""
+    native = _native_bf16(device) if precision != "float32" else False
+    if precision == "bf16" and not native:
+        _LOG.warning(
+            "this %s does not multiply bf16 itself: training takes many times as long as with "
+            "--precision float32",
+            "GPU" if device == "cuda" else "processor",
+        )
+    if precision != "auto":
+        return precision
+    return "bf16" if native else "float32"
+
+
+def _native_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(bf16_units())
+
+
+def resolve_ranks(wanted: int | None, executor: str) -> int:
+    """Return how many processes share the work, and connect to them.
+
+    Raises:
+        ConfigError: where another number was started, or a Ray cluster is asked for as well.
+        WorkerError: where they do not answer.
+    """
+    there = ranks.size()
+    if wanted is not None and wanted != there:
+        raise ConfigError(
+            f"{wanted} ranks are asked for, {there} were started",
+            where="--ranks",
+            hint=f"torchrun --nproc-per-node {wanted} -m taskdiscovery …",
+        )
+    if there > 1 and executor not in ("serial", "auto"):
+        raise ConfigError(
+            "other workers and ranks do not go together",
+            where=f"--executor {executor}, under torchrun",
+            hint="use one of the two",
+        )
+    ranks.join()
+    return there
+
+
+def resolve_work(config: W, learner: Learner, shape: tuple[int, int, int], load: Load) -> W:
+    """Decide who trains, how many trainings at once, and with how many threads each.
+
+    Args:
+        config: device, precision and ranks are resolved.
+        learner: what is trained.
+        shape: (H, W, channels) of an image.
+        load: what will be trained.
+
+    Returns:
+        The config with `executor`, `jobs` and `threads`; the job takes jobs × threads cores.
+
+    Raises:
+        ConfigError: where processes are asked for on a GPU.
+    """
+    executor, jobs, cores = config.executor, config.jobs, cpu_cores()
+    if executor == "processes" and config.device != "cpu":
+        raise ConfigError(
+            "several processes do not share a GPU well",
+            where=f"--executor processes, --device {config.device}",
+            hint="use --executor serial, or ray with --gpus-per-job",
+        )
+    if executor in ("auto", "processes"):
+        memory = max(1, int(free_memory(int(4 * NEEDED)) / NEEDED))
+        most = min(cores // (config.threads or 1), load.trainings, memory)
+        at_once = jobs or max(1, most)
+        if executor == "auto":
+            suits = config.device == "cpu" and config.ranks == 1 and at_once > 1
+            seconds = _seconds(config, learner, shape, load.passes) if suits else 0.0
+            total = seconds * load.trainings * load.rounds / cores
+            worth = total > WORTH and seconds * at_once / cores < LONG
+            executor = "processes" if suits and (worth or jobs) else "serial"
+        jobs = at_once if executor == "processes" else None
+    # A job that was begun with processes and goes on without keeps the threads it had.
+    threads = config.threads or max(1, cores // (jobs or 1))
+    return replace(config, executor=executor, jobs=jobs, threads=threads)
+
+
+def _seconds(
+    config: WorkConfig, learner: Learner, shape: tuple[int, int, int], passes: int
+) -> float:
+    """Estimate how long a training takes on one core."""
+    plain = Normalization.none(shape[2])
+    model = networks.build_learner(learner, shape, 2, plain, seed=0)
+    return 3 * networks.flops(model, shape) * passes / SPEED[config.precision]

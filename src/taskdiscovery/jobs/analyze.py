@@ -1,0 +1,84 @@
+"""`analyze`: evidence for what each task is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskdiscovery.config import AnalyzeConfig
+from taskdiscovery.errors import RunDirError
+from taskdiscovery.jobs.inputs import choose, data_of_run, read_data
+from taskdiscovery.jobs.session import session
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.runtime import hardware
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run
+from taskdiscovery.types import Evidence, Tasks
+
+if TYPE_CHECKING:
+    from taskdiscovery.encoders.encoder import Encoder
+
+
+def run(
+    data: Any,
+    tasks: Any,
+    config: AnalyzeConfig,
+    sink: Sink,
+    callbacks: Callbacks,
+) -> Evidence:
+    """Do the job.
+
+    Args:
+        data: anything that `load` takes; None for the data of the run.
+        tasks: a run or its path, a `Discovery`, or labelings as `inputs.choose` takes them.
+        config: as given; a run's own size is taken over.
+        sink: where the job writes.
+        callbacks: told of progress.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    opened = run_of(tasks)
+    if opened is not None:
+        tasks = opened
+        known = opened.config
+        size = known.get("size") if config.size is None else config.size
+        config = replace(config, size=size, skip_bad=config.skip_bad or bool(known.get("skip_bad")))
+        data = data_of_run(opened, known) if data is None else data
+    dataset = read_data(data, config, callbacks)
+    chosen = choose(dataset, tasks, {})
+    encoder = _encoder(tasks)
+    from taskdiscovery.analysis.evidence import analyze
+
+    config = replace(config, threads=config.threads or hardware.cpu_cores())
+    assert config.threads is not None
+    labelings = replace(Tasks.of(chosen.labelings), seen_N=chosen.seen_N)
+    held = () if opened is not None else chosen.labelings
+    with session(sink, dataset, config, callbacks, held) as job, hardware.threads(config.threads):
+        found = analyze(dataset, labelings, encoder, config, job.callbacks)
+        if job.run is not None:
+            job.run.write_evidence(found)
+    return found
+
+
+def run_of(tasks: Any) -> Run | None:
+    """Return the run that is meant, or None.
+
+    Raises:
+        RunDirError: where a path is no run directory.
+    """
+    if isinstance(tasks, Run):
+        return tasks
+    if isinstance(tasks, str | Path) and Path(tasks).is_dir():
+        return Run.open(Path(tasks))
+    if isinstance(tasks, Path):
+        raise RunDirError(
+            "this is not a run directory", where=str(tasks), hint="give the --out of a run"
+        )
+    return None
+
+
+def _encoder(tasks: Any) -> Encoder | None:
+    """Return what labels transformed images: the encoder of a run or of a discovery."""
+    return getattr(tasks, "encoder", None)

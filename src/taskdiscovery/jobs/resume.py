@@ -1,0 +1,99 @@
+"""`resume`: go on with the job of a run that was stopped; what is finished is not done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taskdiscovery.config import Network, ScoreConfig, SplitConfig, from_mapping
+from taskdiscovery.discovery import DiscoverConfig
+from taskdiscovery.errors import RunDirError
+from taskdiscovery.jobs import discover, score, split
+from taskdiscovery.jobs.inputs import data_of_run
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.specs import OWN
+from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run
+from taskdiscovery.types import Document, Scores, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from taskdiscovery.encoders.discovery import Discovery
+
+
+def run(
+    path: Path,
+    data: Any,
+    given: Mapping[str, Any],
+    *,
+    objects: Mapping[str, Network],
+    change_ranks: bool,
+    callbacks: Callbacks,
+) -> Discovery | Scores | Split | None:
+    """Do what is left of the job.
+
+    Args:
+        path: of the run directory.
+        data: where it is no longer where it was, or was no specification; else None.
+        given: `tasks` and `target`, where those were objects.
+        objects: networks of the caller's own, by name.
+        change_ranks: whether another number of ranks than before may go on; sums are then rounded
+            otherwise, and `result.json` says `exact: false`.
+        callbacks: told of progress.
+
+    Returns:
+        What the job returns; None where it is done already.
+
+    Raises:
+        RunDirError: where options or data have changed, no checkpoint is whole, or another
+            process is at work.
+    """
+    with Run.open(path, write=ranks.first()) as opened:
+        if opened.state == "done":
+            return None
+        job = opened.job
+        command, where = str(job["command"]), f"{opened.path}, {job['command']}"
+        document = dict(job["config"])
+        _check_ranks(opened, document, where, change_ranks)
+        if data is None:
+            data = data_of_run(opened, document)
+        document.pop("data", None)
+        if str(document.get("from", "")).startswith(OWN):  # this run's, wherever it lies now
+            document["from"] = f"{opened.path}{document['from']}".removesuffix(OWN)
+        document["objects"] = objects
+        sink = Sink.of(command, None, opened)
+        if command == "discover":
+            return discover.run(
+                data, from_mapping(DiscoverConfig, document, where), sink, callbacks
+            )
+        tasks, target = given.get("tasks"), given.get("target")
+        if command == "score":
+            scored = from_mapping(ScoreConfig, document, where)
+            return score.run(data, tasks, scored, sink, callbacks)
+        if command == "split":
+            config = from_mapping(SplitConfig, document, where)
+            return split.run(data, target, tasks, config, sink, callbacks)
+        raise RunDirError(
+            f"{command} is not resumed", where=where, hint=f"taskdiscovery analyze {opened.path}"
+        )
+
+
+def _check_ranks(run: Run, document: Document, where: str, change: bool) -> None:
+    """Refuse to go on with another number of ranks, unless that is asked for.
+
+    Raises:
+        RunDirError: naming both numbers.
+    """
+    before, now = document.get("ranks") or 1, ranks.size()
+    if before != now and not change:
+        raise RunDirError(
+            f"the job was begun by {before} ranks, and there are {now}",
+            where=where,
+            hint=f"torchrun --nproc-per-node {before} -m taskdiscovery resume {run.path}; or add "
+            "--change-ranks: sums are then rounded otherwise, and the result is marked",
+        )
+    if before != now and ranks.first():
+        run.add_numbers({"exact": False, "ranks": [before, now]})
+    document["ranks"] = now

@@ -1,0 +1,68 @@
+"""`score`: agreement scores of labelings, with references beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskdiscovery.config import ScoreConfig
+from taskdiscovery.data import target_of
+from taskdiscovery.errors import ConfigError, WorkerError
+from taskdiscovery.jobs.inputs import choose, named_networks, read_data
+from taskdiscovery.jobs.session import session
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.types import Scores
+
+
+def run(
+    data: Any,
+    tasks: Any,
+    config: ScoreConfig,
+    sink: Sink,
+    callbacks: Callbacks,
+) -> Scores:
+    """Do the job.
+
+    Args:
+        data: anything that `load` takes.
+        tasks: what is scored, as `inputs.choose` takes it; None for what the config names.
+        config: as given.
+        sink: where the job writes.
+        callbacks: told of progress.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    given = tasks if tasks is not None else config.target or config.tasks
+    if given is None or (isinstance(given, str) and not given):
+        raise ConfigError(
+            "nothing to score is named", where="score", hint="give --target SPEC or --from RUN|FILE"
+        )
+    dataset = read_data(data, config, callbacks)
+    wanted = target_of(dataset, given) if tasks is None and config.target else given
+    chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))
+    from taskdiscovery import scoring
+    from taskdiscovery.executors import resolve_training, workbench
+
+    labelings = list(chosen.labelings)
+    human = scoring.human_reference(dataset) if chosen.discovered else None
+    if human is not None:
+        labelings.append(human)
+    labelings.append(scoring.random_like(labelings[0], config.seed))
+    config = resolve_training(config, dataset, config.runs * len(labelings))
+    view = scoring.view_of(dataset, config, chosen.seen_N)
+    scores = Scores()
+    held = () if isinstance(given, str) else chosen.labelings
+    with session(sink, dataset, config, callbacks, held) as job:
+        try:
+            with workbench(
+                dataset, config, config.learner_of(), view.fit, job.journal, job.callbacks
+            ) as bench:
+                scores.extend(scoring.score(bench, labelings, config, view))
+        except WorkerError:  # labelings were set aside: the others' scores are kept
+            if job.run is not None and scores:
+                job.run.write_scores(scores, dataset)
+            raise
+        if job.run is not None:
+            job.run.write_scores(scores, dataset)
+    return scores

@@ -1,0 +1,150 @@
+"""A job under way: its run opened, resumed and committed, and why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskdiscovery.config import Options, to_mapping
+from taskdiscovery.errors import ConfigError, DataError, TaskDiscoveryError
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.specs import OWN, split_run_task
+from taskdiscovery.runtime.callbacks import Callbacks, JobInfo
+from taskdiscovery.store import Run
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.store.metrics import MetricsFile
+from taskdiscovery.store.run import described
+from taskdiscovery.types import Dataset, Document, Labeling
+
+#: options that cannot change a result: they may differ when a job is resumed.
+FREE = (
+    "data",
+    "checkpoint_every",
+    "executor",
+    "ray_address",
+    "cpus_per_job",
+    "gpus_per_job",
+    "ranks",  # `resume` has looked at it
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job:
+    """A job under way.
+
+    Attributes:
+        run: where it writes, or None.
+        journal: what it remembers.
+        callbacks: told of its progress, the run's metrics among them.
+        document: every option, as it was resolved, and `data`.
+    """
+
+    run: Run | None
+    journal: Journal
+    callbacks: Callbacks
+    document: Document
+
+
+@contextlib.contextmanager
+def session(
+    sink: Sink,
+    dataset: Dataset,
+    config: Options,
+    callbacks: Callbacks,
+    labelings: Sequence[Labeling] = (),
+) -> Iterator[Job]:
+    """Open the run; when the block ends, commit, and say how the job ended.
+
+    Args:
+        sink: where the job writes.
+        dataset: the images.
+        config: resolved.
+        callbacks: of the caller.
+        labelings: what was handed over as objects: a job that is resumed needs the same again.
+    """
+    document = {"data": dataset.name, **to_mapping(config)}
+    kept = {**document, **_own_tasks(sink, document)}
+    run = sink.open(kept)
+    told = Callbacks([*callbacks.callbacks, *([MetricsFile(run)] if run is not None else [])])
+    every = float(document.get("checkpoint_every", 60.0))
+    journal = Journal(
+        None if run is None else run.checkpoints,
+        every=every,
+        header=_header(sink, dataset, kept, labelings),
+        on_checkpoint=told.on_checkpoint,
+    )
+    info = JobInfo(
+        command=sink.command,
+        config=document,
+        run=None if run is None else run.path,
+        known_step=0 if run is None else _last_step(run),
+    )
+    owned = run is not None and sink.resumed is None
+    with run if run is not None and owned else contextlib.nullcontext():
+        told.on_job_start(info)
+        try:
+            if run is not None and sink.resumed is not None:
+                journal.load()
+                run.resumed()
+            journal.mirror()
+            yield Job(run=run, journal=journal, callbacks=told, document=document)
+            if run is not None:
+                if sink.added is None:
+                    run.add_numbers({"data": described(dataset)})
+                run.finish(sink.command)
+        except BaseException as error:
+            if run is not None:
+                _ended_badly(sink, run, error)
+            told.on_job_end(info, error)
+            raise
+        told.on_job_end(info, None)
+
+
+def _own_tasks(sink: Sink, document: Document) -> Document:
+    """Name tasks of the very run that the job adds to without its path: it may be moved."""
+    path, task = split_run_task(str(document.get("from", "")))
+    if sink.added is None or path is None or path.resolve() != sink.added.resolve():
+        return {}
+    return {"from": f"{OWN}{task}"}
+
+
+def _header(
+    sink: Sink, dataset: Dataset, document: Document, labelings: Sequence[Labeling]
+) -> Document:
+    """What must be the same for a job to go on."""
+    kept = {key: value for key, value in document.items() if key not in FREE}
+    header: Document = {"command": sink.command, "config": kept, "data": dataset.fingerprint}
+    if labelings:
+        digest = hashlib.sha256()
+        for labeling in labelings:
+            digest.update(labeling.name.encode("utf-8", "surrogateescape"))
+            digest.update(labeling.labels_N.tobytes())
+        header["labelings"] = digest.hexdigest()
+    return header
+
+
+def _last_step(run: Run) -> int:
+    """Return the last outer step that `metrics.jsonl` tells of; 0 where there is none."""
+    return max((int(row.get("step", 0)) for row in run.metrics()), default=0)
+
+
+def _ended_badly(sink: Sink, run: Run, error: BaseException) -> None:
+    """Say in the run why the job ended; remove what never began."""
+    if isinstance(error, ConfigError | DataError) and sink.resumed is None:
+        if sink.new is not None:
+            run.discard()
+        else:
+            run.withdraw()
+        return
+    reason: Any = error.what if isinstance(error, TaskDiscoveryError) else type(error).__name__
+    stopped = isinstance(error, KeyboardInterrupt)
+    with contextlib.suppress(TaskDiscoveryError):  # the disk may be full
+        run.status(
+            "stopped" if stopped else "failed",
+            f"{sink.command}: {'interrupted' if stopped else reason}",
+        )
+    if stopped:
+        error.args = (f"go on with: taskdiscovery resume {run.path}",)

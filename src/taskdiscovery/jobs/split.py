@@ -1,0 +1,91 @@
+"""`split`: a train-test split that breaks a learner, beside its controls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.data import partition, target_of
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.jobs.inputs import (
+    Chosen,
+    binary_tasks,
+    choose,
+    is_untrained,
+    named_networks,
+    read_data,
+)
+from taskdiscovery.jobs.session import session
+from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.specs import UNTRAINED
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.types import Labeling, Split
+
+if TYPE_CHECKING:
+    from taskdiscovery.training import Workbench
+
+
+def run(
+    data: Any,
+    target: Any,
+    tasks: Any,
+    config: SplitConfig,
+    sink: Sink,
+    callbacks: Callbacks,
+) -> Split:
+    """Do the job.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling to break, as `data.target_of` takes it; None for the config's.
+        tasks: what may cut it, as `inputs.choose` takes it, or `untrained:NETWORK`; None for the
+            config's.
+        config: as given.
+        sink: where the job writes.
+        callbacks: told of progress.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    target = config.target if target is None else target
+    tasks = config.tasks if tasks is None else tasks
+    if any(isinstance(given, str) and not given for given in (target, tasks)):
+        raise ConfigError(
+            "split needs a target and a task",
+            where="split",
+            hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
+        )
+    dataset = read_data(data, config, callbacks)
+    wanted = target_of(dataset, target)
+    from taskdiscovery.executors import resolve_training, workbench
+    from taskdiscovery.splits import splitting
+
+    config = resolve_training(config, dataset, splitting.trainings(config))
+    chosen: Chosen | None = None
+    if not is_untrained(tasks):
+        chosen = choose(dataset, tasks, named_networks(config.learner, config.objects))
+        binary_tasks(chosen, "--from" if isinstance(tasks, str) else "tasks")
+    seen_N = None if chosen is None else chosen.seen_N
+    seen_N = partition.draw(len(dataset), config.seed) if seen_N is None else seen_N
+    held: list[Labeling] = [] if isinstance(target, str) else [wanted]
+    held += [] if chosen is None or isinstance(tasks, str) else chosen.labelings
+    rows = np.flatnonzero(seen_N)
+    with session(sink, dataset, config, callbacks, held) as job:
+        learner = config.learner_of()
+        with workbench(dataset, config, learner, rows, job.journal, job.callbacks) as bench:
+            cuts = chosen.labelings if chosen else [_untrained(bench, tasks, config, seen_N)]
+            found = splitting.split(bench, wanted, cuts, config, seen_N)
+        if job.run is not None:
+            job.run.write_split(found, added=sink.added is not None)
+    return found
+
+
+def _untrained(bench: Workbench, tasks: str, config: SplitConfig, seen_N: Any) -> Labeling:
+    from taskdiscovery.splits.controls import untrained_task
+
+    network = tasks.removeprefix(UNTRAINED)
+    own = replace(bench, learner=config.learner_of(network))
+    return untrained_task(own, network, config.seed, seen_N)

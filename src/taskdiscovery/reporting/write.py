@@ -1,0 +1,85 @@
+"""From what was found to one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from taskdiscovery.data import load
+from taskdiscovery.errors import RunDirError
+from taskdiscovery.jobs.inputs import data_of_run
+from taskdiscovery.reporting.material import Material
+from taskdiscovery.reporting.page import Page
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run, atomic
+from taskdiscovery.types import Dataset, Document
+
+
+def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
+    """Write a report of objects, and return the path of the file.
+
+    Args:
+        path: of the file.
+        dataset: the images that were searched.
+        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`.
+
+    Raises:
+        DataError: where the images are not those that were searched, or there are no tasks.
+        ResourceError: where the file cannot be written.
+    """
+    page = _render(Page(Material.of_objects(dataset, found)).context())
+    with atomic(path) as stream:
+        stream.write(page.encode("utf-8", "backslashreplace"))
+    return path
+
+
+def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
+    """Write `report.html` into a run directory of `discover`, and return the path of the file.
+
+    Args:
+        run: its scores, its split and its evidence are shown where there are some.
+        data: the images, where they are no longer where the run found them; else None.
+        callbacks: told of progress.
+
+    Raises:
+        RunDirError: where the run is not finished or damaged, or another process is at work.
+        DataError: where the images are not those of the run.
+    """
+    with Run.open(run.path, write=True):
+        pass  # one that is busy is refused before its images are read
+    if "tasks" not in run.numbers:
+        raise RunDirError(
+            "the run has no tasks to report",
+            where=str(run.path),
+            hint="give a finished run of discover",
+        )
+    config = run.config
+    dataset = load(
+        data_of_run(run, config) if data is None else data,
+        size=config.get("size"),
+        skip_bad=bool(config.get("skip_bad")),
+        callbacks=callbacks.callbacks,
+    )
+    page = _render(Page(Material.of_run(run, dataset)).context())
+    with Run.open(run.path, write=True) as writable:
+        return writable.write_report(page)
+
+
+def _render(context: Document) -> str:
+    """Fill the template; everything is escaped but our own style, script and figures."""
+    here = resources.files("taskdiscovery.reporting")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    sprites = "".join(f"--s-{name}:url({uri});" for name, uri in context.pop("sprites").items())
+    style = (here / "style.css").read_text("utf-8") + f":root{{{sprites}}}"
+    return environment.from_string((here / "page.html.j2").read_text("utf-8")).render(
+        **context,
+        style=Markup(style),  # our own file, and base64
+        script=Markup((here / "script.js").read_text("utf-8")),
+    )

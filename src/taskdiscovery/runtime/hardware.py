@@ -1,0 +1,71 @@
+"""What this machine has, and settings of the process that cost or gain time.
+
+Threads are set for the duration of a block. Keeping freed memory cannot be undone, so it is for
+processes that are ours: the command line and the workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache
+
+
+def cpu_cores() -> int:
+    """Count the cores that this process may use; ranks on one machine share them out."""
+    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, len(os.sched_getaffinity(0)) // neighbours)
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch use so many CPU threads within the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def bf16_units() -> tuple[bool, bool]:
+    """Say whether the processor multiplies bf16 with AVX-512, and with AMX."""
+    import torch
+
+    avx512, amx = (
+        bool(getattr(torch.cpu, probe, lambda: False)())
+        for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return avx512, amx
+
+
+def free_memory(otherwise: int) -> int:
+    """Return the bytes of memory that are free; `otherwise` where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as table:
+            known = dict(line.split(":") for line in table)
+        return int(known["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # no Linux
+        return otherwise
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep large blocks that are freed, for the rest of the process.
+
+    Activations are asked for again at the next step. By default glibc gives blocks above 32 MB back
+    to the kernel at once, which zeroes every page anew: a fifth of the time of float32 training.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(_M_MMAP_THRESHOLD, 2**30)
+            libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3

@@ -1,0 +1,66 @@
+"""Progress bars on a terminal or in a notebook, as a callback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from taskdiscovery.runtime.callbacks import Callback, Callbacks
+from taskdiscovery.runtime.progress import interactive
+
+
+class ProgressBar(Callback):
+    """Shows the stages of a job with share done, time passed, time left, and the latest result."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def on_stage_start(self, stage: str, total: float) -> None:
+        """Show a bar."""
+        if self._progress is None:
+            self._progress = _progress()
+            self._progress.start()
+        self._tasks[stage] = self._progress.add_task(stage, total=total, note="")
+
+    def on_progress(self, stage: str, amount: float, note: str) -> None:
+        """Move it."""
+        fields = {"note": note} if note else {}
+        self._progress.update(self._tasks[stage], advance=amount, **fields)
+
+    def on_stage_end(self, stage: str) -> None:
+        """Take it away."""
+        self._progress.remove_task(self._tasks.pop(stage))
+        if not self._tasks:
+            self._progress.stop()
+            self._progress = None
+
+
+def callbacks_of(given: Iterable[Callback] | None) -> Callbacks:
+    """Return the callbacks of a call: those given, else a bar where somebody looks."""
+    if given is None:
+        return Callbacks([ProgressBar()] if interactive() else [])
+    return Callbacks(given)
+
+
+def _progress() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )

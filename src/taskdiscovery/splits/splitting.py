@@ -1,0 +1,163 @@
+"""From a target and tasks to a split with its figures.
+
+What is chosen (the task, the orientation, the grouping) is chosen on a validation part of `train`;
+what is reported comes from fresh seeds, on images that neither discovery nor the choice has seen.
+
+Axes: N images, K runs, C classes of the target. Source: Atanov et al., NeurIPS 2022, section 5;
+class balance, k-way targets, the controls of equal class counts and the held-out part of the train
+side are ours.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from taskdiscovery.config import SplitConfig
+from taskdiscovery.splits import controls, duplicates
+from taskdiscovery.splits.choose import Choice, choose
+from taskdiscovery.splits.cuts import Sides
+from taskdiscovery.splits.judging import Question
+from taskdiscovery.splits.measure import (
+    Measured,
+    Roles,
+    Rows,
+    check_fresh,
+    equal_rows,
+    measure,
+    roles_of,
+    run_seeds,
+)
+from taskdiscovery.training import Workbench, warn_if_brief
+from taskdiscovery.types import (
+    TEST,
+    TRAIN,
+    WITHIN,
+    BoolArray,
+    Copies,
+    Dataset,
+    Interval,
+    Labeling,
+    Setup,
+    Split,
+)
+
+_LOG = logging.getLogger("taskdiscovery")
+
+#: the order in which figures are told.
+FIGURES = ("adversarial", "random", "within", "untrained", "hard", "kmeans")
+
+
+def trainings(config: SplitConfig) -> int:
+    """Count the trainings that are measured at once: each variant, so many runs."""
+    return config.runs * (1 + len(config.controls))
+
+
+def split(
+    bench: Workbench,
+    target: Labeling,
+    tasks: Sequence[Labeling],
+    config: SplitConfig,
+    seen_N: BoolArray,
+) -> Split:
+    """Split a data set along a task, and measure the split beside its controls.
+
+    Args:
+        bench: images, learner, executor; normalized on the images of `seen_N`.
+        target: the human labeling to break.
+        tasks: binary labelings to cut along; of several, the one that is worst for the target on
+            the validation part is taken.
+        config: resolved: preset, orientation, class balance, runs.
+        seen_N: (N,) True for images that discovery may have seen: these alone are trained on, and
+            the others alone are measured on.
+
+    Returns:
+        The split, with accuracies `adversarial`, `within` (held out within the train side), and
+        those of the controls (see `controls`), each of the same size and class counts.
+
+    Raises:
+        ConfigError: for options that do not go together.
+        DataError: where a side is left without images of two classes.
+        NumericalError: where training diverges.
+    """
+    warn_if_brief(bench.learner, int(seen_N.sum()), config.preset)
+    balanced = target.k > 2 if config.class_balanced is None else config.class_balanced
+    question = Question(bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced)
+    choice = choose(question, tasks)
+    variants = _variants(question, choice)
+    roles = {name: roles_of(sides, seen_N, config.seed) for name, sides in variants.items()}
+    rows = equal_rows(roles, target, seen_N, config)
+    seeds = {seed for run in range(config.runs) for seed in run_seeds(config, run)}
+    check_fresh(choice, rows, seen_N, seeds)
+    found = measure(question, rows)
+    own, role = rows["adversarial"], roles["adversarial"]
+    chosen = choice.candidate
+    return Split(
+        target=target,
+        task=replace(chosen.task, labels_N=variants["adversarial"].task_N),
+        role_N=role,
+        setup=Setup(
+            orientation=chosen.orientation,
+            group=tuple(np.flatnonzero(chosen.group).tolist()),
+            class_balanced=balanced,
+            learner=config.learner,
+            preset=config.preset,
+            precision=config.precision,
+            runs=config.runs,
+            choice=tuple(choice.table),
+        ),
+        accuracy=_ordered(found),
+        measured={"train": len(own.fit), "test": len(own.test), "within": len(own.within)},
+        agreed=found.agreed,
+        transfer={name: _ordered(_transfer(question, name, rows)) for name in config.transfer},
+        copies=_copies(bench.dataset, role, config.seed),
+        images=bench.dataset.images,
+    )
+
+
+def _variants(question: Question, choice: Choice) -> dict[str, Sides]:
+    """Return the sides of the adversarial split and of every control."""
+    adversarial = choice.candidate.sides(question.target, question.balanced)
+    names = [name for name in controls.CONTROLS if name in question.config.controls]
+    epochs = question.bench.learner.recipe.epochs
+    passes = len(adversarial.train) * epochs * ("hard" in names)
+    with question.bench.callbacks.stage("making the controls", passes) as meter:
+        made = {name: controls.make(name, question, adversarial, meter) for name in names}
+    return {"adversarial": adversarial, **made}
+
+
+def _copies(dataset: Dataset, role_N: Roles, seed: int) -> Copies:
+    """Count what stands on both sides, and warn of it."""
+    train = np.flatnonzero((role_N == TRAIN) | (role_N == WITHIN))
+    copies = duplicates.across(dataset.images, train, np.flatnonzero(role_N == TEST), seed)
+    if copies.exact or copies.near:
+        _LOG.warning(
+            "across the sides there are %d exact copies and %d near ones among %d test images",
+            copies.exact,
+            copies.near - copies.exact,
+            copies.looked_at,
+        )
+    pairs = zip(copies.pairs[:20].tolist(), copies.similarity.tolist(), strict=False)
+    return Copies(
+        exact=copies.exact,
+        near=copies.near,
+        looked_at=copies.looked_at,
+        pairs=tuple((str(dataset.ids[i]), str(dataset.ids[j]), s) for (i, j), s in pairs),
+    )
+
+
+def _transfer(question: Question, learner: str, rows: dict[str, Rows]) -> Measured:
+    """Train another learner on the same images of the split and of the random one."""
+    other = question.config.learner_of(learner)
+    fit = rows["adversarial"].fit
+    warn_if_brief(other, len(fit), question.config.preset)
+    bench = replace(question.bench, learner=other).measured_on(fit)
+    compared = {name: rows[name] for name in ("adversarial", "random")}
+    return measure(replace(question, bench=bench), compared, label=f"transfer {learner}")
+
+
+def _ordered(found: Measured) -> dict[str, Interval]:
+    return {name: found.accuracy[name] for name in FIGURES if name in found.accuracy}

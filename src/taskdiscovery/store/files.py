@@ -1,0 +1,446 @@
+"""The files of a run: its lock, its documents, and what has been committed.
+
+What the files of results hold is said in `store.run`; here they are bytes and tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import yaml
+
+from taskdiscovery.errors import ResourceError, RunDirError, first_line
+from taskdiscovery.store import manifest
+from taskdiscovery.store.checkpoints import Checkpoints
+from taskdiscovery.store.environment import environment
+from taskdiscovery.store.writing import (
+    TEMPORARY,
+    finite,
+    remove_leftovers,
+    resource_error,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
+from taskdiscovery.types import Document
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 2
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
+_LOG = logging.getLogger("taskdiscovery")
+
+
+class RunFiles:
+    """The files of one run. Use `create` or `open`, and close it by leaving its `with` block.
+
+    Attributes:
+        path: of its directory.
+        checkpoints: of the job under way.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / CHECKPOINTS)
+        self._lock: IO[str] | None = None
+        self._written: list[str] = []
+        self._job: Document = {}
+        self._before: bytes | None = None
+
+    @classmethod
+    def create(cls, path: Path, command: str, config: Mapping[str, Any]) -> Self:
+        """Make a new run directory and take its lock.
+
+        Args:
+            path: must not exist, or be empty.
+            command: the subcommand, e.g. `discover`.
+            config: what goes into `config.yaml`.
+
+        Raises:
+            RunDirError: where the place is taken.
+            ResourceError: where it cannot be written.
+        """
+        check_new(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise resource_error(error, path) from error
+        run = cls(path)
+        run._take_lock()
+        remove_leftovers(path)
+        document = {"format": FORMAT, "command": command, **config}
+        write_bytes(
+            path / "config.yaml",
+            yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode("utf-8"),
+        )
+        write_json(path / "environment.json", environment())
+        run.begin(command, config)
+        return run
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False) -> Self:
+        """Open an existing run, with its lock if it is to be added to.
+
+        Raises:
+            RunDirError: where there is no run, it is of a newer format, or another process owns it.
+        """
+        run = cls(path)
+        _ = run.config  # refuses what is no run
+        if write:
+            run._take_lock()
+            try:
+                remove_leftovers(path)
+                run.checkpoints.remove_leftovers()
+                if run.state == "done":  # killed between the last commit and tidying up
+                    run.checkpoints.remove_all()
+            except BaseException:
+                run.close()
+                raise
+        return run
+
+    @classmethod
+    def extend(cls, path: Path) -> Self:
+        """Open a run, with its lock, for one more job.
+
+        Raises:
+            RunDirError: as `open`; where the job before it is not finished, too.
+        """
+        run = cls.open(path, write=True)
+        if run.checkpoints.numbers():
+            with run:
+                raise RunDirError(
+                    f"an unfinished {run.job['command']} is kept in this run",
+                    where=str(run.path),
+                    hint=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
+                )
+        return run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the lock go, where it is held."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # --- what was asked for, and how it went ---
+
+    @property
+    def config(self) -> Document:
+        """`config.yaml`: the data and every option, as they were resolved.
+
+        Raises:
+            RunDirError: where it is missing, damaged or of a newer format.
+        """
+        file = self.path / "config.yaml"
+        try:
+            document = yaml.safe_load(file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise RunDirError(
+                "this is not a run directory", where=str(self.path), hint="give the --out of a run"
+            ) from None
+        except Exception as error:  # hostile files raise errors of every kind
+            raise RunDirError(
+                f"config.yaml cannot be read: {first_line(error)}",
+                where=str(file),
+                hint="restore the file",
+            ) from error
+        if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+            raise RunDirError(
+                "config.yaml names no format", where=str(file), hint="restore the file"
+            )
+        if document["format"] < FORMAT:
+            raise RunDirError(
+                f"written by an older taskdiscovery (format {document['format']}, not {FORMAT})",
+                where=str(file),
+                hint="read it with the version that environment.json names, or do the job again "
+                "with another --out",
+            )
+        if document["format"] > FORMAT:
+            raise RunDirError(
+                f"written by a newer taskdiscovery (format {document['format']})",
+                where=str(file),
+                hint="upgrade: pip install -U taskdiscovery",
+            )
+        return document
+
+    def begin(self, command: str, config: Mapping[str, Any], *, added: bool = False) -> None:
+        """Say in `status.json` which job is being done now; `resume` finds it there.
+
+        Args:
+            command: the subcommand.
+            config: its options.
+            added: whether it adds to a finished run.
+        """
+        file = self.path / "status.json"
+        self._before = file.read_bytes() if file.exists() else None
+        self._job = {"command": command, "config": dict(config), "added": added}
+        self.status("running")
+
+    def withdraw(self) -> None:
+        """Leave `status.json` as it was before `begin`: the job never began."""
+        if self._before is not None:
+            write_bytes(self.path / "status.json", self._before)
+
+    def resumed(self) -> None:
+        """Say that the job goes on, and with which versions if they are others than before.
+
+        Another build may round differently: then a run that was stopped need not equal one that
+        was not, and `environment.json` says so.
+        """
+        self.status("running", "resumed")
+        then, now = self.document("environment.json"), environment()
+        names = ("python", "processor", "versions")
+        changed = {name: now[name] for name in names if now[name] != then.get(name)}
+        if changed:
+            _LOG.warning("resumed in another environment: results may differ in their last bits")
+            then.setdefault("resumed_with", []).append(changed)
+            write_json(self.path / "environment.json", then)
+
+    @property
+    def job(self) -> Document:
+        """The `command` and `config` of the job that was begun last, and whether it was `added`.
+
+        Raises:
+            RunDirError: where `status.json` is damaged.
+        """
+        document = self.config
+        document.pop("format")
+        own = {"command": str(document.pop("command", "")), "config": document}
+        found = self._status.get("job")
+        if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+            return own  # killed before the first status was written
+        return dict(found) if found.get("added") else own
+
+    @property
+    def state(self) -> str:
+        """`running`, `done`, `stopped` or `failed`, as the last process left it."""
+        return str(self._status.get("state", "stopped"))
+
+    def status(self, state: str, reason: str = "") -> None:
+        """Write `status.json`: the state, why, whose process, and the job."""
+        self._job = self._job or self.job
+        document = {"state": state, "reason": reason, "process": os.getpid(), "job": self._job}
+        write_json(self.path / "status.json", document)
+
+    @property
+    def _status(self) -> Document:
+        return self.document("status.json")
+
+    # --- results ---
+
+    @property
+    def numbers(self) -> Document:
+        """`result.json`: every headline number; empty where there is none yet.
+
+        Raises:
+            RunDirError: where it is damaged.
+        """
+        return self.document("result.json")
+
+    def add_numbers(self, values: Mapping[str, Any]) -> None:
+        """Set headline numbers in `result.json`, keeping the others."""
+        write_json(self.path / "result.json", {**self.numbers, **values})
+        self._written.append("result.json")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file of results, by its path within the run directory."""
+        file = self.path / name
+        file.parent.mkdir(exist_ok=True)
+        write_bytes(file, content)
+        self._written.append(name)
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write one Parquet table of results."""
+        file = self.path / name
+        file.parent.mkdir(exist_ok=True)
+        write_parquet(file, frame)
+        self._written.append(name)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read one of the run's Parquet tables.
+
+        Raises:
+            RunDirError: where it is missing or damaged.
+        """
+
+        import pandas as pd
+
+        file = self.checked(name)
+        try:
+            return pd.read_parquet(file)
+        except Exception as error:  # hostile files raise errors of every kind
+            raise RunDirError(
+                f"{name} cannot be read: {first_line(error)}",
+                where=str(self.path),
+                hint="restore the file, or discover again",
+            ) from error
+
+    def checked(self, name: str) -> Path:
+        """Return the path of a file that is as the manifest says.
+
+        Raises:
+            RunDirError: where it is missing, or differs from what was committed.
+        """
+        if not (self.path / name).exists():
+            raise RunDirError(
+                f"the run has no {name}",
+                where=str(self.path),
+                hint=f"if it is not finished: taskdiscovery resume {self.path}",
+            )
+        try:
+            found = manifest.problem(self.path, name, manifest.read(self.path))
+        except Exception as error:  # hostile files raise errors of every kind
+            found = f"the manifest is damaged: {error}"
+        if found is not None:
+            raise RunDirError(
+                f"{name} is damaged ({found})",
+                where=str(self.path),
+                hint=f"see taskdiscovery verify {self.path}",
+            )
+        return self.path / name
+
+    def metric(self, **values: Any) -> None:
+        """Append a line to `metrics.jsonl`."""
+        line = json.dumps(finite(values), allow_nan=False)
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise resource_error(error, self.path / "metrics.jsonl") from error
+
+    def metrics(self) -> list[Document]:
+        """Return the lines of `metrics.jsonl`; one that was cut off is left out."""
+        found = []
+        with contextlib.suppress(OSError):
+            for line in (self.path / "metrics.jsonl").read_text("utf-8").splitlines():
+                with contextlib.suppress(ValueError):
+                    found.append(dict(json.loads(line)))
+        return found
+
+    def commit(self) -> None:
+        """Enter what was written in `manifest.json`: from here on it counts."""
+        manifest.write(self.path, self._written)
+        self._written = []
+
+    def finish(self, command: str) -> None:
+        """Commit the results, say that the job is done, and drop its checkpoints."""
+        self.commit()
+        self.status("done", command)
+        self.checkpoints.remove_all()
+
+    def discard(self) -> None:
+        """Remove a run that never began."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # `runs/`, where it is empty now
+            if self.path.parent.name == "runs":
+                self.path.parent.rmdir()
+
+    # ---
+
+    def document(self, name: str) -> Document:
+        """Return a JSON file of the run; empty where it is missing.
+
+        Raises:
+            RunDirError: where it is damaged.
+        """
+        file = self.path / name
+        if not file.exists():
+            return {}
+        try:
+            document = json.loads(file.read_text("utf-8"))
+            if not isinstance(document, dict):
+                raise ValueError("it is no mapping")
+        except Exception as error:  # hostile files raise errors of every kind
+            raise RunDirError(
+                f"{name} cannot be read: {first_line(error)}",
+                where=str(file),
+                hint="restore the file",
+            ) from error
+        return document
+
+    def _take_lock(self) -> None:
+        try:
+            stream = (self.path / LOCK).open("a+", encoding="utf-8")
+        except OSError as error:
+            raise resource_error(error, self.path) from error
+        try:
+            # The system's lock: it is gone with its owner, whatever the clock says.
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            stream.seek(0)
+            owner = stream.read(100).strip() or "unknown"
+            stream.close()
+            raise RunDirError(
+                f"another process is using this run directory ({owner})",
+                where=str(self.path),
+                hint="wait for it, stop it, or give another --out",
+            ) from None
+        stream.seek(0)
+        stream.truncate()
+        stream.write(f"process {os.getpid()} on {platform.node()}")
+        stream.flush()
+        self._lock = stream
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place for a new run that is taken or cannot be written.
+
+    What a process left that died before it wrote a config (a lock, temporary files) is no obstacle.
+
+    Raises:
+        RunDirError: where it is a file, or a directory that is not empty.
+        ResourceError: where it cannot be written.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise RunDirError(
+                "this is a file", where=str(path), hint="give a new directory as --out"
+            )
+        if path.is_dir() and any(not _is_trace(p.name) for p in path.iterdir()):
+            unfinished = (path / "config.yaml").exists()
+            hint = "give a new one as --out"
+            raise RunDirError(
+                "the output directory is not empty",
+                where=str(path),
+                hint=f"{hint}, or go on with: taskdiscovery resume {path}" if unfinished else hint,
+            )
+    except OSError as error:
+        raise resource_error(error, path) from error
+    existing = next(p for p in [path, *path.absolute().parents] if p.exists())
+    if not os.access(existing, os.W_OK | os.X_OK) or not _takes_a_file(existing):
+        raise ResourceError(
+            "the output directory cannot be written", where=str(path), hint="give another --out"
+        )
+
+
+def _is_trace(name: str) -> bool:
+    return name == LOCK or (name.startswith(".") and name.endswith(TEMPORARY))
+
+
+def _takes_a_file(folder: Path) -> bool:
+    """Try it: permission bits do not tell of full disks, quotas and read-only mounts."""
+    probe = folder / f".taskdiscovery-{os.getpid()}{TEMPORARY}"
+    try:
+        probe.write_bytes(b"probe")
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,73 @@
+"""`verify RUN`: each file against its manifest; what is wrong, and what can still be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskdiscovery.errors import first_line
+from taskdiscovery.store import manifest
+from taskdiscovery.store.checkpoints import Checkpoints
+from taskdiscovery.store.files import CHECKPOINTS
+from taskdiscovery.store.run import REMEDIES, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One file or checkpoint, and how it is.
+
+    Attributes:
+        file: path within the run directory.
+        problem: what is wrong; empty where it is as it was written.
+        remedy: what can be done about it.
+    """
+
+    file: str
+    problem: str = ""
+    remedy: str = ""
+
+
+def verify(path: Path) -> list[Finding]:
+    """Check every file of a run directory against the manifests.
+
+    Raises:
+        RunDirError: where it is no run directory, or of a newer format.
+    """
+    run = Run.open(path)
+    unfinished = run.state != "done"
+    findings = []
+    try:
+        entries = manifest.read(path)
+        if not entries and not unfinished:
+            findings.append(Finding(file=manifest.NAME, problem="missing", remedy="discover again"))
+    except Exception as error:  # hostile files raise errors of every kind
+        entries = {}
+        findings.append(
+            Finding(
+                file=manifest.NAME, problem=f"damaged: {first_line(error)}", remedy="discover again"
+            )
+        )
+    for name in entries:
+        found = manifest.problem(path, name, entries)
+        remedy = ""
+        if found:
+            remedy = REMEDIES.get(name, "run the job that wrote it again")
+            if unfinished:
+                remedy = "a job was stopped while it wrote: taskdiscovery resume RUN"
+        findings.append(Finding(file=name, problem=found or "", remedy=remedy))
+    return findings + _checkpoints(Checkpoints(path / CHECKPOINTS))
+
+
+def _checkpoints(checkpoints: Checkpoints) -> list[Finding]:
+    numbers = checkpoints.numbers()
+    problems = {number: checkpoints.problem(number) or "" for number in numbers}
+    usable = [number for number in numbers if not problems[number]]
+    remedy = f"resume uses {usable[-1]:06d}" if usable else "none is left: begin again"
+    return [
+        Finding(
+            file=f"{CHECKPOINTS}/{number:06d}",
+            problem=problems[number],
+            remedy=remedy if problems[number] else "",
+        )
+        for number in numbers
+    ]
