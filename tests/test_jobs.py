@@ -103,8 +103,8 @@ def test_a_split_is_a_partition_and_is_measured_on_what_nothing_has_seen(run):
     indices = json.loads((run / "split" / "indices.json").read_text())
     together = sorted(i for rows in indices.values() for i in rows)
     assert together == list(range(1797))
-    fold = np.load(run / "split" / "test_fold.npy")
-    assert (np.flatnonzero(fold == 0) == indices["test"]).all()
+    [(trained, tested)] = td.open_run(run).split.cv()
+    assert (trained.tolist(), tested.tolist()) == (indices["train"], indices["test"])
     train, test = meta[meta["split"] != TEST], meta[meta["split"] == TEST]
     orientation = json.loads((run / "result.json").read_text())["split"]["orientation"]
     same = (train["y"] == train["place"]).all() and (test["y"] != test["place"]).all()

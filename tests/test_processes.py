@@ -28,7 +28,7 @@ SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "5", "--runs", "2
 SPLIT = ["split", DATA, *NET, "--target", "label:disc,cross", "--preset", "smoke"]
 SPLIT += ["--epochs", "5", "--controls", "random", "--runs", "2"]
 FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors", "scores.parquet")
-FILES += ("split/metadata.csv", "split/indices.json", "split/test_fold.npy")
+FILES += ("split/metadata.csv", "split/indices.json")
 
 
 def start(*arguments):

@@ -119,7 +119,7 @@ def test_the_rows_are_those_of_one_process(serial, tmp_path):
     ("command", "files"),
     [
         (DISCOVER, ("tasks.parquet", "encoder.safetensors")),
-        (SPLIT, ("split/metadata.csv", "split/test_fold.npy")),
+        (SPLIT, ("split/metadata.csv", "split/indices.json")),
     ],
     ids=["discover", "split"],
 )

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.model_selection import cross_val_score
 from sklearn.naive_bayes import GaussianNB
 
@@ -23,7 +25,7 @@ from taskdiscovery.splits.cuts import Candidate, Sides, other_groupings
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Training
-from taskdiscovery.types import Labeling
+from taskdiscovery.types import TEST, TRAIN, WITHIN, Labeling, Setup, Split
 
 CONFIG = SplitConfig(
     preset="smoke", learner="mlp?width=0.1", threads=1, epochs=4, batch=64, runs=2, device="cpu"
@@ -248,12 +250,10 @@ def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
     with pytest.raises(DataError, match="3 images"):
         found.subsets([1, 2, 3])
     features = dataset.images.reshape(1000, -1)
-    scores = cross_val_score(
-        GaussianNB(), features, found.target.labels_N, cv=found.predefined_split()
-    )
-    assert scores.shape == (1,)
-    assert found.predefined_split().get_n_splits() == 1
-    assert found.to_frame().equals(found.to_frame())
+    y = found.target.labels_N
+    train, test = found.indices(TRAIN), found.indices(TEST)
+    own = GaussianNB().fit(features[train], y[train]).score(features[test], y[test])
+    assert cross_val_score(GaussianNB(), features, y, cv=found.cv()).tolist() == [own]
 
 
 def test_files_that_other_readers_expect(made):
@@ -263,4 +263,65 @@ def test_files_that_other_readers_expect(made):
     assert celeb["partition"].tolist() == found.to_frame()["split"].tolist()
     waterbirds = pd.read_csv(place / "split" / "metadata.csv")
     assert waterbirds.columns.tolist() == ["img_filename", "y", "split", "place"]
-    assert (np.load(place / "split" / "test_fold.npy") == found.predefined_split().test_fold).all()
+    again = td.open_run(place).split.cv()
+    assert [[part.tolist() for part in pair] for pair in again] == [
+        [found.indices(TRAIN).tolist(), found.indices(TEST).tolist()]
+    ]
+    assert not (place / "split" / "test_fold.npy").exists()
+
+
+def split_of(role):
+    """A split made by hand: image i has class i mod 2, where it has one."""
+    role, ids = np.array(role, dtype=np.int8), np.array([f"im{i}" for i in range(len(role))])
+    y = np.where(role >= 0, np.arange(len(role)) % 2, -1)
+    target, task = (Labeling(name=n, classes=("a", "b"), labels_N=y, ids_N=ids) for n in "ty")
+    setup = Setup(
+        orientation="same",
+        group=(1,),
+        class_balanced=False,
+        learner="linear",
+        preset="smoke",
+        precision="float32",
+        runs=1,
+    )
+    images = np.arange(len(role), dtype=np.uint8)[:, None, None, None]
+    return Split(target=target, task=task, role_N=role, setup=setup, images=images)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from([TRAIN, WITHIN, TEST, -1]), min_size=1, max_size=40))
+def test_images_without_a_role_are_in_no_fold_subset_or_table(role):
+    made = split_of(role)
+    [(train, test)] = made.cv()
+    assert (train.dtype, test.dtype) == (np.int64, np.int64)
+    assert train.tolist() == [i for i, r in enumerate(role) if r == TRAIN]
+    assert test.tolist() == [i for i, r in enumerate(role) if r == TEST]
+    kept = [i for i, r in enumerate(role) if r != -1]
+    assert made.to_frame()["img_filename"].tolist() == [f"im{i}" for i in kept]
+    parts = made.subsets()
+    held = [int(part[i][0].item()) for part in parts.values() for i in range(len(part))]
+    assert sorted(held) == kept
+    assert all(part[i][1] >= 0 for part in parts.values() for i in range(len(part)))
+    idle = len(role) - len(train) - len(test)
+    if idle:  # -1 would mean: always trained on
+        with pytest.raises(DataError, match=rf"{idle} of {len(role)} images.*\n.*\n.*cv\(\)"):
+            made.predefined_split()
+    else:
+        assert (made.predefined_split().test_fold == np.where(np.array(role) == TEST, 0, -1)).all()
+
+
+def test_a_target_with_missing_labels_trains_on_none_of_them(dataset, tmp_path):
+    y = np.arange(1000) % 2.0
+    y[np.random.default_rng(0).permutation(1000)[:200]] = np.nan
+    attributes = pd.DataFrame({"g": y, "warm": dataset.attributes["background_hue"] == "orange"})
+    given = replace(dataset, attributes=attributes)
+    options = {"preset": "smoke", "learner": "linear", "threads": 1, "runs": 1, "epochs": 1}
+    made = td.split(given, "attr:g", given.target("attr:warm"), controls=["random"], **options)
+    [(train, test)] = made.cv()
+    assert not np.isnan(y[np.concatenate([train, test])]).any()
+    features = dataset.images.reshape(1000, -1)
+    scores = cross_val_score(GaussianNB(), features, made.target.labels_N, cv=made.cv())
+    own = GaussianNB().fit(features[train], y[train]).score(features[test], y[test])
+    assert scores.tolist() == [own]
+    with pytest.raises(DataError):
+        made.predefined_split()

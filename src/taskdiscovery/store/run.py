@@ -7,7 +7,6 @@ Axes: N images, D tasks.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from functools import cached_property
@@ -22,7 +21,6 @@ from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.store.files import RunFiles
 from taskdiscovery.types import (
     ROLES,
-    TEST,
     Dataset,
     Document,
     Evidence,
@@ -49,7 +47,6 @@ ROLES_TABLE = "split/roles.parquet"
 METADATA = "split/metadata.csv"
 INDICES = "split/indices.json"
 PARTITION = "split/list_eval_partition.csv"
-FOLD = "split/test_fold.npy"
 ASSOCIATIONS = "associations.parquet"
 PROBES = "probes.parquet"
 REPORT = "report.html"
@@ -66,7 +63,6 @@ REMEDIES = {
     METADATA: "split again: taskdiscovery split DATA --from RUN",
     INDICES: "split again: taskdiscovery split DATA --from RUN",
     PARTITION: "split again: taskdiscovery split DATA --from RUN",
-    FOLD: "split again: taskdiscovery split DATA --from RUN",
     ASSOCIATIONS: "measure again: taskdiscovery analyze RUN",
     PROBES: "measure again: taskdiscovery analyze RUN",
     REPORT: "write it again: taskdiscovery report RUN",
@@ -288,11 +284,6 @@ class Run(RunFiles):
         partition = found.to_frame()[["img_filename", "split"]]
         partition.columns = pd.Index(["image_id", "partition"])
         self.write(PARTITION, partition.to_csv(index=False).encode("utf-8"))
-        # scikit-learn's PredefinedSplit: -1 is never tested on, 0 is the one test fold.
-        fold = np.where(found.role_N == TEST, 0, -1).astype(np.int64)
-        buffer = io.BytesIO()
-        np.save(buffer, fold, allow_pickle=False)
-        self.write(FOLD, buffer.getvalue())
         self.add_numbers({"split": found.numbers} if added else found.numbers)
 
     # --- analyze ---

@@ -151,10 +151,34 @@ class Split:
             )
         return {name: Subset(dataset, self.indices(r).tolist()) for name, r in ROLES.items()}
 
+    def cv(self) -> list[tuple[IntArray, IntArray]]:
+        """Return the split as scikit-learn's `cv=` takes it: one pair of train and test rows.
+
+        Images that are held out within the train side, or have no role, are in neither.
+
+        Returns:
+            [(train, test)]: int64 positions in the data set, in rising order.
+        """
+        train, test = (self.indices(role).astype(np.int64) for role in (TRAIN, TEST))
+        return [(train, test)]
+
     def predefined_split(self) -> PredefinedSplit:
-        """Return scikit-learn's `PredefinedSplit` whose one test fold is the test side."""
+        """Return scikit-learn's `PredefinedSplit` whose one test fold is the test side.
+
+        Raises:
+            DataError: where an image is neither trained nor tested on: `PredefinedSplit` would
+                train on it.
+        """
         from sklearn.model_selection import PredefinedSplit
 
+        idle = int((~np.isin(self.role_N, (TRAIN, TEST))).sum())
+        if idle:
+            raise DataError(
+                f"{idle} of {len(self.role_N)} images are neither trained nor tested on, and "
+                "PredefinedSplit would train on them",
+                where="predefined_split",
+                hint="give scikit-learn cv=split.cv(), which leaves them out",
+            )
         return PredefinedSplit(np.where(self.role_N == TEST, 0, -1))
 
     def to_frame(self) -> pd.DataFrame:
