@@ -19,7 +19,7 @@ import taskdiscovery as td
 from benchmarks import metagrad, plain
 from benchmarks.machine import Side, alternate, convolutions, ratio
 from taskdiscovery import networks
-from taskdiscovery.config import Recipe, learner_of
+from taskdiscovery.config import TrainingRecipe, learner_of
 from taskdiscovery.networks import Normalization
 from taskdiscovery.training import Examples, cross_entropy, train
 from taskdiscovery.types import Dataset, Labeling
@@ -74,7 +74,7 @@ def training(setting: Setting) -> Iterator[Row]:
         images = torch.from_numpy(dataset.images).to(setting.device)
         x = plain.tensor(dataset.images)
         learner = learner_of(
-            spec, Recipe(epochs=1), device=setting.device, precision=setting.precision
+            spec, TrainingRecipe(epochs=1), device=setting.device, precision=setting.precision
         )
 
         def ours(learner=learner, images=images, labels=labels, pixels=pixels) -> None:  # type: ignore[no-untyped-def]

@@ -27,7 +27,7 @@ import taskdiscovery as td
 from benchmarks.machine import own_process
 from benchmarks.provenance import about, add_output, deliver
 from taskdiscovery.agreement import agreement
-from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.data import partition
 from taskdiscovery.executors import resolve_precision
 from taskdiscovery.jobs.inputs import tasks_of_run
@@ -70,7 +70,7 @@ def labelings(dataset: Dataset, run: Path) -> tuple[dict[str, IntArray], BoolArr
 
 
 def answers(
-    dataset: Dataset, labels: IntArray, train: BoolArray, learner: Learner, run: int
+    dataset: Dataset, labels: IntArray, train: BoolArray, learner: ResolvedLearner, run: int
 ) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
     """Train one run, whole; yield its answers at the checks that are kept.
 
@@ -114,7 +114,7 @@ def collect(dataset: Dataset, run: Path, place: Path, part: int, parts: int) -> 
     """Train what is not there yet, and keep its answers."""
     found, train = labelings(dataset, run)
     precision = resolve_precision("auto", "cpu")
-    learner = Learner("convnet", Recipe(), "cpu", precision)
+    learner = ResolvedLearner("convnet", TrainingRecipe(), "cpu", precision)
     for name, labels in list(found.items())[part::parts]:
         for number in range(2):
             file = place / f"{name}, run {number}.npz"

@@ -31,7 +31,7 @@ from torch import Tensor
 from benchmarks import published
 from benchmarks.machine import Side, alternate, own_process, peak_memory, ratio
 from benchmarks.provenance import about, add_output, deliver, told
-from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.discovery import Meta
 from taskdiscovery.discovery.constraints import Constraints
 from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
@@ -119,11 +119,11 @@ def search_of(case: Case, device: str) -> MetaSearch:
         gradient="exact" if exact else "reverse",
         compile=case.compiled,
     )
-    learner = Learner(case.network, Recipe(), device, case.precision)
+    learner = ResolvedLearner(case.network, TrainingRecipe(), device, case.precision)
     return search_on(problem_of(dataset, images, learner), options)
 
 
-def problem_of(dataset: Dataset, images: Tensor, learner: Learner) -> Problem:
+def problem_of(dataset: Dataset, images: Tensor, learner: ResolvedLearner) -> Problem:
     """State the problem of a search on all images of a data set, which lie on the device."""
     journal = Journal()
     bench = Workbench(

@@ -19,7 +19,7 @@ from torch.func import grad, vmap
 
 from benchmarks.machine import own_process, seconds
 from benchmarks.provenance import about, add_output, deliver, told
-from taskdiscovery.config import Learner, Recipe
+from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.stateless import Stateless
 
@@ -32,7 +32,7 @@ CASES = [
 
 def measure(name: str, precision: str, runs: int, batch: int, rounds: int) -> dict[str, Any]:
     """Time a step of all runs, both ways, in turns; return the medians and their ratio."""
-    learner = Learner(name, Recipe(), "cpu", precision)
+    learner = ResolvedLearner(name, TrainingRecipe(), "cpu", precision)
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 256, (runs, batch, 32, 32, 3), dtype=np.uint8))
     labels = torch.from_numpy(rng.integers(0, 2, (runs, batch)))

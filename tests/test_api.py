@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import random
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -195,7 +196,8 @@ def test_what_a_stopped_job_was_given_as_objects_is_given_again(arrays, tmp_path
     done = td.resume(place, data=data, tasks=labels, learner=Net, callbacks=())
     whole = td.score(data, labels, learner=Net, **CHEAP)
     pd.testing.assert_frame_equal(done.to_frame(), whole.to_frame())
-    assert td.resume(place, data=data, tasks=labels, learner=Net) is None
+    again = td.resume(place, data=data, tasks=labels, learner=Net, callbacks=())
+    pd.testing.assert_frame_equal(again.to_frame(), done.to_frame())
 
 
 @pytest.mark.parametrize("verb", ["discover", "score", "split", "analyze", "label"])
@@ -210,7 +212,8 @@ def test_a_verb_has_the_options_of_its_command(verb):
     own = {p.name: p for p in given[positional:]}
     assert all(p.kind == p.KEYWORD_ONLY for p in own.values())
     known = {key_of(item): item for item in options(CONFIGS[verb])}
-    more = {"discover": {"method"}, "label": {"learner"}}.get(verb, set())
+    trusted = {"label": {"learner"}, "analyze": {"learner"}}  # classes of a run, named again
+    more = {"discover": {"method"}, **trusted}.get(verb, set())
     assert set(own) - beside - more == set(known) - objects
     for name in set(own) - beside - more:
         default, item = own[name].default, known[name]
@@ -321,7 +324,7 @@ def test_callbacks_are_told_of_everything(arrays, tmp_path):
     ("data", "words"),
     [
         (np.zeros((50, 7)), "no images"),
-        (np.zeros((50, 4, 4, 1), dtype=np.int32), "of type int32"),
+        (np.full((50, 4, 4, 1), 300, dtype=np.int32), "of type int32"),
         (3, "cannot be read from int"),
         ({"train": 1, "test": 2}, "data\\['train'\\]"),
         (pd.DataFrame({"a": [1, 2]}), "no column of files or images"),
@@ -356,10 +359,12 @@ def test_channels_in_front_are_turned(arrays):
         (lambda d: td.score(d, []), "no labeling"),
         (lambda d: td.score(d, pd.Series([1, 0], index=["a", "b"])), "no id matches"),
         (lambda d: td.score(d, np.zeros(60)), "the same class"),
-        (lambda d: td.score(d, "runs/none"), "no such file"),
+        (lambda d: td.score(d, "runs/none.csv"), "no such file"),
+        (lambda d: td.score(d, "lable"), "'label'"),
+        (lambda d: td.score(d, ["cat", "dog"] * 10), "20 labels for 60 images"),
         (lambda d: td.split(d, np.arange(60) % 2, np.arange(60) % 3), "only binary tasks"),
         (lambda d: td.analyze(d, 3), "labels have shape"),
-        (lambda d: td.label(3, d), "labels no images"),
+        (lambda d: td.label(3, d), "cannot label images"),
         (lambda d: td.report("x.html", d), "no tasks to report"),
         (lambda d: td.report("x.html", d, 3), "cannot show int"),
         (lambda d: td.open_run("nowhere"), "not a run directory"),
@@ -425,3 +430,176 @@ def test_arrays_of_labelings(arrays):
     assert [s.task for s in a] == ["labels", "labels (2)", "random"]
     assert [s.task for s in b] == ["even", "high", "random"]
     assert [s.agreement for s in a] == [s.agreement for s in b]
+
+
+def test_a_recipe_counts_even_where_it_is_what_the_package_would_take():
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    given = {"runs": 2, "preset": "smoke", "batch": 64, "threads": 1}  # smoke has two epochs
+    told = Epochs()
+    six = td.Learner("linear", td.Recipe(epochs=6))
+    td.score(images, np.arange(60) % 2, learner=six, callbacks=[told], **given)
+    assert told.epochs == 6
+    with pytest.raises(td.ConfigError, match="recipe of its own"):
+        td.split(images, np.arange(60) % 2, "untrained:linear", transfer=[six], **given)
+
+
+class Epochs(td.Callback):
+    """Remembers how long a job trains."""
+
+    epochs = None
+
+    def on_job_start(self, job):
+        self.epochs = job.config["epochs"]
+
+
+def test_tasks_of_other_images_are_not_taken_for_these(arrays):
+    images, digit = arrays
+    data, turned = td.load(images, labels=digit), td.load(images[::-1].copy(), labels=digit[::-1])
+    found = td.discover(data, tasks=2, method="spectral", learner="linear", **BRIEF)
+    scored = td.score(turned, found, learner="linear", **CHEAP)
+    seen = set(np.flatnonzero(found.tasks.seen_N[::-1]))
+    assert not seen & set(scored[0].rows_n.tolist()), "measured on what discovery saw"
+    with pytest.raises(td.DataError, match="of other images"):
+        td.score(turned, found.tasks, learner="linear", **CHEAP)
+
+    labelled = td.label(found, data, callbacks=())
+    assert np.array_equal(labelled.labels_ND, found.tasks.labels_ND)
+    scored = td.score(data, labelled, learner="linear", **CHEAP | {"seed": 5})
+    assert not found.tasks.seen_N[scored[0].rows_n].any()
+    new = td.label(found, images[:3] // 2, callbacks=())
+    assert new.seen_N is None
+
+
+def test_scores_of_other_images_are_not_put_into_a_run(arrays, tmp_path_factory):
+    images, digit = arrays
+    place = tmp_path_factory.mktemp("runs") / "a"
+    given = {"learner": "linear", **CHEAP}
+    first = td.score(images, digit % 2, out=place, **given)
+    td.score(images, digit % 3, out=place, **given)
+    with pytest.raises(td.RunDirError, match="of other images"):
+        td.score(images[:500], digit[:500] % 2, out=place, **given)
+    kept = td.open_run(place).scores
+    assert kept[0].ids_n.tolist() == first[0].ids_n.tolist()
+    assert "random" in kept
+    assert len(kept + kept) == 2 * len(kept)
+
+
+def test_torch_is_the_usual_one_inside_and_as_it_was_outside(arrays):
+    images, digit = arrays
+    data = td.load(images[:300], labels=digit[:300])
+    given = {"tasks": 2, "learner": "mlp?width=0.1", **BRIEF}
+    expected = td.discover(data, **given).tasks.coordinates_NP
+    with torch.no_grad():
+        assert np.array_equal(td.discover(data, **given).tasks.coordinates_NP, expected)
+        assert not torch.is_grad_enabled()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert np.array_equal(td.discover(data, **given).tasks.coordinates_NP, expected)
+        assert torch.is_autocast_enabled("cpu")
+    with torch.device("meta"):
+        assert np.array_equal(td.discover(data, **given).tasks.coordinates_NP, expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(td.discover(data, **given).tasks.coordinates_NP, expected)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_calls_of_several_threads_do_not_disturb_each_other(arrays):
+    images, digit = arrays
+    data = td.load(images[:300], labels=digit[:300])
+    given = {"tasks": 2, "learner": "mlp?width=0.1", **BRIEF}
+    expected = td.discover(data, **given).tasks.coordinates_NP
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda _: td.discover(data, **given), range(3)))
+    assert all(np.array_equal(one.tasks.coordinates_NP, expected) for one in found)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_values_say_what_they_are_in_a_line(arrays):
+    images, digit = arrays
+    data = td.load(images, labels=digit)
+    found = td.discover(data, tasks=2, method="spectral", learner="linear", **BRIEF)
+    scores = td.score(data, found, learner="linear", **CHEAP)
+    broken = td.split(data, "label:0,1", found, learner="linear", controls=["random"], **CHEAP)
+    evidence = td.analyze(data, found, images=100, probe_images=20, threads=1, callbacks=())
+    assert repr(data) == "<Dataset array: 1,797 images, 8 x 8, 1 channel, 10 classes>"
+    assert repr(found.tasks) == "<2 Tasks of 1,797 images: task_000, task_001>"
+    assert repr(found.tasks[0]) == "<Labeling task_000 of 1,797 images, 2 classes: 0, 1>"
+    assert repr(found).startswith("<Discovery by spectral, learner linear: <2 Tasks")
+    assert repr(found.encoder) == "<Encoder linear of 2 tasks, for images of 8 x 8, 1 channel>"
+    assert f"task_001: {scores['task_001'].agreement:.3f} (" in repr(scores)
+    assert "agreement" in repr(scores[0])
+    assert repr(broken).startswith("<Split of label:0,1 along task_00")
+    assert evidence.verdicts["task_001"] in repr(evidence)
+    for value in (data, found, *found.tasks, scores, broken, evidence):
+        assert max(map(len, repr(value).splitlines())) < 400
+        assert value._repr_html_().startswith("<table>")
+
+
+def test_tasks_are_found_by_name_and_keep_the_names_of_their_classes(arrays):
+    images, digit = arrays
+    data = td.load(images, labels=np.where(digit < 5, "low", "high"))
+    tasks = td.Tasks.of([data.target("label:low"), data.target("label")])
+    assert tasks[0].classes == ("rest", "low")
+    assert tasks[1:][0].classes == ("high", "low")
+    assert "label" in tasks
+    assert tasks[1] in tasks
+    assert "label:high" not in tasks
+    assert tasks.index("label") == tasks.index(tasks[1]) == 1
+
+
+def test_an_encoder_takes_bytes_and_is_kept_in_a_file(arrays, tmp_path_factory):
+    images, _ = arrays
+    found = td.discover(images, tasks=2, method="spectral", learner="linear", **BRIEF)
+    with pytest.raises(td.DataError, match="uint8 images, these are float64"):
+        found.encoder.predict(images[..., None] / 255)
+    path = tmp_path_factory.mktemp("encoders") / "encoder.safetensors"
+    found.encoder.save(path)
+    again = td.Encoder.load(path).predict(images[..., None])
+    assert np.array_equal(again, found.tasks.labels_ND)
+
+
+def test_subsets_feed_a_loader(arrays):
+    images, digit = arrays
+    data = td.load(images, labels=digit)
+    broken = td.split(
+        data, digit, "untrained:linear", learner="linear", controls=["random"], **CHEAP
+    )
+    for dataset in (None, data):
+        subsets = broken.subsets(dataset)
+        x, y = next(iter(torch.utils.data.DataLoader(subsets["test"], batch_size=4)))
+        rows = broken.indices("test")[:4]
+        assert torch.equal(x, torch.from_numpy(images[rows, :, :, None]))
+        assert y.tolist() == digit[rows].tolist()
+    with pytest.raises(td.ConfigError, match="'train'"):
+        broken.indices("trian")
+
+
+@pytest.mark.parametrize("given", [[print], [td.Callback], 3])
+def test_a_callback_is_one(given):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    with pytest.raises(td.ConfigError, match="is no callback"):
+        td.score(images, np.arange(60) % 2, callbacks=given)
+
+
+def test_labels_in_every_form_of_a_list():
+    rng = np.random.default_rng(0)
+    data = td.load(rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8))
+    digits = np.arange(60) % 2
+    names = ["no", "yes"]
+    forms = {
+        "texts": [names[d] for d in digits],
+        "texts, the first missing": [None, *(names[d] for d in digits[1:])],
+        "numbers": digits.tolist(),
+        "tensors": [torch.tensor(d) for d in digits],
+        "a generator": (int(d) for d in digits),
+        "a mapping": {"a": digits, "b": 1 - digits},
+        "a generator of arrays": (x for x in (digits, 1 - digits)),
+    }
+    for form, given in forms.items():
+        scores = td.score(data, given, learner="linear", **CHEAP)
+        expected = {"a mapping": ["a", "b"], "a generator of arrays": ["labels", "labels (2)"]}
+        assert [s.task for s in scores] == [*expected.get(form, ["labels"]), "random"], form

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from taskdiscovery.config import Recipe, learner_of
+from taskdiscovery.config import TrainingRecipe, learner_of
 from taskdiscovery.networks import Normalization, build_learner, convolutions
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts, weight_gradient
@@ -146,7 +146,7 @@ def test_a_training_step_takes_products_where_they_were_measured(
     units, precision, layers, products, monkeypatch
 ):
     monkeypatch.setattr(loop, "bf16_units", lambda: units)
-    learner = learner_of("convnet?width=0.1", Recipe(), device="cpu", precision=precision)
+    learner = learner_of("convnet?width=0.1", TrainingRecipe(), device="cpu", precision=precision)
     normalization = Normalization((120.0,) * 3, (60.0,) * 3)
     model = build_learner(learner, (8, 8, 3), 2, normalization, 0).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)

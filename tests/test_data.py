@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from taskdiscovery import data
+from taskdiscovery.config.specs import parse
 from taskdiscovery.data import parquet
 from taskdiscovery.data.decode import cache_dir
+from taskdiscovery.data.listing import Reading
 from taskdiscovery.errors import ConfigError, DataError
 
 rng = np.random.default_rng(0)
@@ -472,7 +474,7 @@ def test_a_parquet_file_is_not_in_memory_as_a_whole(tmp_path):
     place = tmp_path / "images.parquet"
     pq.write_table(table, place, row_group_size=32, compression="none")
     del table
-    source = parquet.read(place, "images")
+    source = parquet.read(place, parse(f"parquet:{place}"), Reading())
     before, held = pa.total_allocated_bytes(), []
     for _ in source.stream():
         held.append(pa.total_allocated_bytes() - before)

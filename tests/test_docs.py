@@ -72,7 +72,9 @@ def test_the_readme_runs_from_its_first_command_to_its_last_line_of_python(photo
     for line in lines:
         assert main([*shlex.split(line)[1:], "--quiet"]) == 0, (line, capfd.readouterr().err)
     assert (photos / "runs/photos/report.html").exists()
-    assert (photos / "more.csv").read_text().startswith("image_id,task_000")
+    assert {"image_id", "task_000"} < set(
+        (photos / "more.csv").read_text().split("\n")[0].split(",")
+    )
     assert run_examples(ROOT / "README.md")
 
 

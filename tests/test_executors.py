@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import taskdiscovery as td
-from taskdiscovery.config import Load, Recipe, ScoreConfig, learner_of
+from taskdiscovery.config import Load, ScoreConfig, TrainingRecipe, learner_of
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.executors import machine, resolve_work
 from taskdiscovery.executors.processes import Mapped
@@ -81,7 +81,7 @@ def test_a_killed_process_and_a_killed_driver_lose_nothing(serial, tmp_path):
     while not (found := children(process)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(found[0], signal.SIGKILL)  # one of two: both trainings are begun again, one by one
+    os.kill(found[0], signal.SIGKILL)  # one of two: both trainings are started again, one by one
     metrics = place / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and "score" in metrics.read_text()):
         time.sleep(0.05)
@@ -169,7 +169,7 @@ def chosen(monkeypatch, cores=8, trainings=16, passes=10**7, size=32, **options)
     monkeypatch.setattr(machine, "cpu_cores", lambda: cores)
     monkeypatch.setattr(machine, "free_memory", lambda otherwise: 64 * machine.NEEDED)
     config = ScoreConfig(device="cpu", precision="float32", ranks=1, **options)
-    learner = learner_of("convnet", Recipe(), device="cpu", precision="float32")
+    learner = learner_of("convnet", TrainingRecipe(), device="cpu", precision="float32")
     load = Load(trainings=trainings, passes=passes)
     found = resolve_work(config, learner, (size, size, 3), load)
     return found.executor, found.jobs, found.threads
@@ -200,14 +200,14 @@ def test_what_is_chosen_stays_chosen(monkeypatch):
 
 
 def test_processes_are_for_processors():
-    learner = learner_of("linear", Recipe(), device="cpu", precision="float32")
+    learner = learner_of("linear", TrainingRecipe(), device="cpu", precision="float32")
     config = replace(ScoreConfig(executor="processes", ranks=1, precision="float32"), device="cuda")
     with pytest.raises(ConfigError, match="share a GPU"):
         resolve_work(config, learner, (8, 8, 1), Load(trainings=2, passes=10))
 
 
 def test_operations_are_counted():
-    learner = learner_of("linear", Recipe(), device="cpu", precision="float32")
+    learner = learner_of("linear", TrainingRecipe(), device="cpu", precision="float32")
     model = build_learner(learner, (4, 5, 3), 7, Normalization.none(3), seed=0)
     assert flops(model, (4, 5, 3)) == 2 * 4 * 5 * 3 * 7
 

@@ -327,8 +327,9 @@ def test_fault_34_copies_across_the_sides_are_counted(caplog):
 
 def test_fault_55_options_that_do_not_go_together():
     dataset = planted()
+    config = replace(SPLIT, class_balanced=True)
     with pytest.raises(ConfigError, match="no coordinate to cut within classes"):
-        split(dataset, dataset.target("label"), [hue_cut(dataset)], SPLIT)
+        split(dataset, dataset.target("label"), [hue_cut(dataset)], config)
 
 
 @pytest.mark.parametrize(

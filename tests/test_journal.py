@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from taskdiscovery import training
-from taskdiscovery.config import Learner, Recipe, learner_of
+from taskdiscovery.config import ResolvedLearner, TrainingRecipe, learner_of
 from taskdiscovery.errors import NumericalError, ResourceError, RunDirError
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.runtime import interrupts, ranks
@@ -238,10 +238,10 @@ class Noisy(nn.Module):
 
 
 RECIPES = {
-    "adam": Recipe(epochs=3, batch=16),
-    "onecycle": Recipe(epochs=3, batch=16, optimizer="adamw", schedule="onecycle"),
-    "momentum": Recipe(epochs=3, batch=16, optimizer="sgd", learning_rate=0.05),
-    "recalibrated": Recipe(epochs=2, batch=16, recalibrate=True),
+    "adam": TrainingRecipe(epochs=3, batch=16),
+    "onecycle": TrainingRecipe(epochs=3, batch=16, optimizer="adamw", schedule="onecycle"),
+    "momentum": TrainingRecipe(epochs=3, batch=16, optimizer="sgd", learning_rate=0.05),
+    "recalibrated": TrainingRecipe(epochs=2, batch=16, recalibrate=True),
 }
 
 
@@ -303,7 +303,7 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path, monkeypatch, spec, r
 def test_a_training_leaves_the_global_random_states_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    learner = Learner("linear", Recipe(epochs=1))
+    learner = ResolvedLearner("linear", TrainingRecipe(epochs=1))
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)
     model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1.0,)), seed=0)
     targets = torch.zeros(8, dtype=int)
@@ -312,8 +312,8 @@ def test_a_training_leaves_the_global_random_states_alone():
 
 
 def test_fault_52_weights_that_are_not_finite_are_never_saved(tmp_path):
-    recipe = Recipe(epochs=2, batch=4, learning_rate=1e38, optimizer="sgd")
-    learner = Learner("linear", recipe)
+    recipe = TrainingRecipe(epochs=2, batch=4, learning_rate=1e38, optimizer="sgd")
+    learner = ResolvedLearner("linear", recipe)
     images = torch.randint(0, 255, (8, 2, 2, 1), dtype=torch.uint8)
     model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1e-3,)), seed=0)
     checkpoints = Checkpoints(tmp_path / "c")
@@ -340,7 +340,7 @@ def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(training.loop, "step", fails)
-    learner = Learner("linear", Recipe(batch=512))
+    learner = ResolvedLearner("linear", TrainingRecipe(batch=512))
     model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1.0,)), seed=0)
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)
     with pytest.raises(ResourceError, match="memory ran out") as caught:

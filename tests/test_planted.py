@@ -27,7 +27,7 @@ PLANTED = {
     ),
     "locks by age": (
         "store/files.py",
-        "fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "disk.lock(stream)",
         "import time\n"
         "            stream.seek(0)\n"
         "            young = time.time() - os.stat(stream.name).st_mtime < 3600\n"

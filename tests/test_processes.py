@@ -84,7 +84,7 @@ def finished(tmp_path_factory):
     return states
 
 
-def begun(run, process, more=2):
+def wait_for_pieces(run, process, more=2):
     """Wait until the job has committed so many checkpoints."""
     first = (Checkpoints(run / "checkpoints").numbers() or [0])[-1]
     patience = time.monotonic() + 60
@@ -105,7 +105,7 @@ def test_faults_1_to_4_killed_again_and_again(name, finished, tmp_path):
     process = start(*arguments, *where, "--checkpoint-every", "0.1")
     kills = 0
     for more in (1, 2, 4, 6):
-        begun(run, process, more)
+        wait_for_pieces(run, process, more)
         process.kill()
         process.communicate()
         if Run.open(run).state == "done":
@@ -134,7 +134,7 @@ def test_faults_5_and_6_signals_save_and_leave(name, number, code, finished, tmp
         shutil.copytree(finished["discover" if name == "score" else "score"], run)
         where = ["--from", run]
     process = start(*arguments, *where)
-    begun(run, process, 1)  # a piece of work is done: the next one is under way
+    wait_for_pieces(run, process, 1)  # a piece of work is done: the next one is under way
     time.sleep(0.05)
     process.send_signal(number)
     returned, err = finish(process)
@@ -246,7 +246,7 @@ def test_fault_11_as_another_user(tmp_path):
 def test_faults_13_and_14_one_process_at_a_time(tmp_path):
     run = tmp_path / "run"
     first = start(*DISCOVER, "--out", run)
-    begun(run, first, 1)
+    wait_for_pieces(run, first, 1)
     first.send_signal(signal.SIGSTOP)  # so that it cannot end meanwhile
     code, err = promptly(2, "resume", run)
     assert code == 4
@@ -265,7 +265,7 @@ def test_fault_15_a_clock_that_is_wrong(years, tmp_path, finished):
     )
     run = tmp_path / "run"
     process = start(*DISCOVER, "--out", run)
-    begun(run, process, 1)
+    wait_for_pieces(run, process, 1)
     process.send_signal(signal.SIGTERM)
     finish(process)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

@@ -105,7 +105,7 @@ def command(*arguments):
     return ["-m", "taskdiscovery", *arguments]
 
 
-def begun(run, processes, more):
+def wait_for_pieces(run, processes, more):
     end = time.monotonic() + 240  # four processes that import torch, on a busy machine
     while (Checkpoints(run / "checkpoints").numbers() or [0])[-1] < more:
         assert time.monotonic() < end
@@ -140,7 +140,7 @@ def test_two_ranks_that_are_stopped_go_on_bit_by_bit(tmp_path):
     for how in (signal.SIGTERM, signal.SIGKILL):
         verb = ["resume", stopped] if stopped.exists() else [*META, *steps, "--out", stopped]
         processes = launch(2, *command(*verb))
-        begun(stopped, processes, 4 if how == signal.SIGTERM else 9)
+        wait_for_pieces(stopped, processes, 4 if how == signal.SIGTERM else 9)
         # A signal to one rank stops both, at the same step.
         processes[1 if how == signal.SIGTERM else 0].send_signal(how)
         codes, _ = finish(processes, 30)
@@ -160,7 +160,7 @@ def test_a_killed_rank_ends_the_others(tmp_path, victim):
     place = tmp_path / "run"
     steps = ["--outer-steps", "3000", "--checkpoint-every", "0"]
     processes = launch(2, *command(*META, *steps, "--out", place))
-    begun(place, processes, 3)
+    wait_for_pieces(place, processes, 3)
     processes[victim].kill()
     began = time.monotonic()
     codes, ends = finish(processes, 30)
@@ -181,7 +181,7 @@ def test_under_torchrun_a_killed_rank_ends_the_job(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    begun(place, [process], 3)
+    wait_for_pieces(place, [process], 3)
     listed = subprocess.run(
         ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
     )
@@ -231,13 +231,13 @@ def test_another_number_of_ranks_is_refused_unless_asked_for(tmp_path):
     place = tmp_path / "run"
     steps = ["--outer-steps", "40", "--checkpoint-every", "0"]
     processes = launch(2, *command(*META, *steps, "--out", place))
-    begun(place, processes, 5)
+    wait_for_pieces(place, processes, 5)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     assert finish(processes)[0] == [143, 143]
     codes, ends = finish(launch(1, *command("resume", place)))
     assert codes == [4]
-    assert "begun by 2 ranks, and there are 1" in ends[0]
+    assert "started by 2 ranks, and there are 1" in ends[0]
     assert finish(launch(1, *command("resume", place, "--change-ranks")))[0] == [0]
     result = json.loads((place / "result.json").read_text())
     assert result["exact"] is False

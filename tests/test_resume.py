@@ -212,7 +212,7 @@ def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path
     found = td.resume(tmp_path / "b", data=dataset, tasks=target)
     assert [s.agreement for s in found] == [s.agreement for s in expected]
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
-    assert td.resume(tmp_path / "b") is None
+    assert [s.agreement for s in td.resume(tmp_path / "b")] == [s.agreement for s in expected]
     with pytest.raises(RunDirError, match="not a run directory"):
         td.resume(tmp_path)
 
@@ -228,16 +228,16 @@ def test_what_failed_before_it_began_leaves_the_run_as_it_was(finished, tmp_path
 
 
 @pytest.mark.parametrize("name", ["score", "split"])
-@pytest.mark.parametrize("begun_by", ["discover", "itself"])
+@pytest.mark.parametrize("started_by", ["discover", "itself"])
 def test_what_is_added_to_a_run_need_not_come_from_it(
-    name, begun_by, finished, tmp_path, monkeypatch
+    name, started_by, finished, tmp_path, monkeypatch
 ):
     """Tasks of a table, added to a run that has its own, or to one of an earlier such job."""
     table = pd.DataFrame({"t": np.arange(400) % 2})
     table.to_csv(tmp_path / "t.csv", index=False)
     job = [*JOBS[name], "--from", f"{tmp_path / 't.csv'}:t", "--quiet"]
     whole, part = tmp_path / "whole", tmp_path / "part"
-    if begun_by == "discover":
+    if started_by == "discover":
         shutil.copytree(finished["discover"], whole)
     else:
         assert main([*job, "--out", str(whole)]) == 0

@@ -314,9 +314,9 @@ def test_a_target_with_missing_labels_trains_on_none_of_them(dataset, tmp_path):
     y = np.arange(1000) % 2.0
     y[np.random.default_rng(0).permutation(1000)[:200]] = np.nan
     attributes = pd.DataFrame({"g": y, "warm": dataset.attributes["background_hue"] == "orange"})
-    given = replace(dataset, attributes=attributes)
+    sparse = replace(dataset, attributes=attributes)
     options = {"preset": "smoke", "learner": "linear", "threads": 1, "runs": 1, "epochs": 1}
-    made = td.split(given, "attr:g", given.target("attr:warm"), controls=["random"], **options)
+    made = td.split(sparse, "attr:g", sparse.target("attr:warm"), controls=["random"], **options)
     [(train, test)] = made.cv()
     assert not np.isnan(y[np.concatenate([train, test])]).any()
     features = dataset.images.reshape(1000, -1)

@@ -10,7 +10,7 @@ import torch
 
 import taskdiscovery as td
 from taskdiscovery import training
-from taskdiscovery.config import Recipe, learner_of
+from taskdiscovery.config import TrainingRecipe, learner_of
 from taskdiscovery.errors import ConfigError, NumericalError
 from taskdiscovery.executors import machine
 from taskdiscovery.networks import Normalization, build_learner
@@ -22,7 +22,7 @@ from taskdiscovery.training import Examples, Hooks, Training, Unwatched, cross_e
 from taskdiscovery.training.augment import augment
 from taskdiscovery.training.early import Settling
 
-RECIPE = Recipe(epochs=3, batch=64, recalibrate=True)
+RECIPE = TrainingRecipe(epochs=3, batch=64, recalibrate=True)
 
 
 def learner(spec="convnet?width=0.25", recipe=RECIPE, precision="float32"):
@@ -72,7 +72,10 @@ def test_only_the_given_rows_are_looked_at(digits):
 
 def test_fault_48_divergence_is_an_error(digits):
     with pytest.raises(NumericalError, match=r"diverged|not finite"):
-        fit(digits, learner(recipe=Recipe(epochs=2, batch=64, learning_rate=1e30, optimizer="sgd")))
+        fit(
+            digits,
+            learner(recipe=TrainingRecipe(epochs=2, batch=64, learning_rate=1e30, optimizer="sgd")),
+        )
 
 
 def test_augmentations_keep_shape_and_change_images():

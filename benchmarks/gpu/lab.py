@@ -21,7 +21,7 @@ from benchmarks.cases import synthetic
 from benchmarks.gpu.harness import PROFILES, Report, Row
 from benchmarks.metagrad import NORMAL, SHAPE
 from taskdiscovery import networks
-from taskdiscovery.config import Learner, Recipe, learner_of
+from taskdiscovery.config import ResolvedLearner, TrainingRecipe, learner_of
 from taskdiscovery.networks import Model
 from taskdiscovery.types import Dataset
 
@@ -93,11 +93,11 @@ class Lab:
 
     def learner(
         self, network: str, precision: str = "", device: str = "", **recipe: Any
-    ) -> Learner:
+    ) -> ResolvedLearner:
         """Return a learner of one epoch, unless the recipe says otherwise."""
         return learner_of(
             network,
-            Recipe(**{"epochs": 1, **recipe}),
+            TrainingRecipe(**{"epochs": 1, **recipe}),
             device=device or self.device,
             precision=precision or self.precision,
         )
@@ -166,14 +166,14 @@ class Lab:
         }
 
 
-def build(learner: Learner, outputs: int = 2, seed: int = 0) -> Model:
+def build(learner: ResolvedLearner, outputs: int = 2, seed: int = 0) -> Model:
     """Build a learner's network for images of 32×32 pixels."""
     return networks.build_learner(learner, SHAPE, outputs, NORMAL, seed)
 
 
 def flops(network: str) -> float:
     """Return the operations of a network, forward, for an image of 32×32 pixels."""
-    return networks.flops(build(Learner(network, Recipe())), SHAPE)
+    return networks.flops(build(ResolvedLearner(network, TrainingRecipe())), SHAPE)
 
 
 def relative(a: Tensor, b: Tensor) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from taskdiscovery.api import (
         analyze,
         discover,
+        info,
         label,
         load,
         open_run,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from taskdiscovery.types import (
         Dataset,
         Evidence,
+        Info,
         Interval,
         Labeling,
         Score,
@@ -67,6 +69,7 @@ __all__ = [
     "Discovery",
     "Encoder",
     "Evidence",
+    "Info",
     "Interval",
     "Labeling",
     "Learner",
@@ -90,6 +93,7 @@ __all__ = [
     "discover",
     "from_arrays",
     "from_torch",
+    "info",
     "label",
     "load",
     "open_run",
@@ -100,7 +104,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze discover label load open_run report resume score split",
+    "api": "analyze discover info label load open_run report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "discovery": "Meta Method Power Spectral",
@@ -111,7 +115,7 @@ _HOMES = {
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
-    "types": "Dataset Evidence Interval Labeling Score Scores Split Tasks",
+    "types": "Dataset Evidence Info Interval Labeling Score Scores Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -123,4 +127,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

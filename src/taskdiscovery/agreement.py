@@ -163,14 +163,19 @@ def similarity(a_N: IntArray, b_N: IntArray, classes: int) -> float:
 
 
 def similarity_matrix(labels_ND: IntArray, classes: int) -> FloatArray:
-    """Return the (D, D) similarities between the columns, each in [1/classes, 1]."""
+    """Return the (D, D) similarities between the columns, each in [1/classes, 1].
+
+    Where labels are missing (-1), of the images that have both.
+    """
     D = labels_ND.shape[1]
-    if classes == 2:
+    if classes == 2 and (labels_ND >= 0).all():
         signs_ND = labels_ND.astype(np.float64) * 2 - 1
         return 0.5 + np.abs(signs_ND.T @ signs_ND) / (2 * len(labels_ND))
     matrix_DD = np.eye(D)
     for i in range(D):
         for j in range(i):
-            matrix_DD[i, j] = similarity(labels_ND[:, i], labels_ND[:, j], classes)
-            matrix_DD[j, i] = matrix_DD[i, j]
+            both_N = (labels_ND[:, i] >= 0) & (labels_ND[:, j] >= 0)
+            a_n, b_n = labels_ND[both_N, i], labels_ND[both_N, j]
+            found = similarity(a_n, b_n, classes) if len(a_n) else 1 / classes
+            matrix_DD[i, j] = matrix_DD[j, i] = found
     return matrix_DD

@@ -1,7 +1,28 @@
 """The public verbs. Each takes what people have in hand and gives values that the next one takes.
 
 Options are those of the command line, under the same names with the same defaults; a test compares
-them. Nothing is written unless `out` says so. Every error is a `TaskDiscoveryError`.
+them. Nothing is written unless `out` is given. Every error is a `TaskDiscoveryError`.
+
+What several verbs take means the same for each:
+
+    size, fit, range, skip_bad,   how `data` is read (see `load`); ignored for a `Dataset`
+    missing
+    seed                          decides partition, initial weights, batch orders: same seed, same
+                                  result on the same machine
+    device                        `auto`, `cpu` or `cuda`
+    precision                     `auto` (bf16 where the hardware has it), `float32`, `bf16`
+    threads                       CPU threads; by default all that the process may use
+    executor, jobs                where trainings run: `serial` in this process, `processes` (`jobs`
+                                  at once), `ray`; `auto` decides by the work there is
+    ray_address, cpus_per_job,    of Ray: the cluster, and what one training takes
+    gpus_per_job
+    ranks                         processes that torchrun started
+    checkpoint_every              seconds between checkpoints of a training, with `out`
+    out                           a new run directory; `score`, `split` and `analyze` may add to one
+    callbacks                     told of progress (`Callback`); by default a progress bar, on a
+                                  terminal or in a notebook; `()` for silence
+
+Calls from several threads wait for each other: they would share torch's global random state.
 """
 
 from __future__ import annotations
@@ -21,7 +42,7 @@ from taskdiscovery.config import (
     from_mapping,
     name_of,
 )
-from taskdiscovery.data import load
+from taskdiscovery.data import describe, load
 from taskdiscovery.discovery import DiscoverConfig, Method
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.jobs import analyze as _analyze
@@ -32,9 +53,10 @@ from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
-from taskdiscovery.types import Document, Evidence, Scores, Split, Tasks
+from taskdiscovery.types import Document, Evidence, Info, Scores, Split, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.discovery import Discovery
@@ -42,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = [
     "analyze",
     "discover",
+    "info",
     "label",
     "load",
     "open_run",
@@ -52,6 +75,39 @@ __all__ = [
 ]
 
 
+def info(
+    data: Any,
+    *,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    report: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Info:
+    """Say what is read: sizes, classes, attributes, files, and what is odd about them.
+
+    Args:
+        data: anything that `load` takes.
+        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        report: where to write one HTML page of all of it.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Raises:
+        DataError: as `load`.
+        ResourceError: where the page cannot be written.
+    """
+    dataset = load(data, **_options(locals(), drop=("report",)), callbacks=callbacks)
+    found = describe(dataset)
+    if report is not None:
+        from taskdiscovery.reporting import write_data_page
+
+        write_data_page(Path(report), dataset, found)
+    return found
+
+
+@isolated
 def discover(
     data: Any,
     *,
@@ -71,7 +127,10 @@ def discover(
     schedule: str = "onecycle",
     weight_decay: float = 0.01,
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -91,20 +150,17 @@ def discover(
     Args:
         data: anything that `load` takes: a `Dataset`, DATA, a path, arrays, a torch or Hugging Face
             data set, a frame.
-        method: `power`, `spectral`, `meta`; or with options of its own `Power(…)`, `Spectral(…)`,
-            `Meta(…)`.
-        tasks: how many tasks to find.
-        classes: classes of each task.
+        method: `power`, `spectral`, `meta`; or `Power(…)`, `Spectral(…)`, `Meta(…)` with options.
+        tasks, classes: how many tasks to find, and how many classes each has.
         learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
             `Learner(network, recipe)`.
         train_images: discover on at most so many images.
         exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
-        within: discover inside each class of this labeling.
-        features: file of numbers to search on in place of pixels (`Meta`).
+        within, features: discover inside each class of this labeling; file of numbers to search on
+            in place of pixels (`Meta`).
         epochs, encoder_epochs: passes over the images of a fold, and when the encoder is fitted.
         batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
-        out: where to write; the options that are not named here mean the same for every verb
-            (see `taskdiscovery.api`).
+        out: a new run directory. Other options: see `help(taskdiscovery.api)`.
 
     Raises:
         TaskDiscoveryError: see `errors`; nothing is written where options or data are wrong.
@@ -114,6 +170,7 @@ def discover(
     return _discover.run(data, config, sink, callbacks_of(callbacks))
 
 
+@isolated
 def score(
     data: Any,
     tasks: Any,
@@ -133,7 +190,10 @@ def score(
     schedule: str = "constant",
     weight_decay: float = 0.0,
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -148,34 +208,32 @@ def score(
     out: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Scores:
-    """Score labelings by agreement; random labels, and human ones beside discovered tasks, follow.
+    """Score labelings by the agreement of independent trainings on images that none has seen.
+
+    Random labels are scored beside them, and a human labeling where tasks were discovered.
 
     Args:
         data: anything that `load` takes.
-        tasks: what to score: an array or list with a value per image, a Series (matched by its
-            index where that has image ids), a frame or an array (N, D) of several, a target SPEC
-            (`label:0,1`, `attr:COLUMN`), RUN[:TASK] or FILE[:COLUMN], a `Labeling`, `Tasks`, a
-            `Discovery`, a `Run`; or a list of these, mixed.
+        tasks: what to score: values per image (array, list, Series matched by its image ids, frame
+            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
+            FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
         preset: `smoke`, `quick` or `paper`: sizes and epochs together.
-        runs: independent trainings per labeling, 2 at least; intervals of two cover images only.
-        vary: what differs between runs: `init`, `order`, `data`.
-        shared_order: give every run identical batches, as published.
+        runs: independent trainings per labeling; intervals of two cover images only.
+        vary, shared_order: what differs between runs (`init`, `order`, `data`); identical batches.
         early: end a run when its predictions have settled; to rank many labelings.
         train_images, test_images: train and measure on at most so many images.
         epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
-        out: where to write; the options that are not named here mean the same for every verb
-            (see `taskdiscovery.api`).
-
-    Raises:
-        TaskDiscoveryError: see `errors`.
+        out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
     """
+    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(ScoreConfig, options, "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
 
 
+@isolated
 def split(
     data: Any,
     target: Any,
@@ -198,7 +256,10 @@ def split(
     schedule: str = "constant",
     weight_decay: float = 0.0,
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -216,33 +277,26 @@ def split(
     """Split labelled data so that a learner fails, and measure it beside its controls.
 
     Args:
-        data: anything that `load` takes.
-        target: the labeling to break: a target SPEC, array, list, Series or `Labeling`.
+        data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
-        preset: `smoke`, `quick` or `paper`.
+        learner, preset, runs: as of `score`; trainings per figure, each from a fresh seed.
         orientation: `same` trains where target and task are equal, `opposite` where they differ.
-        class_balanced: cut the task at its median within each class; by default for more than two.
+        class_balanced: cut at the median within each class, if the task has coordinates.
         search: try all tasks, orientations and groupings, and judge the worst again.
-        controls, transfer: splits of the same size beside it; other learners on the same split.
-        runs: trainings per figure, each from a fresh seed.
-        train_images, test_images: train and measure on at most so many images.
-        epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
-        out: where to write; the options that are not named here mean the same for every verb
-            (see `taskdiscovery.api`).
-
-    Raises:
-        TaskDiscoveryError: see `errors`.
+        controls, transfer: splits of its size beside it; other learners on the same split.
+        train_images, test_images, epochs, batch, learning_rate, optimizer, schedule, weight_decay,
+            out: as of `score`. Other options: see `help(taskdiscovery.api)`.
     """
+    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("target", "tasks"))
     options |= {"target": target} if isinstance(target, str) else {}
     options |= {"from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(SplitConfig, options, "split")
-    sink = Sink.of("split", out)
-    return _split.run(data, target, tasks, config, sink, callbacks_of(callbacks))
+    return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
 
 
+@isolated
 def analyze(
     data: Any,
     tasks: Any,
@@ -250,8 +304,12 @@ def analyze(
     images: int = 5000,
     probe_images: int = 1000,
     text_model: str = "",
+    learner: Network | Learner | Sequence[Network | Learner] = (),
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     seed: int = 0,
     threads: int | None = None,
     out: Path | str | None = None,
@@ -261,12 +319,13 @@ def analyze(
 
     Args:
         data: anything that `load` takes; None for the data of a run.
-        tasks: a `Discovery`, a `Run` or its path; or labelings as `score` takes them, of which no
-            probes can be asked.
+        tasks: a `Discovery`, a `Run` or its path; or labelings as `score` takes them, which have no
+            encoder, so that no probes are run.
         images: measure associations on at most so many images that discovery has not seen.
-        probe_images: ask counterfactual probes of at most so many images.
+        probe_images: run counterfactual probes on at most this many images.
         text_model: path of a CLIP model whose words are set beside each task.
-        size, skip_bad: how data is read that is not read yet.
+        learner: your own network class or factory, if the run was made with one.
+        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         seed: decides which images, and the bootstrap.
         threads: CPU threads.
         out: a finished run to add to, or a new run directory, or None to write nothing.
@@ -275,18 +334,23 @@ def analyze(
     Raises:
         TaskDiscoveryError: see `errors`.
     """
-    config = from_mapping(AnalyzeConfig, _options(locals(), drop=("tasks",)), "analyze")
-    return _analyze.run(data, tasks, config, Sink.of("analyze", out), callbacks_of(callbacks))
+    config = from_mapping(AnalyzeConfig, _options(locals(), drop=("tasks", "learner")), "analyze")
+    sink, told = Sink.of("analyze", out), callbacks_of(callbacks)
+    return _analyze.run(data, tasks, config, sink, told, networks=_named(learner))
 
 
+@isolated
 def label(
     found: Any,
     data: Any,
     *,
-    learner: Network = "",
+    learner: Network | Learner | Sequence[Network | Learner] = (),
     device: str = "cpu",
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     callbacks: Iterable[Callback] | None = None,
 ) -> Tasks:
     """Label other images with the tasks of a discovery.
@@ -294,9 +358,9 @@ def label(
     Args:
         found: a `Discovery`, an `Encoder`, a `Run`, or the path of a run directory.
         data: anything that `load` takes.
-        learner: the run's own class or factory, named again, where it has one.
+        learner: your own network class or factory, if the run was made with one.
         device: where to compute.
-        size, skip_bad: how data is read that is not read yet.
+        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
     Returns:
@@ -317,16 +381,19 @@ def report(
     data: Any,
     *found: Any,
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
 ) -> Path:
-    """Write one HTML file that shows what was found, opens offline and asks for nothing.
+    """Write one HTML file that shows what was found and opens offline.
 
     Args:
         path: of the file.
         data: anything that `load` takes: the images that were searched.
         *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
             `Evidence`, in any order.
-        size, skip_bad: how data is read that is not read yet.
+        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
 
     Returns:
         The path of the file.
@@ -335,19 +402,22 @@ def report(
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
+    how = _options(locals(), drop=("path", "found"))
     from taskdiscovery.reporting import write_report
 
-    return write_report(Path(path), load(data, size=size, skip_bad=skip_bad), found)
+    return write_report(Path(path), load(data, **how), found)
 
 
-def open_run(path: Path | str, *, learner: Network | Sequence[Network] = ()) -> Run:
+def open_run(
+    path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
+) -> Run:
     """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.split`, `.evidence`, `.numbers`.
 
     Nothing that its files name is run or imported.
 
     Args:
         path: of the directory.
-        learner: the run's own classes or factories, named again, where it has some.
+        learner: your own network classes or factories, if the run was made with some.
 
     Raises:
         RunDirError: where there is no run, or it is of another format.
@@ -357,29 +427,30 @@ def open_run(path: Path | str, *, learner: Network | Sequence[Network] = ()) -> 
     return run
 
 
+@isolated
 def resume(
     run: Path | str,
     *,
     data: Any = None,
     tasks: Any = None,
     target: Any = None,
-    learner: Network | Sequence[Network] = (),
+    learner: Network | Learner | Sequence[Network | Learner] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
-) -> Discovery | Scores | Split | None:
-    """Go on with the job of a run that was stopped; nothing that is finished is done again.
+) -> Discovery | Scores | Split | Evidence | None:
+    """Go on with the job of a run that was stopped; finished work is not repeated.
 
     Args:
         run: its run directory.
-        data: the data, where it is no longer where it was, or was no specification.
-        tasks, target: what was scored or split, where that was given as an object.
-        learner: the run's own classes or factories, named again, where it has some.
+        data: the data, if it has moved or was given as an object.
+        tasks, target: what was scored or split, if that was given as an object.
+        learner: your own network classes or factories, if the job was given some.
         change_ranks: whether another number of ranks than before may go on; sums are then rounded
             otherwise, and `result.json` says `exact: false`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
     Returns:
-        What the job returns; None where it is done already.
+        What the job returns, from the run directory where it is done already.
 
     Raises:
         RunDirError: where options or data have changed, no checkpoint is whole, or another
@@ -410,10 +481,12 @@ def _options(given: Mapping[str, Any], drop: Sequence[str] = ()) -> Document:
         return values
     objects: dict[str, Network] = {}
     learner = values["learner"]
-    if isinstance(learner, Learner) and learner.recipe != Recipe():
+    if isinstance(learner, Learner):
         values |= _recipe_options(learner.recipe, values)
     values["learner"] = _text(learner, objects)
     if "transfer" in values and not isinstance(values["transfer"], str):
+        for other in values["transfer"]:
+            _check_transfer(other)
         values["transfer"] = [_text(other, objects) for other in values["transfer"]]
     return {**values, "objects": objects}
 
@@ -435,32 +508,52 @@ def _text(learner: Network | Learner, objects: dict[str, Network]) -> str:
     return name
 
 
+#: what a recipe says by an option of the same name; augmentations are part of a learner's name.
+_RECIPE = ("epochs", "batch", "learning_rate", "optimizer", "schedule", "weight_decay")
+
+
 def _recipe_options(recipe: Recipe, values: Mapping[str, Any]) -> Document:
-    """Return a learner's own recipe as options; what it leaves at its default is left to the job.
+    """Return what a learner's own recipe says, as options.
 
     Raises:
         ConfigError: where one of them is given beside it.
     """
-    kind = DiscoverConfig if "method" in values else ScoreConfig
-    usual, own = kind(), {}
-    for name in ("epochs", "batch", "learning_rate", "optimizer", "schedule", "weight_decay"):
-        wanted = getattr(recipe, name)
-        if wanted == getattr(Recipe(), name):
-            continue
+    usual = DiscoverConfig() if "method" in values else ScoreConfig()
+    own = {name: getattr(recipe, name) for name in _RECIPE if getattr(recipe, name) is not None}
+    for name, wanted in own.items():
         if values[name] not in (getattr(usual, name), wanted):
             raise ConfigError(
                 f"{name} is given beside a learner with a recipe of its own",
                 where="learner",
                 hint=f"leave it out, or set {name} in the Recipe",
             )
-        own[name] = wanted
     return own
 
 
-def _named(learner: Network | Sequence[Network]) -> dict[str, Network]:
+def _check_transfer(learner: Network | Learner) -> None:
+    """Refuse a recipe that could not be kept: one recipe trains all learners of a split.
+
+    Raises:
+        ConfigError: for one that says more than augmentations.
+    """
+    recipe = learner.recipe if isinstance(learner, Learner) else Recipe()
+    if any(getattr(recipe, name) is not None for name in _RECIPE):
+        raise ConfigError(
+            "a learner of `transfer` has a recipe of its own",
+            where="transfer",
+            hint="all are trained alike: set epochs, batch, … as options of split",
+        )
+
+
+def _named(
+    learner: Network | Learner | Sequence[Network | Learner],
+) -> dict[str, Network]:
     """Return the networks that the caller names, by name."""
-    several = [learner] if isinstance(learner, str) or callable(learner) else list(learner)
-    return {name_of(network): network for network in several if network != ""}
+    if isinstance(learner, str | Learner) or callable(learner):
+        learner = [learner]
+    objects: dict[str, Network] = {}
+    names = [_text(given, objects) for given in learner if given != ""]
+    return {**{name: name for name in names}, **objects}
 
 
 def _is_label(tasks: str) -> bool:

@@ -139,12 +139,20 @@ def random_like(labeling: Labeling, seed: int) -> Labeling:
     return Labeling(name=RANDOM, classes=labeling.classes, labels_N=labels_N, ids_N=labeling.ids_N)
 
 
-def human_reference(dataset: Dataset) -> Labeling | None:
-    """Return a balanced human labeling to compare with: the first half of the classes."""
-    if dataset.labels is None or len(dataset.classes) < 2:
+def human_reference(dataset: Dataset, labelings: Sequence[Labeling]) -> Labeling | None:
+    """Return a human labeling to compare with: half of the classes against the others.
+
+    Args:
+        dataset: the images.
+        labelings: what is scored already.
+
+    Returns:
+        None where there are no labels, too few classes, or this labeling is scored already.
+    """
+    half = dataset.half_of_classes()
+    if half is None or any(labeling.name == half for labeling in labelings):
         return None
-    half = ",".join(str(c) for c in range(len(dataset.classes) // 2))
-    return dataset.target(f"label:{half}")
+    return dataset.target(half)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

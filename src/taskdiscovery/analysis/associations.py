@@ -24,7 +24,8 @@ from taskdiscovery.types import Dataset, FloatArray, IntArray
 
 RATE = 0.05  # of false discoveries
 DRAWS = 200  # of the bootstrap
-LEVELS = 30  # a column of more different values is read as numbers, or not at all
+LEVELS = 30  # text of more different values is no factor
+NUMBERS = 10  # numbers of more different values are compared by rank, others as categories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +119,8 @@ def associate(
 
     Args:
         labelings: (N,) classes of each labeling; -1 where unknown.
-        factors: properties of the same images; a factor that is itself the labeling of its name
-            is not compared with it.
+        factors: properties of the same images; the one that a labeling was made of (`attr:age` of
+            `age`, `label:0` of `label`) is not compared with it.
         seed: of the bootstrap.
         draws: of the bootstrap, at least 1; the intervals need a few hundred.
 
@@ -130,7 +131,7 @@ def associate(
         _pair(task, labels, name, factor, seed, draws)
         for task, labels in labelings.items()
         for name, factor in factors.items()
-        if task != name
+        if name not in (task, _property_of(task))
     ]
     frame = pd.DataFrame([asdict(row) for row in rows if row is not None])
     if frame.empty:
@@ -145,10 +146,16 @@ def associate(
     )
 
 
+def _property_of(labeling: str) -> str:
+    """Return the factor that a labeling was made of, by its name: `attr:age` of `age`."""
+    kind, _, rest = labeling.partition(":")
+    return rest if kind == "attr" else kind if kind == "label" else labeling
+
+
 def _attribute(column: pd.Series) -> Factor | None:
     known = column.notna().to_numpy()
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if numeric and column.nunique() > 10:
+    if numeric and column.nunique() > NUMBERS:
         values = column.to_numpy(np.float64, na_value=np.nan)
         return Factor(source="attribute", values=values, known=np.isfinite(values), categories=0)
     if column.nunique() > LEVELS:

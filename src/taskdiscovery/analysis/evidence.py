@@ -40,7 +40,7 @@ def analyze(
     Args:
         dataset: the images.
         tasks: their tasks, with coordinates and partition where there are some.
-        encoder: labels the transformed images; without it no probes are asked.
+        encoder: labels the transformed images; without it no probes are run.
         config: how many images, which text model; its seed decides which, and the bootstrap.
         callbacks: told of progress.
 
@@ -70,12 +70,14 @@ def analyze(
     if encoder is not None:
         probes = _probes(dataset.images[few], tasks.names, encoder, callbacks)
     verdicts = {name: verdict(_of(associations, name), _of(probes, name)) for name in tasks.names}
+    information_DD = _information(labels_ND)
     return Evidence(
         associations=associations,
         probes=probes,
         coverage=_coverage(dataset, tasks, rows, config.seed),
         similarity=similarity_matrix(labels_ND, max(tasks.k)),
-        information=_information(labels_ND),
+        information=information_DD,
+        redundancy=_redundancy(information_DD),
         verdicts=verdicts,
         images=len(rows),
         words=words(dataset.images[few], tasks, few),
@@ -89,7 +91,7 @@ def _of(table: pd.DataFrame, task: str) -> pd.DataFrame:
 def _probes(
     images: ImageArray, names: tuple[str, ...], encoder: Encoder, callbacks: Callbacks
 ) -> pd.DataFrame:
-    with callbacks.stage("asking counterfactual probes", 1 + len(PROBES)) as meter:
+    with callbacks.stage("running counterfactual probes", 1 + len(PROBES)) as meter:
 
         def label(changed: ImageArray) -> IntArray:
             meter.advance()
@@ -144,6 +146,14 @@ def _information(labels_ND: IntArray) -> FloatArray:
     matrix_DD = np.eye(D)
     for i in range(D):
         for j in range(i):
-            value = adjusted_mutual_info_score(labels_ND[:, i], labels_ND[:, j])
+            both_N = (labels_ND[:, i] >= 0) & (labels_ND[:, j] >= 0)
+            value = adjusted_mutual_info_score(labels_ND[both_N, i], labels_ND[both_N, j])
             matrix_DD[i, j] = matrix_DD[j, i] = value
     return matrix_DD
+
+
+def _redundancy(information_DD: FloatArray) -> dict[str, float | None]:
+    pairs = information_DD[np.triu_indices(len(information_DD), 1)]
+    if not len(pairs):
+        return {"mean": None, "max": None}
+    return {"mean": float(pairs.mean()), "max": float(pairs.max())}

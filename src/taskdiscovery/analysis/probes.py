@@ -99,8 +99,9 @@ class Flip:
     Attributes:
         task, probe: which.
         flips, low, high: share of images, with Wilson's 95 % interval.
-        constant: what a constant label with the class rate seen after the probe would give.
-        images: how many were asked.
+        constant: what labels after the probe would give that have their rates but know nothing of
+            the labels before.
+        images: how many were tried.
     """
 
     task: str
@@ -115,7 +116,7 @@ class Flip:
 def flips(
     images: ImageArray, names: tuple[str, ...], label: Callable[[ImageArray], IntArray]
 ) -> pd.DataFrame:
-    """Ask every task about every probe.
+    """Count how often every probe changes every task's label.
 
     Args:
         images: (N, H, W, channels) uint8.

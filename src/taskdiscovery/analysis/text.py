@@ -17,7 +17,7 @@ from taskdiscovery.data.adapters import import_extra
 from taskdiscovery.errors import ConfigError, first_line
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 
-#: what is asked where the user names no words of their own.
+#: what every task is compared with.
 WORDS = (
     *("dark", "bright", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown"),
     *("grey", "white", "black", "colourful", "dull", "sky", "water", "grass", "sand", "snow"),
@@ -49,11 +49,13 @@ class TextModel:
             )
         transformers.utils.logging.disable_progress_bar()
         try:
-            options = {"local_files_only": True, "trust_remote_code": False}
+            local = {"local_files_only": True}
             self.model: Any = transformers.CLIPModel.from_pretrained(
-                path, use_safetensors=True, local_files_only=True
+                path, use_safetensors=True, **local
             ).eval()
-            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(path, **options)
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+                path, trust_remote_code=False, **local
+            )
         except Exception as error:  # what a wrong directory raises has no end
             raise ConfigError(
                 f"the model cannot be read: {first_line(error)}",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import data as reading
-from taskdiscovery.cli import parser, show
+from taskdiscovery.cli import infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
     LabelConfig,
@@ -42,34 +42,18 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
     show.line(str(report))
 
 
-def info(data: str, format: str, callbacks: Callbacks, **given: Any) -> None:
-    """Print what was read."""
+def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **given: Any) -> None:
+    """Print what was read; write a page of it."""
     how = from_mapping(ReadConfig, given, "info")
-    dataset = reading.load(
-        data, size=how.size, skip_bad=how.skip_bad, callbacks=callbacks.callbacks
-    )
-    height, width, channels = dataset.image_shape
-    classes: dict[str, int] = {}
-    if dataset.labels is not None:
-        classes = {name: int((dataset.labels == c).sum()) for c, name in enumerate(dataset.classes)}
-    attributes = {}
-    if dataset.attributes is not None:
-        for name in dataset.attributes.columns:
-            column = dataset.attributes[name]
-            attributes[str(name)] = f"{column.nunique()} values, {int(column.isna().sum())} missing"
-    described = {
-        "data": dataset.name,
-        "images": len(dataset),
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "first ids": dataset.ids[:3].tolist(),
-        "classes": classes,
-        "attributes": attributes,
-        "problems": list(dataset.problems),
-        "fingerprint": dataset.fingerprint,
-    }
-    show.mapping(described, format)
+    dataset = reading.load(data, **to_mapping(how), callbacks=callbacks.callbacks)
+    found = reading.describe(dataset)
+    infoview.show_info(found, format)
+    if report is not None:
+        from taskdiscovery.reporting import write_data_page
+
+        path = write_data_page(report, dataset, found)
+        if format == "table":
+            show.line(f"page: {path}")
 
 
 def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -166,11 +150,10 @@ def analyze(
     if data is not None:
         reading.check_spec(data)
     config = from_mapping(AnalyzeConfig, given, "analyze")
-    opened = Run.open(run)
-    opened.objects = _named(learner)
+    opened, networks = Run.open(run), _named(learner)
     from taskdiscovery.jobs import analyze as job
 
-    found = job.run(data, opened, config, Sink.of("analyze", run), callbacks)
+    found = job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     rows = [{"task": name, "verdict": line} for name, line in found.verdicts.items()]
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
@@ -207,14 +190,13 @@ def verify(run: Path, format: str, callbacks: Callbacks) -> None:
     """Print how each file is; refuse a run with damaged ones."""
     findings = verify_files(run)
     rows = [
-        {"file": f.file, "state": f.problem or "as written", "remedy": f.remedy or None}
-        for f in findings
+        {"file": f.file, "state": f.problem or "ok", "remedy": f.remedy or None} for f in findings
     ]
     show.rows(rows, format, title=f"{run}: {Run.open(run).state}")
     damaged = [f for f in findings if f.problem]
     if damaged:
         raise RunDirError(
-            f"{len(damaged)} of {len(findings)} entries are damaged",
+            f"{len(damaged)} of {len(findings)} files are damaged",
             where=str(run),
             hint=f"{damaged[0].file}: {damaged[0].remedy}",
         )

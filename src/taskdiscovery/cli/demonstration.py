@@ -32,9 +32,9 @@ def run(spec: str, path: Path, *, tell: Callable[[str], None], callbacks: Callba
     api.discover(data, tasks=6, epochs=epochs, batch=128, out=path, callbacks=told)
     tell("2/5 scoring them beside a human labeling and random labels")
     api.score(data, str(path), epochs=epochs, batch=128, runs=3, out=path, callbacks=told)
-    half = ",".join(str(c) for c in range(len(data.classes) // 2))
-    tell(f"3/5 splitting the data so that the classes {half} cannot be learnt")
-    api.split(data, f"label:{half}", str(path), epochs=epochs, batch=128, out=path, callbacks=told)
+    half = data.half_of_classes() or "label"
+    tell(f"3/5 splitting the data so that {half} cannot be learnt")
+    api.split(data, half, str(path), epochs=epochs, batch=128, out=path, callbacks=told)
     tell("4/5 measuring what the tasks are about")
     opened = api.open_run(path)
     api.analyze(data, opened, out=path, callbacks=told)

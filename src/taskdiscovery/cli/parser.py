@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,8 +34,8 @@ _EXAMPLES = {
     "split": "taskdiscovery split folder:photos --target label --from runs/photos",
 }
 _JOBS = ("discover", "score", "split")
-_TRUST = "name the run's own factory, and so allow it to run"
-_DATA_OF_RUN = "DATA, where it is no longer where the run found it"
+_TRUST = "allow this factory, which the run was made with, to be imported"
+_DATA_OF_RUN = "DATA, if it has moved since the run was made"
 _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
@@ -43,7 +44,7 @@ _HELP = {
     "report": "one HTML file of a run: report.html",
     "resume": "go on with the job of a run that was stopped",
     "verify": "each file of a run against what was committed",
-    "doctor": "what this machine has, and what to expect of it",
+    "doctor": "versions, processor, devices, precision and the cache",
     "discover": "find tasks on which a learner generalizes",
     "score": "agreement scores of labelings, random labels beside them",
     "split": "a train-test split that breaks a learner, beside its controls",
@@ -52,6 +53,11 @@ _HELP = {
 
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are ours: what, where, and the nearest option."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # `--range -1000,2000`: two numbers are no option either.
+        self._negative_number_matcher = re.compile(r"-(\d|\.\d)[\d.e+-]*(,.*)?$")
 
     def error(self, message: str) -> NoReturn:
         """Raise a ConfigError in place of printing the usage."""
@@ -133,7 +139,7 @@ def _job(command: Parser, name: str) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help=_OUT_HELP[name])
     command.add_argument("--config", type=Path, metavar="FILE", help=_CONFIG_HELP[name])
     command.add_argument(
-        "--print-config", action="store_true", help="print the options as YAML, and stop"
+        "--print-config", action="store_true", help="print the options as YAML and exit"
     )
     _format(command)
 
@@ -148,6 +154,7 @@ def _demo(command: Parser) -> None:
 def _info(command: Parser) -> None:
     _data(command)
     _options_of(command, ReadConfig)
+    command.add_argument("--report", type=Path, metavar="FILE", help="one HTML page of all of it")
     _format(command)
 
 
@@ -246,11 +253,6 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     return data, config
 
 
-def options_in(kind: type[Options], arguments: Document) -> Document:
-    """Return those of the arguments that are options of a config."""
-    return {key: arguments[key] for key in _keys(kind) if key in arguments}
-
-
 def _fields(kind: type[Options]) -> Iterator[tuple[type[Options], Any]]:
     """Yield the options of a command, those of its methods after its own; each name once."""
     seen = set()
@@ -300,9 +302,8 @@ def _option(parser: argparse._ActionsContainer, config: type[Options], item: Any
         common["metavar"] = limits["metavar"]
     elif limits["choices"]:
         common["metavar"] = "|".join(limits["choices"])
-    parser.add_argument(
-        flag, type=str if expected is tuple else _converter(expected, flag), **common
-    )
+    text = issubclass(expected, tuple)  # which the config takes apart
+    parser.add_argument(flag, type=str if text else _converter(expected, flag), **common)
 
 
 def _converter(expected: type, flag: str) -> Any:

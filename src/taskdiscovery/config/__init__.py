@@ -12,11 +12,12 @@ from taskdiscovery.config.learners import (
     Factory,
     Learner,
     Network,
+    ResolvedLearner,
     check_learner,
     learner_of,
     name_of,
 )
-from taskdiscovery.config.load import Load
+from taskdiscovery.config.load import Load, Use
 from taskdiscovery.config.measure import (
     CONTROLS,
     VARIED,
@@ -37,7 +38,7 @@ from taskdiscovery.config.options import (
     options,
     to_mapping,
 )
-from taskdiscovery.config.recipes import PRESETS, Preset, Recipe
+from taskdiscovery.config.recipes import PRESETS, Preset, Recipe, TrainingRecipe
 
 __all__ = [
     "CONTROLS",
@@ -54,9 +55,12 @@ __all__ = [
     "Preset",
     "ReadConfig",
     "Recipe",
+    "ResolvedLearner",
     "ScoreConfig",
     "SplitConfig",
     "TrainingConfig",
+    "TrainingRecipe",
+    "Use",
     "WorkConfig",
     "check_learner",
     "flag_of",

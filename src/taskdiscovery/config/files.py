@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taskdiscovery.config.options import Options, flag_of, key_of, options
+from taskdiscovery.config.options import Options, flag_of, key_of, number_text, options
 from taskdiscovery.errors import ConfigError, first_line, nearest
 from taskdiscovery.types import Document
 
@@ -74,7 +74,10 @@ def words_of(config: Options) -> list[str]:
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif isinstance(value, tuple):
-            words += [flag, item.metadata["separator"].join(value)]
+            texts = [word if isinstance(word, str) else number_text(word) for word in value]
+            joined = item.metadata["separator"].join(texts)
+            # One word where it could be taken for an option of its own: --range=-1000,2000.
+            words += [f"{flag}={joined}"] if joined.startswith("-") else [flag, joined]
         else:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     return words

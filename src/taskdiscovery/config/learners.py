@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from taskdiscovery.config.recipes import Recipe
+from taskdiscovery.config.recipes import Recipe, TrainingRecipe
 from taskdiscovery.config.specs import Spec, parse
 from taskdiscovery.errors import ConfigError, nearest
 
@@ -33,19 +33,38 @@ Network = str | Factory
 
 @dataclass(frozen=True)
 class Learner:
-    """An architecture and the recipe that trains it.
+    """An architecture and how it is to be trained, as the caller names them.
 
     Attributes:
         network: a SPEC (`convnet?width=0.5`), an `nn.Module` class, or a factory
             `f(outputs, image_shape)` that returns a module; image_shape is (H, W, channels), and
-            the module maps normalized float32 images (N, channels, H, W) to (N, outputs).
-        recipe: optimizer, epochs, batch size.
-        device: `cpu` or `cuda`; set by the job.
-        precision: `float32` or `bf16`; set by the job.
+            the module maps normalized float32 images (N, channels, H, W) to (N, outputs), or to a
+            tuple that begins with that, a dict or an object with it as `logits`.
+        recipe: optimizer, epochs, batch size; by default those of the call.
     """
 
     network: Network
     recipe: Recipe = field(default_factory=Recipe)
+
+    @property
+    def name(self) -> str:
+        """What results call it: its SPEC, or where the class or factory was defined."""
+        return name_of(self.network)
+
+
+@dataclass(frozen=True)
+class ResolvedLearner:
+    """An architecture, and how and where it is trained, with every decision taken.
+
+    Attributes:
+        network: see `Learner`.
+        recipe: how it is trained.
+        device: `cpu` or `cuda`.
+        precision: `float32` or `bf16`.
+    """
+
+    network: Network
+    recipe: TrainingRecipe = field(default_factory=TrainingRecipe)
     device: str = "cpu"
     precision: str = "float32"
 
@@ -57,12 +76,12 @@ class Learner:
 
 def learner_of(
     text: str,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     *,
     device: str,
     precision: str,
     objects: Mapping[str, Network] | None = None,
-) -> Learner:
+) -> ResolvedLearner:
     """Read a learner SPEC.
 
     Args:
@@ -77,7 +96,7 @@ def learner_of(
     """
     _, chosen = check_learner(text)
     recipe = replace(recipe, augment=chosen or recipe.augment)
-    return Learner(object_of(text, objects or {}) or text, recipe, device, precision)
+    return ResolvedLearner(object_of(text, objects or {}) or text, recipe, device, precision)
 
 
 def object_of(text: str, objects: Mapping[str, Network]) -> Network | None:

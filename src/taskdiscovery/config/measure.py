@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from taskdiscovery.config.learners import Learner, check_learner, learner_of
+from taskdiscovery.config.learners import ResolvedLearner, check_learner, learner_of
 from taskdiscovery.config.options import JobConfig, ReadConfig, WorkConfig, option
-from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, Recipe
+from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, TrainingRecipe
 from taskdiscovery.errors import ConfigError
 
 T = TypeVar("T", bound="TrainingConfig")
@@ -37,7 +37,7 @@ class TrainingConfig(WorkConfig):
         missing = [name for name in names if getattr(self, name, 0) is None]
         return replace(self, **{name: getattr(preset, name) for name in missing})
 
-    def learner_of(self, text: str = "") -> Learner:
+    def learner_of(self, text: str = "") -> ResolvedLearner:
         """Return the learner that is measured, or another with its recipe.
 
         Args:
@@ -55,10 +55,10 @@ class TrainingConfig(WorkConfig):
         )
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainingRecipe:
         """The recipe of a learner that is measured."""
         preset = PRESETS[self.preset]
-        return Recipe(
+        return TrainingRecipe(
             epochs=preset.epochs if self.epochs is None else self.epochs,
             batch=self.batch,
             learning_rate=self.learning_rate,

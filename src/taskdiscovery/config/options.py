@@ -6,6 +6,7 @@ Nothing here imports torch: mistakes are found before anything slow begins.
 from __future__ import annotations
 
 import functools
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import Any, ClassVar, TypedDict, Unpack
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.types import Document
 
+#: how images of another aspect are made square.
+FITS = ("crop", "squash", "pad")
 EXECUTORS = ("auto", "serial", "processes", "ray")
 WORK = "distribution"
 
@@ -82,7 +85,41 @@ class ReadConfig(Options):
     size: int | None = option(
         None, "resize images to SIZE x SIZE (needed where sizes differ)", low=4, high=1024
     )
+    fit: str = option(
+        "crop",
+        "with --size: crop the centre, squash, or pad with grey (which shows the aspect)",
+        choices=FITS,
+    )
+    range: tuple[float, float] | None = option(
+        None,
+        "values that become black and white in images of more than 8 bits (default: 0 and the "
+        "least of 255, 1023, 4095, 16383, 65535 that none exceeds; of floats 0 and 1)",
+        metavar="LOW,HIGH",
+    )
     skip_bad: bool = option(False, "leave out images that cannot be read, and list them")
+    missing: tuple[str, ...] = option(
+        (), "texts that stand for a missing value, e.g. NA,None", metavar="TEXT[,TEXT]"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fit(self.fit, self.size)
+
+
+def check_fit(fit: str, size: int | None) -> None:
+    """Refuse a way to fit images that is none, or has no size to fit them to.
+
+    Raises:
+        ConfigError: saying which.
+    """
+    if fit not in FITS:
+        raise ConfigError(f"fit cannot be {fit!r}", where="fit", hint=nearest(str(fit), FITS))
+    if fit != "crop" and size is None:
+        raise ConfigError(
+            f"--fit {fit} says how images are made to fit a size, and none is given",
+            where="--fit",
+            hint="add --size, e.g. --size 32; in Python size=32",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,14 +228,23 @@ def _hints(kind: type[Options]) -> Document:
     return typing.get_type_hints(kind)  # evaluates each annotation anew
 
 
+class Pair(tuple[float, float]):
+    """Two numbers, the lower one first: LOW,HIGH on the command line."""
+
+
 def base_type(kind: type[Options], item: Field[Any]) -> tuple[type, bool]:
-    """Return a field's plain type (int, float, str, bool or tuple) and whether it may be None."""
+    """Return a field's plain type and whether it may be None.
+
+    Returns:
+        int, float, str, bool, tuple (a list of texts) or `Pair`.
+    """
     hint = _hints(kind)[item.name]  # type: ignore[arg-type]  # a class is hashable
-    if isinstance(hint, types.UnionType):
-        arguments = [a for a in typing.get_args(hint) if a is not type(None)]
-        return arguments[0], True
-    origin = typing.get_origin(hint)
-    return (hint if origin is None else tuple), False
+    optional = isinstance(hint, types.UnionType)
+    if optional:
+        (hint,) = (a for a in typing.get_args(hint) if a is not type(None))
+    if typing.get_origin(hint) is None:
+        return hint, optional
+    return (Pair if typing.get_args(hint) == (float, float) else tuple), optional
 
 
 def entries(text: str, separator: str) -> tuple[str, ...]:
@@ -216,6 +262,9 @@ def check_value(config: Options, item: Field[Any]) -> None:
     expected, optional = base_type(type(config), item)
     value: Any = getattr(config, item.name)
     if value is None and optional:
+        return
+    if expected is Pair:
+        object.__setattr__(config, item.name, pair(value, flag_of(key)))
         return
     value = _converted(value, expected, limits["separator"])
     object.__setattr__(config, item.name, value)
@@ -236,6 +285,35 @@ def check_value(config: Options, item: Field[Any]) -> None:
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"from {low:g}" + (f" to {high:g}" if high is not None else " up")
         raise ConfigError(f"{key} is {value}", where=key, hint=f"give a value {bounds}")
+
+
+def pair(value: Any, where: str) -> tuple[float, float]:
+    """Read two numbers: `LOW,HIGH`, or a list of two.
+
+    Args:
+        value: as given.
+        where: for the error.
+
+    Raises:
+        ConfigError: for anything else, and where they are not finite or in order.
+    """
+    words = value.split(",") if isinstance(value, str) else value
+    try:
+        low, high = (float(word) for word in words)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(
+            f"{where} must be two numbers, the lower one first, got {value!r}",
+            where=where,
+            hint=f"e.g. {where} 0,4095; in Python {where.lstrip('-')}=(0, 4095)",
+        )
+    return low, high
+
+
+def number_text(value: float) -> str:
+    """Write a number as briefly as it can be read back."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def _converted(value: Any, expected: type, separator: str) -> Any:

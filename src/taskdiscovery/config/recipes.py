@@ -10,7 +10,7 @@ SCHEDULES = ("constant", "onecycle")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a learner is trained. In a `Learner` of one's own, defaults are left to the job.
+    """How a learner is to be trained; what is None is left to the options of the call.
 
     Attributes:
         epochs: passes over the training images.
@@ -19,7 +19,24 @@ class Recipe:
         optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
         schedule: `constant` or `onecycle`.
         weight_decay: of the optimizer.
-        augment: names of augmentations, applied in order.
+        augment: names of augmentations (`flip`, `crop`, `grey`), applied in order.
+    """
+
+    epochs: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    weight_decay: float | None = None
+    augment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe:
+    """How a learner is trained, with every decision taken.
+
+    Attributes:
+        epochs, batch, learning_rate, optimizer, schedule, weight_decay, augment: see `Recipe`.
         recalibrate: measure the batch norms' statistics anew on training images when training
             ends. Their running averages lag behind weights that still move, which after a few
             epochs costs several points of agreement (CIFAR-10, `quick`: 0.58 against 0.75).
@@ -44,7 +61,7 @@ class Preset:
         train_images, test_images: at most so many are used; None for all.
         epochs: passes over the training images.
         shared_order: whether all runs see identical batches, as the published scorer does.
-        recalibrate: see `Recipe`; the published scorer does not.
+        recalibrate: see `TrainingRecipe`; the published scorer does not.
     """
 
     train_images: int | None

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from taskdiscovery.config.specs import Spec
-from taskdiscovery.data.arrays import from_arrays, from_torch
+from taskdiscovery.data.arrays import from_arrays, from_torch, resized
+from taskdiscovery.data.cells import key_of, source_of
+from taskdiscovery.data.columns import columns_of
+from taskdiscovery.data.listing import Listing, Reading, Source
 from taskdiscovery.errors import ConfigError, DataError, first_line
-from taskdiscovery.types import Dataset
+from taskdiscovery.types import Dataset, Document
+
+#: rows read at once: photographs may have megabytes each.
+_ROWS = 128
 
 
-def from_function(spec: Spec, size: int | None) -> Dataset:
+def from_function(spec: Spec, how: Reading) -> Dataset:
     """Call the user's `package.module:function?option=value`.
 
     It returns a `Dataset`, a pair (images, labels), or a dictionary of the arguments of
@@ -36,11 +41,11 @@ def from_function(spec: Spec, size: int | None) -> Dataset:
         ) from error
     value: Any = _call(function, spec.text, **spec.options)
     if isinstance(value, Dataset):
-        return value
+        return resized(value, how)
     if isinstance(value, tuple) and len(value) == 2:
-        return from_arrays(value[0], value[1], name=spec.text, size=size)
+        return from_arrays(value[0], value[1], name=spec.text, **how.pixels)
     if isinstance(value, Mapping):
-        return from_arrays(**{"name": spec.text, "size": size, **value})
+        return from_arrays(**{"name": spec.text, **how.pixels, **value})
     raise DataError(
         f"the function returned {type(value).__name__}",
         where=spec.text,
@@ -48,7 +53,7 @@ def from_function(spec: Spec, size: int | None) -> Dataset:
     )
 
 
-def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
+def from_hugging_face(spec: Spec, how: Reading) -> Dataset | Listing:
     """Read `hf:NAME?split=train` with the `datasets` package; this may use the network.
 
     Raises:
@@ -65,45 +70,58 @@ def from_hugging_face(spec: Spec, size: int | None) -> Dataset:
         options.get("config"),
         split=options.get("split", "train"),
     )
-    return from_hugging_face_table(table, spec.text, size)
+    return from_hugging_face_table(table, spec.text, how)
 
 
-def from_hugging_face_table(table: Any, name: str, size: int | None) -> Dataset:
+def from_hugging_face_table(table: Any, name: str, how: Reading) -> Dataset | Listing:
     """Read a data set of the `datasets` package that is in memory or mapped.
 
+    Args:
+        table: with a column of images, which are taken as they are encoded and decoded as those of
+            any other file; or of arrays of two or three axes.
+        name: what to call it.
+        how: size, fit and range.
+
     Raises:
-        DataError: where it has no image column.
+        DataError: where it has no such column.
     """
     kinds = {column: type(feature).__name__ for column, feature in table.features.items()}
-    image = next((column for column, kind in kinds.items() if kind == "Image"), None)
-    if image is None:
+    image = next((c for c, kind in kinds.items() if kind == "Image"), None)
+    arrays = next((c for c, kind in kinds.items() if kind in ("Array2D", "Array3D")), None)
+    if image is None and arrays is None:
         raise DataError(
             "the data set has no image column", where=name, hint="give a data set of images"
         )
+    table = table.with_format(None)
     label = next((n for n in ("label", "labels", "fine_label") if n in kinds), None)
-    pictures = [picture.convert("RGB") for picture in table[image]]
-    if size is not None:
-        from PIL import ImageOps
-
-        pictures = [ImageOps.fit(picture, (size, size)) for picture in pictures]
-    if len({picture.size for picture in pictures}) != 1:
-        raise DataError("images have different sizes", where=name, hint="give one with --size")
-    others = {
-        column: table[column]
-        for column, kind in kinds.items()
-        if kind == "Value" and column != label
-    }
+    others = {c: table[c][:] for c, kind in kinds.items() if kind == "Value" or c == label}
     names = getattr(table.features[label], "names", None) if label else None
-    return from_arrays(
-        np.stack([np.asarray(picture) for picture in pictures]),
-        None if label is None else np.asarray(table[label]),
-        classes=names or (),
-        attributes=pd.DataFrame(others) if others else None,
+    rows = pd.RangeIndex(len(table))
+    found = columns_of(pd.DataFrame(others, index=rows), label, names or (), where=name)
+    if image is None:
+        known: Document = {"classes": found.classes, "attributes": found.attributes, "name": name}
+        numbers = table.with_format("numpy")[arrays][:]
+        return from_arrays(numbers, found.labels, **known, **how.pixels)
+    undecoded = type(table.features[image])(decode=False)
+    encoded = table.select_columns([image]).cast_column(image, undecoded)
+
+    def stream() -> Iterator[Source]:
+        for start in range(0, len(encoded), _ROWS):
+            yield from map(source_of, encoded[start : start + _ROWS][image])
+
+    return Listing(
         name=name,
+        key=key_of(stream()),
+        ids=[str(row) for row in rows],
+        stream=stream,
+        labels=found.labels,
+        classes=found.classes,
+        attributes=found.attributes,
+        problems=found.problems,
     )
 
 
-def from_torchvision(spec: Spec, size: int | None) -> Dataset:
+def from_torchvision(spec: Spec, how: Reading) -> Dataset:
     """Read `torchvision:NAME?root=PATH&train=true` without downloading.
 
     Raises:
@@ -120,7 +138,7 @@ def from_torchvision(spec: Spec, size: int | None) -> Dataset:
         )
     train = spec.options.get("train", "true").lower() in ("1", "true", "yes")
     made = _call(maker, spec.text, spec.options.get("root", "."), train=train)
-    return from_torch(made, name=spec.text, size=size)
+    return from_torch(made, name=spec.text, **how.pixels)
 
 
 def _call(function: Any, where: str, /, *arguments: Any, **options: Any) -> Any:

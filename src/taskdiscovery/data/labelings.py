@@ -1,22 +1,34 @@
-"""Labelings from files: a column per task, matched to the images by id or by row order."""
+"""Labelings from tables: a column for each, matched to the images by id or by row order.
+
+Axes: N images, M rows.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.matching import check_count, rows_by_id
-from taskdiscovery.data.table import read_csv
+from taskdiscovery.data.rows import UNNAMED, counts_rows, is_id_column, rows_of
+from taskdiscovery.data.tabular import read_table
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import Dataset, FloatArray, Labeling
+from taskdiscovery.types import BoolArray, Dataset, FloatArray, IntArray, Labeling, class_codes
+from taskdiscovery.types.classes import without_empty
 
 if TYPE_CHECKING:
     import pandas as pd
 
-IDS = ("image_id", "id", "file", "img_filename", "path")
-_NO_TASKS = (*IDS, "partition", "split", "Unnamed: 0")
+_LOG = logging.getLogger("taskdiscovery")
+
+#: who sees what, as `label` and `discover` write it; and what others call it: no labels of images.
+PARTITION = "partition"
+_ROLES = (PARTITION, "split")
+#: a column of more different values is read where it is named.
+_VALUES = 100
 
 
 def split_file_column(text: str) -> tuple[Path, str]:
@@ -34,36 +46,81 @@ def split_file_column(text: str) -> tuple[Path, str]:
 
 
 def read_labelings(
-    path: Path, dataset: Dataset, columns: list[str] | None = None
+    path: Path, dataset: Dataset, columns: Sequence[str] | None = None
 ) -> list[Labeling]:
     """Read labelings of a data set.
 
     Args:
-        path: CSV, Parquet or npz; an id column is one of image_id, id, file, img_filename, path.
-        dataset: whose images they label. Rows are matched by id where there is an id column, and
-            else by order, which needs as many rows as images.
-        columns: which ones; by default all with at most 100 different values.
+        path: CSV, Parquet or npz, with ids in a column (image_id, filename, file, path, id, …) or
+            in an index that pandas wrote.
+        dataset: whose images they label. Rows are matched by id where there are ids, and else by
+            order, which needs as many rows as images.
+        columns: which ones; by default all that may be classes: of at most 100 different values,
+            or class indices 0, 1, 2, ….
 
     Returns:
-        One labeling per column; images without a value have class -1.
+        One labeling per column; images without a value have class -1. Where the table has a column
+        `partition`, as this package writes it, they know which images discovery has seen.
 
     Raises:
         DataError: for an unreadable file, other counts, ids that do not match.
         ConfigError: for a column that is not there.
     """
-    frame = _read(path)
-    tasks = [c for c in frame.columns if c not in _NO_TASKS]
+    frame = read_table(path, dataset.missing)
+    rows, ids = rows_of(frame, dataset, str(path))
+    known = {str(c): c for c in frame.columns if c not in (ids, UNNAMED)}
     if columns is None:
-        columns = [c for c in tasks if frame[c].nunique() <= 100]
+        columns = _classes({n: frame[c] for n, c in known.items() if not _is_no_task(c)}, str(path))
     for column in columns:
-        if column not in tasks:
-            raise ConfigError(
-                f"no column {column!r}", where=str(path), hint=nearest(column, map(str, tasks))
-            )
+        if column not in known:
+            raise ConfigError(f"no column {column!r}", where=str(path), hint=nearest(column, known))
     if not columns:
         raise DataError("the file has no labelings", where=str(path), hint="give a column per task")
-    frame = _match(frame, dataset, path)
-    return [Labeling.from_values(c, frame[c].tolist(), dataset.ids) for c in columns]
+    seen = _seen(frame, rows)
+    return [replace(labeling_of(c, frame[known[c]], rows, dataset), seen_N=seen) for c in columns]
+
+
+def labelings_of_frame(dataset: Dataset, frame: pd.DataFrame) -> list[Labeling]:
+    """Return one labeling per column of a frame, its rows matched as those of a file are.
+
+    Raises:
+        DataError: as `read_labelings`, and for a column with one class only.
+    """
+    rows, ids = rows_of(frame, dataset, "frame", from_file=not counts_rows(frame.index))
+    columns = [c for c in frame.columns if c not in (ids, PARTITION) and not is_id_column(c)]
+    made = [checked(labeling_of(str(c), frame[c], rows, dataset)) for c in columns]
+    seen = _seen(frame, rows)
+    return [replace(labeling, seen_N=seen) for labeling in made]
+
+
+def labeling_of(name: str, values: Any, rows_N: IntArray, dataset: Dataset) -> Labeling:
+    """Make a labeling of values in the order of a table.
+
+    Args:
+        name: what to call it.
+        values: (M,) of any kind.
+        rows_N: (N,) the row of each image, -1 for none.
+        dataset: the images.
+    """
+    codes_M, classes = class_codes(name, values, dataset.missing)
+    labels_N = np.where(rows_N < 0, -1, codes_M[rows_N])
+    labels_N, classes = without_empty(labels_N, classes)
+    return Labeling(name=name, classes=classes, labels_N=labels_N, ids_N=dataset.ids)
+
+
+def checked(labeling: Labeling) -> Labeling:
+    """Return a labeling.
+
+    Raises:
+        DataError: where it has fewer than two classes.
+    """
+    if len(np.unique(labeling.labels_N[labeling.known_N])) < 2:
+        raise DataError(
+            f"{labeling.name} gives every image the same class",
+            where=labeling.name,
+            hint="choose labels with at least two classes among these images",
+        )
+    return labeling
 
 
 def read_features(path: Path, dataset: Dataset) -> FloatArray:
@@ -82,14 +139,16 @@ def read_features(path: Path, dataset: Dataset) -> FloatArray:
     """
     import pandas as pd
 
-    frame = _match(_read(path), dataset, path)
-    frame = frame[[c for c in frame.columns if c not in _NO_TASKS]]
-    columns = pd.get_dummies(frame, dtype=float).to_numpy(dtype=np.float64)
-    if columns.shape[1] == 0 or not np.isfinite(columns).all():
-        bad = int((~np.isfinite(columns)).any(axis=1).sum())
+    frame = read_table(path, dataset.missing)
+    rows, ids = rows_of(frame, dataset, str(path))
+    kept = [c for c in frame.columns if c != ids and not _is_no_task(c)]
+    table = frame[kept].reset_index(drop=True).reindex(rows).reset_index(drop=True)
+    columns = pd.get_dummies(table, dtype=float).to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(columns).all(axis=1) | (rows < 0)
+    if columns.shape[1] == 0 or bad.any():
         raise DataError(
-            f"{bad} of {len(columns)} images have missing or infinite features"
-            if bad
+            f"{int(bad.sum())} of {len(columns)} images have missing or infinite features"
+            if columns.shape[1]
             else "the table has no features",
             where=str(path),
             hint="give every image a number in every column",
@@ -97,37 +156,38 @@ def read_features(path: Path, dataset: Dataset) -> FloatArray:
     return columns
 
 
-def _match(frame: pd.DataFrame, dataset: Dataset, path: Path) -> pd.DataFrame:
-    id_column = next((c for c in IDS if c in frame.columns), None)
-    if id_column is None:
-        check_count(len(frame), dataset, "rows", str(path))
-        return frame
-    rows = rows_by_id(frame[id_column].tolist(), dataset, f"{path}, column {id_column}")
-    return frame.reset_index(drop=True).reindex(rows).reset_index(drop=True)
+def _seen(frame: pd.DataFrame, rows_N: IntArray) -> BoolArray | None:
+    """Return (N,) which images a discovery may have seen; None where the table does not say."""
+    if PARTITION not in frame.columns:
+        return None
+    part_M = frame[PARTITION].astype(str).to_numpy()
+    if not set(part_M.tolist()) <= {"train", "test"}:
+        return None
+    # What is not known to be unseen may have been seen.
+    return (rows_N < 0) | (part_M == "train")[rows_N]
 
 
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
+def _is_no_task(column: object) -> bool:
+    return is_id_column(column) or str(column) in _ROLES or column == UNNAMED
 
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path), hint="check the path")
-    ending = path.suffix.lower()
-    if ending in (".csv", ".tsv", ".txt"):
-        return read_csv(path)
-    try:
-        if ending == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return pd.DataFrame({key: file[key] for key in file.files})
-        if ending in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-    except Exception as error:  # hostile files raise errors of every kind
-        raise DataError(
-            f"the labelings cannot be read: {str(error).splitlines()[0][:200]}",
-            where=str(path),
-            hint="give CSV, Parquet or npz without pickled objects",
-        ) from error
-    raise DataError(
-        f"labelings cannot be read from {ending or 'such'} files",
-        where=str(path),
-        hint="give CSV, Parquet or npz",
-    )
+
+def _classes(columns: Mapping[str, pd.Series], where: str) -> list[str]:
+    """Return the columns that may hold classes; say which do not."""
+    chosen: list[str] = []
+    left: list[str] = []
+    for name, values in columns.items():
+        try:
+            distinct = values.nunique()
+        except TypeError:  # of lists
+            continue
+        whole = values.dtype.kind in "iu" and values.min() == 0 and values.max() == distinct - 1
+        indices = whole and 2 * distinct <= len(values)
+        (chosen if distinct <= _VALUES or indices else left).append(name)
+    if left:
+        _LOG.warning(
+            "%s: left out %s, of more than %d different values; to read one, name it: FILE:COLUMN",
+            where,
+            ", ".join(left[:3]) + (f" and {len(left) - 3} more" if len(left) > 3 else ""),
+            _VALUES,
+        )
+    return chosen

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from taskdiscovery.config.options import check_fit, pair
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.types import IntArray
+from taskdiscovery.types import Document, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: an encoded image: its bytes, or the file to read them from; None where a cell is empty.
+Source: TypeAlias = bytes | Path | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class Listing:
     name: str
     key: str
     ids: Sequence[str]
-    stream: Callable[[], Iterator[bytes | Path | None]]
+    stream: Callable[[], Iterator[Source]]
     labels: IntArray | None = None
     classes: tuple[str, ...] = ()
     attributes: pd.DataFrame | None = None
@@ -43,17 +48,62 @@ class Reading:
     """How data is read.
 
     Attributes:
-        size: scale the shorter side to `size` and crop the centre; None to take images as they
-            are, all of one size.
+        size: make images `size` x `size`; None to take them as they are, all of one size.
+        fit: how: `crop` scales the shorter side and crops the centre, `pad` scales the longer side
+            and fills up with grey, `squash` scales both.
+        range: the values that become 0 and 255 in images of more than eight bits; None for what
+            the data set itself says.
         skip_bad: leave out what cannot be read, and say so in `problems`.
+        missing: texts that stand for a missing value.
         cache: where decoded images are kept; None for the default.
         callbacks: told of progress.
+
+    Raises:
+        ConfigError: for a fit or a range that is none.
     """
 
     size: int | None = None
+    fit: str = "crop"
+    range: tuple[float, float] | None = None
     skip_bad: bool = False
+    missing: tuple[str, ...] = ()
     cache: Path | None = None
     callbacks: Callbacks = field(default_factory=Callbacks)
+
+    def __post_init__(self) -> None:
+        check_fit(self.fit, self.size)
+        if self.range is not None:
+            object.__setattr__(self, "range", pair(self.range, "--range"))
+
+    @property
+    def pixels(self) -> Document:
+        """What `from_arrays` and `from_torch` take of it, by the names of their parameters."""
+        return {"size": self.size, "fit": self.fit, "range": self.range}
+
+
+def stamps(files: Sequence[str], paths: Sequence[Path]) -> Iterator[str]:
+    """Yield what tells one state of each file from any other, of itself and of other files."""
+    folders: dict[Path, str] = {}
+    for file, path in zip(files, paths, strict=True):
+        yield f"{file}\1{stamp(path, folders)}"
+
+
+def stamp(path: Path, folders: dict[Path, str]) -> str:
+    """Return what tells one state of a file from any other, of itself and of other files.
+
+    A file that is written anew has another time of change, whatever its time of modification was
+    set to; two files at once have other inodes or devices, and other places.
+
+    Args:
+        path: of the file.
+        folders: where folders really are, as far as that is known; is added to.
+    """
+    parent = path.parent
+    if parent not in folders:
+        folders[parent] = os.path.realpath(parent)
+    stat = os.stat(path)
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return "\1".join([os.path.join(folders[parent], path.name), *map(str, state)])
 
 
 def hash_file(path: Path) -> str:

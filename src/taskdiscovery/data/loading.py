@@ -1,17 +1,21 @@
 """From what a caller names or holds to a `Dataset`: the table of readers.
 
-A new reader is one file with `check(path, name)` and `read(path, name)`, and a row in `READERS`.
+A new reader is one file with `check(path, spec)` and `read(path, spec, how)`, and a row in
+`READERS`.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskdiscovery.config.options import entries
 from taskdiscovery.config.specs import Spec, parse
 from taskdiscovery.data.listing import Listing, Reading
+from taskdiscovery.data.missing import with_problems, without_words
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.runtime.progress_bar import callbacks_of
@@ -31,7 +35,10 @@ def load(
     labels: Any = None,
     attributes: pd.DataFrame | None = None,
     size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
     skip_bad: bool = False,
+    missing: Sequence[str] = (),
     cache: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
@@ -45,7 +52,14 @@ def load(
         labels: (N,) labels of arrays.
         attributes: one row per image, of arrays.
         size: resize images to size x size; needed where their sizes differ.
+        fit: how: `crop` scales the shorter side and crops the centre, `squash` scales both, `pad`
+            scales the longer side and fills up with grey, which shows what the aspect was.
+        range: the values that become 0 and 255 in images of more than eight bits; others are
+            clipped. By default 0 and the least of 255, 1023, 4095, 16383 and 65535 that no image
+            exceeds; of floats 0 and 1.
         skip_bad: leave out images that cannot be read.
+        missing: texts that stand for a missing value in labels, attributes and tables of labels,
+            e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -54,11 +68,15 @@ def load(
         ConfigError: for a specification that cannot be understood.
         DataError: for content that cannot be used.
     """
+    words = entries(missing, ",") if isinstance(missing, str) else tuple(missing)
     if isinstance(data, Dataset):
-        return data
+        return data if not words else replace(without_words(data, words), missing=words)
     how = Reading(
         size=size,
+        fit=fit,
+        range=range,
         skip_bad=skip_bad,
+        missing=words,
         cache=None if cache is None else Path(cache),
         callbacks=callbacks_of(callbacks),
     )
@@ -67,12 +85,19 @@ def load(
     else:
         from taskdiscovery.data.objects import from_object
 
-        found = from_object(data, labels=labels, attributes=attributes, size=size)
+        found = from_object(data, labels=labels, attributes=attributes, how=how)
+    return _finished(found, how)
+
+
+def _finished(found: Dataset | Listing, how: Reading) -> Dataset:
+    """Decode what is encoded, and take care of missing values."""
     if isinstance(found, Dataset):
-        return found
+        found = replace(with_problems(without_words(found, how.missing)), missing=how.missing)
+        return found if how.size is None else replace(found, size=how.size, fit=how.fit)
     from taskdiscovery.data.decode import decode
 
-    return decode(found, how)
+    listing = with_problems(without_words(found, how.missing))
+    return replace(decode(listing, how), missing=how.missing)
 
 
 def spec_of(data: str | Path) -> Spec:
@@ -96,25 +121,25 @@ def _read(spec: Spec, how: Reading) -> Dataset | Listing:
     if kind == "digits":
         from taskdiscovery.data.arrays import digits
 
-        return digits(spec.text, how.size)
+        return digits(spec.text, how)
     if kind == "shapes":
         from taskdiscovery.data.shapes import from_spec
 
         return from_spec(spec, how.size)
     if kind == "npz":
-        from taskdiscovery.data.arrays import npz
+        from taskdiscovery.data import npz
 
-        return npz(path, spec.text, how.size)
+        return npz.read(path, spec.text, how)
     if kind in READERS:
-        return _reader(kind).read(path, spec.text)
+        return _reader(kind).read(path, spec, how)
     from taskdiscovery.data import adapters
 
-    read = {
+    readers: dict[str, Callable[[Spec, Reading], Dataset | Listing]] = {
         "hf": adapters.from_hugging_face,
         "torchvision": adapters.from_torchvision,
         "function": adapters.from_function,
-    }[kind]
-    return read(spec, how.size)
+    }
+    return readers[kind](spec, how)
 
 
 def _reader(kind: str) -> Any:
@@ -137,11 +162,11 @@ def check_spec(data: str) -> None:
 
         check_options(spec)
     elif kind == "npz":
-        from taskdiscovery.data.arrays import check_npz
+        from taskdiscovery.data import npz
 
-        check_npz(path, spec.text)
+        npz.check(path, spec.text)
     elif kind in READERS:
-        _reader(kind).check(path, spec.text)
+        _reader(kind).check(path, spec)
 
 
 def runs_code(data: str) -> bool:
@@ -162,7 +187,7 @@ def _is_module(name: str) -> bool:
 def _kind(spec: Spec) -> str:
     if spec.kind in KINDS:
         if spec.kind in ("digits", "folder", "parquet", "npz", "csv"):
-            spec.only(())
+            spec.only(("split",) if spec.kind in ("folder", "parquet") else ())
         if spec.kind not in ("digits", "shapes") and not spec.path:
             raise ConfigError(
                 f"{spec.text!r} names no place", where="DATA", hint=f"write {spec.kind}:PATH"

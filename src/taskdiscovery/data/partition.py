@@ -13,6 +13,8 @@ from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, IntArray
 
 TEST_SHARE, TEST_AT_MOST = 0.1, 10_000
+#: images of which a test part can be cut.
+AT_LEAST = 20
 
 
 def draw(count: int, seed: int) -> BoolArray:
@@ -21,10 +23,10 @@ def draw(count: int, seed: int) -> BoolArray:
     Raises:
         DataError: for fewer than 20 images, of which no test part can be cut.
     """
-    if count < 20:
+    if count < AT_LEAST:
         raise DataError(
             f"{count} images are too few to hold out a test part",
-            hint="give at least 20 images; a few thousand are needed for scores that mean anything",
+            hint=f"give at least {AT_LEAST} images; scores that mean anything need a few thousand",
         )
     train = np.ones(count, dtype=np.bool_)
     size = min(TEST_AT_MOST, round(count * TEST_SHARE))

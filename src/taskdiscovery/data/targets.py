@@ -1,4 +1,7 @@
-"""What people have in hand as labels, as a `Labeling` of a data set."""
+"""What people have in hand as labels, as a `Labeling` of a data set.
+
+Axes: N images.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.labelings import read_labelings, split_file_column
+from taskdiscovery.data.labelings import (
+    checked,
+    labeling_of,
+    read_labelings,
+    split_file_column,
+)
 from taskdiscovery.data.matching import check_count, rows_by_id
+from taskdiscovery.data.rows import counts_rows, rows_of
 from taskdiscovery.errors import DataError
-from taskdiscovery.types import Dataset, Labeling
+from taskdiscovery.types import Dataset, IntArray, Labeling
+from taskdiscovery.types.classes import column_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +51,10 @@ def target_of(dataset: Dataset, value: Any, name: str = "target") -> Labeling:
         path, column = split_file_column(value)
         return read_labelings(path, dataset, [column])[0]
     if isinstance(value, Labeling):
-        return aligned(value, dataset)
+        return aligned([value], dataset)[0]
     if hasattr(value, "index") and hasattr(value, "to_numpy"):
         return _from_series(value, dataset, name)
-    values = np.asarray(value)
+    values = column_of(value)
     if values.ndim != 1:
         raise DataError(
             f"labels have shape {values.shape}",
@@ -52,53 +62,59 @@ def target_of(dataset: Dataset, value: Any, name: str = "target") -> Labeling:
             hint="give one value per image; several labelings as a list",
         )
     check_count(len(values), dataset, "labels", name)
-    return _checked(Labeling.from_values(name, values.tolist(), dataset.ids))
+    return checked(Labeling.from_values(name, values, dataset.ids, dataset.missing))
 
 
-def aligned(labeling: Labeling, dataset: Dataset) -> Labeling:
-    """Return a labeling in the order of a data set's images; -1 for images that it lacks.
+def check_classes(labeling: Labeling) -> Labeling:
+    """Return a labeling whose classes can be learnt.
+
+    Raises:
+        DataError: where it has more classes than half of the images that have one.
+    """
+    known = labeling.labels_N[labeling.known_N]
+    if 2 * (classes := len(np.unique(known))) > max(len(known), 4):
+        raise DataError(
+            f"{labeling.name} has {classes} classes on {len(known)} images",
+            where=labeling.name,
+            hint="give more images of each class, or group the classes; discover needs none",
+        )
+    return labeling
+
+
+def aligned(labelings: Sequence[Labeling], dataset: Dataset) -> list[Labeling]:
+    """Return labelings in the order of a data set's images; -1 for images that they lack.
 
     Raises:
         DataError: where no id matches.
     """
-    if np.array_equal(labeling.ids_N, dataset.ids):
+    rows: dict[int, IntArray | None] = {}  # labelings of one discovery share their ids
+    for labeling in labelings:
+        if id(labeling.ids_N) not in rows:
+            same = np.array_equal(labeling.ids_N, dataset.ids)
+            rows[id(labeling.ids_N)] = (
+                None if same else rows_by_id(labeling.ids_N, dataset, labeling.name)
+            )
+    return [_aligned(labeling, rows[id(labeling.ids_N)], dataset) for labeling in labelings]
+
+
+def _aligned(labeling: Labeling, rows_N: IntArray | None, dataset: Dataset) -> Labeling:
+    if rows_N is None:
         return labeling
-    rows = rows_by_id(labeling.ids_N, dataset, labeling.name)  # type: ignore[arg-type]
-    missing = rows < 0
+    missing = rows_N < 0
     coordinates, seen = labeling.coordinates_NC, labeling.seen_N
     return Labeling(
         name=labeling.name,
         classes=labeling.classes,
-        labels_N=np.where(missing, -1, labeling.labels_N[rows]),
+        labels_N=np.where(missing, -1, labeling.labels_N[rows_N]),
         ids_N=dataset.ids,
-        coordinates_NC=None if coordinates is None or missing.any() else coordinates[rows],
+        coordinates_NC=None if coordinates is None or missing.any() else coordinates[rows_N],
         # What is not known to be unseen may have been seen.
-        seen_N=None if seen is None else seen[rows] | missing,
+        seen_N=None if seen is None else seen[rows_N] | missing,
     )
-
-
-def labelings_of_frame(dataset: Dataset, frame: pd.DataFrame) -> list[Labeling]:
-    """Return one labeling per column of a frame, matched as a Series is."""
-    return [_from_series(frame[column], dataset, str(column)) for column in frame.columns]
 
 
 def _from_series(series: pd.Series, dataset: Dataset, name: str) -> Labeling:
     name = name if series.name is None else str(series.name)
-    values: Sequence[object] = series.tolist()
-    known = np.isin(np.array([str(i) for i in series.index]), dataset.ids)
-    by_order = not known.any() and len(values) == len(dataset)
-    if by_order and np.issubdtype(np.asarray(series.index).dtype, np.integer):
-        return _checked(Labeling.from_values(name, values, dataset.ids))
-    rows = rows_by_id(series.index.tolist(), dataset, f"{name}, index")
-    matched = [None if row < 0 else values[row] for row in rows]
-    return _checked(Labeling.from_values(name, matched, dataset.ids))
-
-
-def _checked(labeling: Labeling) -> Labeling:
-    if len(np.unique(labeling.labels_N[labeling.known_N])) < 2:
-        raise DataError(
-            f"{labeling.name} gives every image the same class",
-            where=labeling.name,
-            hint="choose labels with at least two classes among these images",
-        )
-    return labeling
+    frame = series.rename("value").to_frame()
+    rows, _ = rows_of(frame, dataset, name, from_file=not counts_rows(series.index))
+    return checked(labeling_of(name, series, rows, dataset))

@@ -71,7 +71,7 @@ def _group_means(table_NF: Matrix, groups_N: IntArray) -> tuple[FloatArray, Floa
 
 def install(model: Model, mean_F: FloatArray, directions_FD: FloatArray) -> None:
     """Make the last linear layer of the model compute `(features - mean) @ directions`."""
-    head = networks.last_linear(model)
+    head = networks.output_layer(model)
     if head is None or head.weight.shape != directions_FD.T.shape:
         raise ConfigError(
             "this network does not end in a linear layer",

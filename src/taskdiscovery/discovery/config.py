@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from taskdiscovery.config import (
-    Learner,
-    Recipe,
+    ResolvedLearner,
+    TrainingRecipe,
     WorkConfig,
     flag_of,
     key_of,
@@ -135,7 +135,7 @@ class DiscoverConfig(WorkConfig):
         epochs = self.epochs or max(3, -(-60_000 // max(images, 1)))
         return replace(self, epochs=epochs, encoder_epochs=self.encoder_epochs or epochs)
 
-    def learner_of(self) -> Learner:
+    def learner_of(self) -> ResolvedLearner:
         """Return the learner of the search; its epochs are decided.
 
         Raises:
@@ -150,9 +150,9 @@ class DiscoverConfig(WorkConfig):
             objects=self.objects,
         )
 
-    def recipe(self, epochs: int) -> Recipe:
+    def recipe(self, epochs: int) -> TrainingRecipe:
         """The recipe of cross-fitting and of the encoder."""
-        return Recipe(
+        return TrainingRecipe(
             epochs=epochs,
             batch=self.batch,
             learning_rate=self.learning_rate,

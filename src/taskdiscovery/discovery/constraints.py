@@ -17,6 +17,9 @@ from taskdiscovery.discovery.subspace import Matrix, Whitened
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import Dataset, Float32, FloatArray, IntArray, class_codes
 
+#: an excluded attribute gets a column for each value.
+_VALUES = 1000
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Constraints:
@@ -76,12 +79,12 @@ def excluded_columns(dataset: Dataset, words: Sequence[str]) -> pd.DataFrame | N
     Args:
         dataset: whose labels, attributes and images they are.
         words: of `label` (one column per class), `attributes` (all of them), `attr:COLUMN`,
-            `brightness`, `colour`, `contrast`, `saturation`. Numbers are standardized, other
-            attributes get one column per value; missing values get zeros.
+            `brightness`, `colour`, `contrast`, `saturation`. Numbers are standardized, and 0 where
+            missing; other attributes get one column per value, missing ones a column of their own.
 
     Raises:
         ConfigError: for an unknown word.
-        DataError: where the data has no labels or attributes.
+        DataError: where the data has no labels or attributes, or more than 1,000 values of one.
     """
     if not words:
         return None
@@ -124,11 +127,19 @@ def _attribute(column: pd.Series) -> pd.DataFrame:
         values = column.astype(np.float64)
         spread = float(values.std()) or 1.0
         return ((values - values.mean()) / spread).fillna(0.0).to_frame()
-    codes, classes = class_codes(f"attr:{column.name}", column.tolist())
+    codes, classes = class_codes(f"attr:{column.name}", column)
     return _one_hot(str(column.name), codes, len(classes))
 
 
 def _one_hot(name: str, codes: IntArray, classes: int) -> pd.DataFrame:
+    if classes > _VALUES:
+        raise DataError(
+            f"{name} has {classes:,} different values, which cannot be excluded one by one",
+            where="--exclude",
+            hint="cut it into bins, or leave it out",
+        )
     # One class is left to the intercept, so that the columns stay independent.
     columns = {f"{name}={c}": (codes == c).astype(np.float64) for c in range(1, classes)}
+    if (codes < 0).any():
+        columns[f"{name} missing"] = (codes < 0).astype(np.float64)
     return pd.DataFrame(columns)

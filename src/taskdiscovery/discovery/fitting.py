@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery import untrained
 from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.discovery.subspace import Matrix
@@ -42,7 +42,7 @@ class Features:
         table_NF: what enters its last layer.
     """
 
-    learner: Learner
+    learner: ResolvedLearner
     model: Model
     table_NF: Float32
 
@@ -96,7 +96,7 @@ def fit_encoder(problem: Problem, coordinates_NP: Matrix) -> Found:
     return replace(found, quality={"encoder_agreement": (given == wanted).mean(axis=0)})
 
 
-def encoder_of(problem: Problem, model: Model, learner: Learner) -> Found:
+def encoder_of(problem: Problem, model: Model, learner: ResolvedLearner) -> Found:
     """Make the encoder of a model: its classes are balanced on the training images."""
     bench = problem.workbench
     everywhere = np.arange(len(bench.dataset))

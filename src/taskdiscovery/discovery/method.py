@@ -6,15 +6,33 @@ A new method is one file with a subclass of `Method`, and a row in `discovery.me
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from taskdiscovery.config import Learner, Load, Options
+from taskdiscovery.config import Load, Network, Options, ResolvedLearner, Use
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.types import Dataset
 
 if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sought:
+    """What a search looks for.
+
+    Attributes:
+        coordinates: how many the tasks have together.
+        classes: of each task.
+        features: whether it looks at given numbers in place of pixels.
+        objects: networks of the caller's own, by name.
+    """
+
+    coordinates: int
+    classes: int
+    features: bool = False
+    objects: Mapping[str, Network] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +70,16 @@ class Method(Options):
         """Say how much will be trained, with so many epochs on so many training images."""
         return Load()
 
-    def resolve(self, learner: Learner, dataset: Dataset, classes: int, seed: int) -> Self:
+    def uses(self, learner: ResolvedLearner, sought: Sought) -> list[Use]:
+        """Say which networks a search builds, so that those of the user's are tried before.
+
+        Args:
+            learner: of the job.
+            sought: what is looked for.
+        """
+        return [Use(learner=learner, outputs=sought.coordinates, encoder=True)]
+
+    def resolve(self, learner: ResolvedLearner, dataset: Dataset, classes: int, seed: int) -> Self:
         """Take the decisions that depend on the machine, once; return the method that has them.
 
         Raises:

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from taskdiscovery.config import Load
-from taskdiscovery.discovery.method import Method
+from taskdiscovery.config import Load, ResolvedLearner, Use
+from taskdiscovery.discovery.method import Method, Sought
 from taskdiscovery.discovery.power_options import PowerOptions
 from taskdiscovery.errors import NumericalError
 
@@ -58,6 +58,11 @@ class Power(PowerOptions, Method):
             passes=epochs * images * (self.folds - 1) // self.folds,
             rounds=self.iterations,
         )
+
+    def uses(self, learner: ResolvedLearner, sought: Sought) -> list[Use]:
+        """Say which networks are built: directions are dropped, so any number may be left."""
+        counts = {sought.coordinates, sought.classes - 1}
+        return [Use(learner=learner, outputs=count, encoder=True) for count in sorted(counts)]
 
     def search(self, problem: Problem) -> Found:
         """Find tasks by iterating, then fit one encoder on all training images."""

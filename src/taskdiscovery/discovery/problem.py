@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from taskdiscovery.config import Network, Recipe
+from taskdiscovery.config import Network, TrainingRecipe
 from taskdiscovery.discovery.constraints import Constraints
 from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.encoders.encoder import Encoder
@@ -39,7 +39,7 @@ class Problem:
     classes: int
     seed: int
     constraints: Constraints
-    encoder_recipe: Recipe
+    encoder_recipe: TrainingRecipe
     features: Matrix | None = None
     warm: Encoder | None = None
     objects: Mapping[str, Network] = field(default_factory=dict)

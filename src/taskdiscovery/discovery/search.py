@@ -15,12 +15,14 @@ from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.data import partition, read_features
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
+from taskdiscovery.discovery.method import Sought
 from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.encoders.discovery import Discovery
 from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.labelling import task_columns
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.executors import resolve_hardware, resolve_work
+from taskdiscovery.networks import preflight
 from taskdiscovery.runtime import ranks
 from taskdiscovery.training import Workbench
 from taskdiscovery.types import BoolArray, Dataset, Document, FloatArray, IntArray, Tasks
@@ -63,6 +65,13 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
     config = resolve_hardware(config).with_epochs(fitted)
     assert config.epochs is not None
     learner = config.learner_of()
+    sought = Sought(
+        coordinates=config.tasks * (config.classes - 1),
+        classes=config.classes,
+        features=bool(config.features),
+        objects=config.objects,
+    )
+    preflight.check(config.method.uses(learner, sought), dataset.image_shape)
     load = config.method.load(config.epochs, fitted)
     config = resolve_work(config, learner, dataset.image_shape, load)
     method = config.method.resolve(learner, dataset, config.classes, config.seed)
@@ -97,7 +106,7 @@ def discover(
 
     coordinates = found.encoder.transform(dataset.images, config.device, outputs=found.outputs)
     labels_ND = found.encoder.classify(coordinates)
-    kept = _not_degenerate(labels_ND, rows)
+    kept = _not_degenerate(labels_ND, rows, config.classes)
     encoder = found.encoder.keep(kept)
     coordinates = coordinates[:, task_columns(kept, config.classes)]
     tasks = Tasks(
@@ -156,7 +165,7 @@ def _problem(
     )
 
 
-def _not_degenerate(labels_ND: IntArray, rows: IntArray) -> list[int]:
+def _not_degenerate(labels_ND: IntArray, rows: IntArray, classes: int) -> list[int]:
     """Tasks in which every class of the training images has at least one in a hundred.
 
     Raises:
@@ -164,18 +173,19 @@ def _not_degenerate(labels_ND: IntArray, rows: IntArray) -> list[int]:
     """
     kept = []
     for d in range(labels_ND.shape[1]):
-        shares = np.bincount(labels_ND[rows, d]) / len(rows)
-        if len(shares) > 1 and shares.min() >= 0.01:
+        shares = np.bincount(labels_ND[rows, d], minlength=classes) / len(rows)
+        if shares.min() >= 0.01:
             kept.append(d)
     if not kept:
         raise NumericalError(
-            "every task has one label only: the embedding collapsed",
+            "every task has an empty class: the embedding collapsed",
             where="discover",
             hint="train longer (--encoder-epochs), or lower --learning-rate",
         )
     if len(kept) < labels_ND.shape[1]:
         _LOG.warning(
-            "%d tasks have one label only, and are dropped", labels_ND.shape[1] - len(kept)
+            "%d tasks have a class of under 1 %% of the images, and are dropped",
+            labels_ND.shape[1] - len(kept),
         )
     return kept
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from taskdiscovery.config import option
-from taskdiscovery.discovery.method import Method
+from taskdiscovery.config import ResolvedLearner, Use, option
+from taskdiscovery.discovery.method import Method, Sought
 
 if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
@@ -33,6 +33,12 @@ class Spectral(Method):
     rotate: bool = option(
         True, "turn coordinates within their span so that each cuts the images in two clear groups"
     )
+
+    def uses(self, learner: ResolvedLearner, sought: Sought) -> list[Use]:
+        """Say which networks are built: that of pixels is the package's."""
+        if self.start == "pixels":
+            return []
+        return [Use(learner=learner, outputs=sought.coordinates, encoder=True, set_last=True)]
 
     def search(self, problem: Problem) -> Found:
         """Find tasks; arguments and errors as of `Method.search`."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Discovery:
     """What was found.
 
@@ -29,6 +29,10 @@ class Discovery:
     numbers: Document = field(repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str = ""
+
+    def __repr__(self) -> str:
+        method, learner = self.numbers.get("method"), self.numbers.get("learner")
+        return f"<Discovery by {method}, learner {learner}: {self.tasks!r}>"
 
     def _repr_html_(self) -> str:
         return self.tasks._repr_html_()

@@ -29,15 +29,17 @@ from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_l
 from taskdiscovery.networks import Model, Normalization
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.prediction import predict
+from taskdiscovery.networks.saving import unshared
 from taskdiscovery.types import Document, Float32, FloatArray, ImageArray, IntArray
 
 FORMAT = 1
 
 #: coordinates have about unit variance; rounding moves them by less than 1e-5.
 CLOSE = 1e-4
+_CHANNELS = {1: "one channel: convert them to grey", 3: "three channels: convert them to RGB"}
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, repr=False, kw_only=True)
 class Encoder:
     """Coordinates of images, and the tasks they stand for.
 
@@ -64,6 +66,11 @@ class Encoder:
     centre: Float32
     offsets: Float32
 
+    def __repr__(self) -> str:
+        height, width, channels = self.image_shape
+        shape = f"{width} x {height}, {channels} channel{'s' * (channels > 1)}"
+        return f"<Encoder {self.learner} of {len(self.names)} tasks, for images of {shape}>"
+
     def transform(
         self, images: ImageArray, device: str = "cpu", *, outputs: Float32 | None = None
     ) -> Float32:
@@ -77,13 +84,14 @@ class Encoder:
         Raises:
             DataError: where the images have another shape than the encoder was made for.
         """
-        shape = tuple(int(n) for n in images.shape[1:])
-        if shape != self.image_shape:
+        if getattr(images, "dtype", None) != np.uint8:
+            kind = getattr(images, "dtype", type(images).__name__)
             raise DataError(
-                f"the encoder takes images of shape {self.image_shape}, these have {shape}",
+                f"the encoder takes uint8 images, these are {kind}",
                 where=f"encoder of {self.learner}",
-                hint="read them with --size, or discover on these images",
+                hint="give load(images).images, which has them in the right range",
             )
+        images = self.as_taken(images)
         model, tensor = self.model.to(device), to_tensor(images, device)
         if outputs is None:
             outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
@@ -95,6 +103,33 @@ class Encoder:
             alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
             coordinates[i] = alone[0, self.columns] - self.centre
         return coordinates
+
+    def as_taken(self, images: ImageArray) -> ImageArray:
+        """Return images as the encoder takes them; grey ones become RGB, as files of both kinds do.
+
+        Args:
+            images: (N, H, W, channels) uint8.
+
+        Raises:
+            DataError: for another size, or channels that cannot become those it takes.
+        """
+        shape = tuple(int(n) for n in images.shape[1:])
+        if shape == self.image_shape:
+            return images
+        height, width, channels = self.image_shape
+        if shape[:2] == (height, width) and shape[2:] == (1,) and channels == 3:
+            return np.broadcast_to(images, (len(images), *self.image_shape))
+        hints = []
+        if shape[:2] != (height, width):
+            size = f"--size {height} (size={height} in Python)" if height == width else "their size"
+            hints.append(f"read them with {size}")
+        if shape[2:] != (channels,):
+            hints.append(f"give images with {_CHANNELS.get(channels, f'{channels} channels')}")
+        raise DataError(
+            f"the encoder takes images of shape {self.image_shape}, these have {shape}",
+            where=f"encoder of {self.learner}",
+            hint=f"{', and '.join(hints)}; or discover on these images",
+        )
 
     def predict(self, images: ImageArray, device: str = "cpu") -> IntArray:
         """Return the (N, D) classes of images; arguments and errors as of `transform`."""
@@ -126,13 +161,22 @@ class Encoder:
             offsets=self.offsets[tasks],
         )
 
+    def save(self, path: Path | str) -> None:
+        """Write the encoder to a file, that `load` reads.
+
+        Raises:
+            NumericalError: where a weight is not finite.
+            OSError: where the place cannot be written.
+        """
+        Path(path).write_bytes(self.to_bytes())
+
     def to_bytes(self) -> bytes:
         """Return the content of its file.
 
         Raises:
             NumericalError: where a weight is not finite.
         """
-        tensors = {k: v.cpu().contiguous() for k, v in self.model.state_dict().items()}
+        tensors = unshared(self.model)
         tensors["encoder.columns"] = torch.from_numpy(self.columns)
         tensors["encoder.centre"] = torch.from_numpy(self.centre)
         tensors["encoder.offsets"] = torch.from_numpy(self.offsets)

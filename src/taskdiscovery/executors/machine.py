@@ -7,17 +7,18 @@ command gives the same numbers; a job that is resumed keeps them.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
 import torch
 
 from taskdiscovery import networks
-from taskdiscovery.config import Learner, Load, TrainingConfig, WorkConfig
+from taskdiscovery.config import Load, ResolvedLearner, TrainingConfig, Use, WorkConfig
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.networks import Normalization
+from taskdiscovery.networks import Normalization, preflight
 from taskdiscovery.runtime import ranks
-from taskdiscovery.runtime.hardware import bf16_units, cpu_cores, free_memory
+from taskdiscovery.runtime.hardware import bf16_units, cpu_cores, free_memory, semaphores
 from taskdiscovery.types import Dataset
 
 W = TypeVar("W", bound=WorkConfig)
@@ -34,18 +35,33 @@ LONG = 120.0
 NEEDED = 1.5e9
 
 
-def resolve_training(config: T, dataset: Dataset, trainings: int) -> T:
+def resolve_training(
+    config: T, dataset: Dataset, trainings: int, outputs: Mapping[str, Iterable[int]] | None = None
+) -> T:
     """Decide all of it for a job that measures, and fill in what its preset decides.
 
     Args:
         config: as given.
         dataset: the images.
         trainings: that can be done at once.
+        outputs: what each learner is built with, by its SPEC or name; two for the config's own
+            where nothing is said.
 
     Raises:
-        ConfigError: where it cannot be done as asked.
+        ConfigError: where it cannot be done as asked, or not with a network of the user's.
     """
     config = resolve_hardware(config.filled())
+    outputs = {config.learner: (2,)} if outputs is None else outputs
+    uses = [
+        Use(
+            learner=config.learner_of(name),
+            outputs=count,
+            option="--learner" if name == config.learner else "",
+        )
+        for name, counts in outputs.items()
+        for count in sorted(set(counts))
+    ]
+    preflight.check(uses, dataset.image_shape)
     images = min(len(dataset), config.train_images or len(dataset))
     load = Load(trainings=trainings, passes=config.recipe.epochs * images)
     return ranks.share(resolve_work(config, config.learner_of(), dataset.image_shape, load))
@@ -122,7 +138,7 @@ def resolve_ranks(wanted: int | None, executor: str) -> int:
     return there
 
 
-def resolve_work(config: W, learner: Learner, shape: tuple[int, int, int], load: Load) -> W:
+def resolve_work(config: W, learner: ResolvedLearner, shape: tuple[int, int, int], load: Load) -> W:
     """Decide who trains, how many trainings at once, and with how many threads each.
 
     Args:
@@ -135,7 +151,7 @@ def resolve_work(config: W, learner: Learner, shape: tuple[int, int, int], load:
         The config with `executor`, `jobs` and `threads`; the job takes jobs × threads cores.
 
     Raises:
-        ConfigError: where processes are asked for on a GPU.
+        ConfigError: where processes are asked for on a GPU, or cannot be started here.
     """
     executor, jobs, cores = config.executor, config.jobs, cpu_cores()
     if executor == "processes" and config.device != "cpu":
@@ -144,24 +160,30 @@ def resolve_work(config: W, learner: Learner, shape: tuple[int, int, int], load:
             where=f"--executor processes, --device {config.device}",
             hint="use --executor serial, or ray with --gpus-per-job",
         )
+    if executor == "processes" and not semaphores():
+        raise ConfigError(
+            "this machine gives processes no semaphores (is /dev/shm missing or full?)",
+            where="--executor processes",
+            hint="use --executor serial, or give the container a larger /dev/shm",
+        )
     if executor in ("auto", "processes"):
         memory = max(1, int(free_memory(int(4 * NEEDED)) / NEEDED))
         most = min(cores // (config.threads or 1), load.trainings, memory)
         at_once = jobs or max(1, most)
         if executor == "auto":
-            suits = config.device == "cpu" and config.ranks == 1 and at_once > 1
+            suits = config.device == "cpu" and config.ranks == 1 and at_once > 1 and semaphores()
             seconds = _seconds(config, learner, shape, load.passes) if suits else 0.0
             total = seconds * load.trainings * load.rounds / cores
             worth = total > WORTH and seconds * at_once / cores < LONG
             executor = "processes" if suits and (worth or jobs) else "serial"
         jobs = at_once if executor == "processes" else None
-    # A job that was begun with processes and goes on without keeps the threads it had.
+    # A job that was started with processes and goes on without keeps the threads it had.
     threads = config.threads or max(1, cores // (jobs or 1))
     return replace(config, executor=executor, jobs=jobs, threads=threads)
 
 
 def _seconds(
-    config: WorkConfig, learner: Learner, shape: tuple[int, int, int], passes: int
+    config: WorkConfig, learner: ResolvedLearner, shape: tuple[int, int, int], passes: int
 ) -> float:
     """Estimate how long a training takes on one core."""
     plain = Normalization.none(shape[2])

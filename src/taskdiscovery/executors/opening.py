@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from taskdiscovery.config import Learner, WorkConfig
+from taskdiscovery.config import ResolvedLearner, WorkConfig
 from taskdiscovery.executors.serial import Serial
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.images import to_tensor
@@ -22,7 +22,7 @@ from taskdiscovery.types import Dataset, ImageArray, IntArray
 def workbench(
     dataset: Dataset,
     config: WorkConfig,
-    learner: Learner,
+    learner: ResolvedLearner,
     rows: IntArray,
     journal: Journal,
     callbacks: Callbacks,

@@ -2,7 +2,7 @@
 
 Small networks leave most threads waiting for each other: two trainings of one thread each are
 faster than one of two threads after the other, and the more so the more cores there are. The images
-are mapped from one file into all processes. A training is begun again when its process dies, with
+are mapped from one file into all processes. A training is started again when its process dies, with
 fewer of them at once: most die for want of memory.
 """
 
@@ -28,7 +28,7 @@ from loky.process_executor import BrokenProcessPool
 from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
-from taskdiscovery.errors import TaskDiscoveryError, first_line
+from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.runtime.hardware import keep_freed_memory
@@ -104,14 +104,24 @@ class Processes(Workers):
 
     def _start(self, request: Request) -> Any:
         if self._pool is None:
-            self._pool = loky.ProcessPoolExecutor(
-                max_workers=self._jobs, initializer=_begin, initargs=self._setting, timeout=None
-            )
+            self._pool = self._opened()
         seat = self._free.pop()
         self._counts[seat] = 0
         future = self._pool.submit(_work, request.training, str(self._counts_at), seat)
         self._seat[future] = (seat, 0.0)
         return future
+
+    def _opened(self) -> loky.ProcessPoolExecutor:
+        try:
+            return loky.ProcessPoolExecutor(
+                max_workers=self._jobs, initializer=_begin, initargs=self._setting, timeout=None
+            )
+        except OSError as error:
+            raise ResourceError(
+                f"processes cannot be started: {error.strerror or error}",
+                where="--executor processes, which needs a little of /dev/shm",
+                hint="use --executor serial, or give the container a larger /dev/shm",
+            ) from error
 
     def _ready(self) -> list[Any]:
         from concurrent.futures import FIRST_COMPLETED, wait

@@ -1,7 +1,7 @@
 """What all executors with workers share: handing out, collecting, starting lost trainings anew.
 
 Results are committed to the journal one by one as they arrive, in whatever order, so a driver that
-is killed loses only what was under way. A training whose worker is lost is begun again elsewhere,
+is killed loses only what was under way. A training whose worker is lost is started again elsewhere,
 so many times and no more.
 """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.config import AnalyzeConfig
+from taskdiscovery.config import AnalyzeConfig, Network
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.inputs import choose, data_of_run, read_data
+from taskdiscovery.jobs.inputs import choose, data_of_run, encoder_of, read_alike, read_data
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime import hardware
@@ -26,15 +27,18 @@ def run(
     config: AnalyzeConfig,
     sink: Sink,
     callbacks: Callbacks,
+    *,
+    networks: Mapping[str, Network],
 ) -> Evidence:
     """Do the job.
 
     Args:
         data: anything that `load` takes; None for the data of the run.
         tasks: a run or its path, a `Discovery`, or labelings as `inputs.choose` takes them.
-        config: as given; a run's own size is taken over.
+        config: as given; how a run's own images were read is taken over.
         sink: where the job writes.
         callbacks: told of progress.
+        networks: that the caller has named, by name.
 
     Raises:
         TaskDiscoveryError: see `errors`.
@@ -43,12 +47,12 @@ def run(
     if opened is not None:
         tasks = opened
         known = opened.config
-        size = known.get("size") if config.size is None else config.size
-        config = replace(config, size=size, skip_bad=config.skip_bad or bool(known.get("skip_bad")))
+        skip_bad = config.skip_bad or bool(known.get("skip_bad"))
+        config = replace(read_alike(config, known), skip_bad=skip_bad)
         data = data_of_run(opened, known) if data is None else data
     dataset = read_data(data, config, callbacks)
-    chosen = choose(dataset, tasks, {})
-    encoder = _encoder(tasks)
+    chosen = choose(dataset, tasks, networks)
+    encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)
     from taskdiscovery.analysis.evidence import analyze
 
     config = replace(config, threads=config.threads or hardware.cpu_cores())
@@ -80,5 +84,5 @@ def run_of(tasks: Any) -> Run | None:
 
 
 def _encoder(tasks: Any) -> Encoder | None:
-    """Return what labels transformed images: the encoder of a run or of a discovery."""
+    """Return what labels transformed images: the encoder of a discovery."""
     return getattr(tasks, "encoder", None)

@@ -8,29 +8,73 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data import load, partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.arrays import digests
+from taskdiscovery.data.labelings import labelings_of_frame
 from taskdiscovery.data.loading import runs_code
-from taskdiscovery.data.targets import aligned, is_target_spec, labelings_of_frame
-from taskdiscovery.errors import ConfigError, DataError, RunDirError
+from taskdiscovery.data.targets import aligned, is_target_spec
+from taskdiscovery.errors import ConfigError, DataError, RunDirError, nearest
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import BoolArray, Dataset, Labeling, Tasks
+from taskdiscovery.types.classes import column_of
 
 if TYPE_CHECKING:
     from taskdiscovery.config import ReadConfig
     from taskdiscovery.encoders.encoder import Encoder
 
+C = TypeVar("C", bound="ReadConfig")
+
 
 def read_data(data: Any, config: ReadConfig, callbacks: Callbacks) -> Dataset:
     """Read DATA, or take what the caller holds, with the options of a job."""
-    return load(data, size=config.size, skip_bad=config.skip_bad, callbacks=callbacks.callbacks)
+    return load(
+        data,
+        size=config.size,
+        fit=config.fit,
+        range=config.range,
+        skip_bad=config.skip_bad,
+        missing=config.missing,
+        callbacks=callbacks.callbacks,
+    )
+
+
+def options_of(given: Any) -> Mapping[str, Any]:
+    """Return the options of the discovery that is given: a `Run`, its path or RUN:TASK, or what
+    `discover` returned; nothing for anything else.
+
+    Raises:
+        RunDirError: where a run cannot be opened.
+    """
+    if isinstance(given, str | Path):
+        path, _ = (None, "") if is_target_spec(str(given)) else split_run_task(str(given))
+        return {} if path is None else Run.open(path).config
+    config = getattr(given, "config", None)
+    return config if isinstance(config, Mapping) else {}
+
+
+def read_alike(config: C, known: Mapping[str, Any]) -> C:
+    """Return options that read images as a discovery read its own, where they say nothing else.
+
+    Args:
+        config: as given.
+        known: the options of the discovery.
+    """
+    size = known.get("size") if config.size is None else config.size
+    fit = known.get("fit", "crop") if config.fit == "crop" and size is not None else config.fit
+    return replace(
+        config,
+        size=size,
+        fit=fit,
+        range=config.range or known.get("range"),
+        missing=config.missing or tuple(known.get("missing") or ()),
+    )
 
 
 def data_of_run(run: Run, config: Mapping[str, Any]) -> str:
@@ -42,15 +86,15 @@ def data_of_run(run: Run, config: Mapping[str, Any]) -> str:
     spec = str(config.get("data") or "")
     if not spec or spec in ("array", "torch", "frame", "hf"):
         raise RunDirError(
-            "the run names no data that can be read again",
+            "the run was made from data held in memory, which cannot be read again",
             where=str(run.path),
-            hint="give it with --data",
+            hint="give the data: --data",
         )
     if runs_code(spec):
         raise RunDirError(
             f"the run's data is {spec!r}, which runs code or downloads",
             where=str(run.path),
-            hint=f"if you trust it, say so: --data {spec!r}",
+            hint=f"to allow it to run, give it again: --data {spec!r}",
         )
     return spec
 
@@ -77,8 +121,8 @@ def choose(dataset: Dataset, given: Any, objects: Mapping[str, Network]) -> Chos
     Args:
         dataset: the images.
         given: a target SPEC; RUN[:TASK] or FILE[:COLUMN]; `Tasks`, a `Discovery`, a `Run`, a
-            `Labeling`; a Series, a frame (a labeling a column), an array (N,) or (N, D); or a list
-            of these.
+            `Labeling`; a Series, a frame (a labeling a column), an array (N,) or (N, D), a list
+            with a value per image; or a list of these, or a mapping from names to these.
         objects: networks that the caller has named, by name: runs may need them to label.
 
     Raises:
@@ -112,25 +156,82 @@ def _labelings(dataset: Dataset, given: Any, objects: Mapping[str, Network]) -> 
     if hasattr(given, "encoder") and hasattr(given, "tasks"):  # a Discovery
         return list(tasks_of_discovery(given, dataset))
     if isinstance(given, Tasks):
-        return [aligned(task, dataset) for task in given]
+        _check_images(given, dataset)
+        return aligned(list(given), dataset)
     if isinstance(given, str | Path):
         return _named(dataset, str(given), objects)
+    if isinstance(given, Mapping):
+        return [
+            replace(labeling, name=str(name))
+            for name, one in given.items()
+            for labeling in _labelings(dataset, one, objects)
+        ]
     if hasattr(given, "columns") and hasattr(given, "iloc"):
         return labelings_of_frame(dataset, given)
     if isinstance(given, Labeling) or hasattr(given, "to_numpy"):
         return [target_of(dataset, given, "labels")]
-    if isinstance(given, Iterable) and not hasattr(given, "shape") and not _scalars(given):
-        return [labeling for one in given for labeling in _labelings(dataset, one, objects)]
-    values = np.asarray(given)
+    if isinstance(given, Iterable) and not hasattr(given, "shape"):
+        given = list(given)
+        if not _values(given):
+            return _several(dataset, given, objects)
+        given = [value.item() if _is_cell(value) else value for value in given]
+    values = column_of(given)
     if values.ndim == 2:
         return [target_of(dataset, column, "labels") for column in values.T]
     return [target_of(dataset, values, "labels")]
 
 
-def _scalars(given: Iterable[Any]) -> bool:
-    """Say whether a list holds one value per image, rather than labelings."""
-    first = next(iter(given), None)
-    return isinstance(first, bool | int | float | np.generic) and np.ndim(first) == 0
+def _check_images(tasks: Tasks, dataset: Dataset) -> None:
+    """Refuse tasks of other images that have the same row numbers.
+
+    Raises:
+        DataError: where they are.
+    """
+    numbered = np.array_equal(dataset.ids, np.arange(len(dataset)).astype(str))
+    known = tasks.images is not None and tasks.images.shape == dataset.images.shape
+    if numbered and known and not _same_images(tasks, dataset):
+        raise DataError(
+            "these tasks are of other images",
+            where=dataset.name,
+            hint="label them with its encoder (label), or give its labels as an array",
+        )
+
+
+def _several(
+    dataset: Dataset, given: Sequence[Any], objects: Mapping[str, Network]
+) -> list[Labeling]:
+    """Make labelings of a list of what may be one or several each."""
+    own = iter(aligned([one for one in given if isinstance(one, Labeling)], dataset))
+    return [
+        labeling
+        for one in given
+        for labeling in (
+            [next(own)] if isinstance(one, Labeling) else _labelings(dataset, one, objects)
+        )
+    ]
+
+
+def _values(given: Sequence[Any]) -> bool:
+    """Say whether a list holds one value per image, rather than labelings.
+
+    Texts are values but where one of them names a labeling: a target SPEC, a run or a file.
+    """
+    texts = {value for value in given if isinstance(value, str)}
+    others = [value for value in given if not isinstance(value, str) and not _is_missing(value)]
+    if any(isinstance(v, Path) or np.ndim(v) or hasattr(v, "ids_N") for v in others):
+        return False
+    if others:
+        return all(isinstance(v, bool | int | float | np.generic) or _is_cell(v) for v in others)
+    return bool(texts) and not any(":" in t or is_target_spec(t) or Path(t).exists() for t in texts)
+
+
+def _is_cell(value: Any) -> bool:
+    """Say whether a value is a tensor or an array without axes."""
+    return getattr(value, "shape", None) == () and hasattr(value, "item")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _named(dataset: Dataset, text: str, objects: Mapping[str, Network]) -> list[Labeling]:
@@ -144,6 +245,12 @@ def _named(dataset: Dataset, text: str, objects: Mapping[str, Network]) -> list[
     if not path.exists() and ":" in text:
         path, column = split_file_column(text)
         columns = [column]
+    elif not path.exists() and not path.suffix:
+        raise ConfigError(
+            f"no labeling, run or file is called {text!r}",
+            where="tasks",
+            hint=f"{nearest(text, ('label', 'attr:COLUMN'))}, or give RUN or FILE[:COLUMN]",
+        )
     return read_labelings(path, dataset, columns)
 
 
@@ -167,16 +274,64 @@ def tasks_of_run(run: Run, dataset: Dataset, objects: Mapping[str, Network]) -> 
 def tasks_of_discovery(found: Any, dataset: Dataset) -> Tasks:
     """Return the tasks of a discovery for a data set, as `tasks_of_run` does."""
     tasks: Tasks = found.tasks
-    if found.fingerprint == dataset.fingerprint or np.array_equal(tasks.ids_N, dataset.ids):
+    if _same_images(tasks, dataset):
         return tasks
+    seen = _seen_by(found, dataset)
+    return labelled(found.encoder, dataset, seen=seen, seed=int(found.config.get("seed", 0)))
+
+
+def _same_images(tasks: Tasks, dataset: Dataset) -> bool:
+    """Say whether tasks are of these very images; ids alone may be row numbers of any others."""
+    if not np.array_equal(tasks.ids_N, dataset.ids):
+        return False
+    if tasks.images is None or tasks.images is dataset.images:
+        return True
+    return tasks.images.shape == dataset.images.shape and np.array_equal(
+        digests(tasks.images), digests(dataset.images)
+    )
+
+
+def _seen_by(found: Any, dataset: Dataset) -> Any:
+    """Return the digests of the images that a discovery has seen."""
+    tasks: Tasks = found.tasks
     if tasks.images is None or tasks.seen_N is None:
         raise DataError(
-            "what this discovery has seen is not known",
+            "it is not known which images this discovery has seen",
             where=dataset.name,
             hint="give its run directory, or the data that it was found on",
         )
-    seen = digests(tasks.images)[tasks.seen_N]
-    return labelled(found.encoder, dataset, seen=seen, seed=int(found.config.get("seed", 0)))
+    return digests(tasks.images)[tasks.seen_N]
+
+
+def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], device: str) -> Tasks:
+    """Label images with the encoder of a run, of a discovery, or with an encoder.
+
+    Args:
+        found: one of these.
+        dataset: the images. Where discovery has seen some of them, the tasks say which.
+        objects: networks that the caller has named, by name.
+        device: where to compute.
+
+    Raises:
+        RunDirError: where the run or its encoder cannot be used.
+        DataError: for anything else, or images of another shape.
+    """
+    if isinstance(found, Run):
+        encoder, seen = encoder_of(found, objects), found.seen_images()
+        config: Mapping[str, Any] = found.config
+    else:
+        encoder = getattr(found, "encoder", found)
+        if not hasattr(encoder, "transform"):
+            raise DataError(
+                f"{type(found).__name__} cannot label images",
+                where="label",
+                hint="give a run of discover, what discover returned, or an encoder",
+            )
+        seen = None if encoder is found else _seen_by(found, dataset)
+        config = {} if encoder is found else found.config
+    if seen is not None and not np.isin(digests(encoder.as_taken(dataset.images)), seen).any():
+        seen = None  # nothing to warn the measuring of
+    return labelled(encoder, dataset, seen=seen, seed=int(config.get("seed", 0)), device=device)
 
 
 def labelled(
@@ -194,7 +349,9 @@ def labelled(
     coordinates = encoder.transform(dataset.images, device)
     seen_N = None
     if seen is not None:
-        seen_N = partition.draw(len(dataset), seed) | np.isin(digests(dataset.images), seen)
+        seen_N = np.isin(digests(encoder.as_taken(dataset.images)), seen)
+        if len(dataset) >= partition.AT_LEAST:
+            seen_N |= partition.draw(len(dataset), seed)
     return Tasks(
         labels_ND=encoder.classify(coordinates),
         names=encoder.names,
@@ -212,7 +369,10 @@ def encoder_of(run: Run, objects: Mapping[str, Network]) -> Encoder:
     Raises:
         RunDirError: where it is missing or damaged, or needs code that the caller did not name.
     """
-    run.objects = {**run.objects, **objects}
+    if objects:
+        known = run.objects
+        run = Run.open(run.path)  # the caller's stays as it is
+        run.objects = {**known, **objects}
     return run.encoder
 
 
@@ -221,8 +381,8 @@ def named_networks(learner: str, objects: Mapping[str, Network]) -> dict[str, Ne
     return {learner: learner, **objects} if learner else dict(objects)
 
 
-def binary_tasks(chosen: Chosen, where: str) -> Sequence[Labeling]:
-    """Return the labelings that can cut a data set.
+def check_binary(chosen: Chosen, where: str) -> None:
+    """Refuse labelings that cannot cut a data set.
 
     Raises:
         ConfigError: for more than two classes.
@@ -242,7 +402,6 @@ def binary_tasks(chosen: Chosen, where: str) -> Sequence[Labeling]:
                 where=where,
                 hint="a split is cut along a binary task that labels every image",
             )
-    return chosen.labelings
 
 
 def is_untrained(given: Any) -> bool:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
-from taskdiscovery.errors import DataError
-from taskdiscovery.jobs.inputs import encoder_of, labelled, read_data
+from taskdiscovery.jobs.inputs import labelled_by, options_of, read_alike, read_data
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Tasks
@@ -27,12 +26,14 @@ def run(
     Args:
         found: a run or its path, a `Discovery`, or an `Encoder`.
         data: anything that `load` takes.
-        config: as given.
+        config: as given; how the images of the discovery were read is taken over.
         networks: that the caller has named, by name.
         callbacks: told of progress.
 
     Returns:
-        The tasks of these images; an image's label is independent of the others.
+        The tasks of these images; an image's label is independent of the others. Where discovery
+        has seen some of them, `seen_N` says which images may be trained on, and no score is ever
+        measured on those.
 
     Raises:
         RunDirError: where the run or its encoder cannot be used.
@@ -40,17 +41,7 @@ def run(
     """
     if isinstance(found, str | Path):
         found = Run.open(Path(found))
-    dataset = read_data(data, config, callbacks)
-    if isinstance(found, Run):
-        encoder = encoder_of(found, networks)
-    else:
-        encoder = getattr(found, "encoder", found)
-    if not hasattr(encoder, "transform"):
-        raise DataError(
-            f"{type(found).__name__} labels no images",
-            where="label",
-            hint="give a run of discover, what discover returned, or an encoder",
-        )
+    dataset = read_data(data, read_alike(config, options_of(found)), callbacks)
     from taskdiscovery.executors import resolve_device
 
-    return labelled(encoder, dataset, device=resolve_device(config.device))
+    return labelled_by(found, dataset, networks, resolve_device(config.device))

@@ -15,7 +15,7 @@ from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
-from taskdiscovery.types import Document, Scores, Split
+from taskdiscovery.types import Document, Evidence, Scores, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def run(
     objects: Mapping[str, Network],
     change_ranks: bool,
     callbacks: Callbacks,
-) -> Discovery | Scores | Split | None:
+) -> Discovery | Scores | Split | Evidence | None:
     """Do what is left of the job.
 
     Args:
@@ -44,7 +44,7 @@ def run(
         callbacks: told of progress.
 
     Returns:
-        What the job returns; None where it is done already.
+        What the job returns; of one that is done already, what the run directory holds.
 
     Raises:
         RunDirError: where options or data have changed, no checkpoint is whole, or another
@@ -52,7 +52,8 @@ def run(
     """
     with Run.open(path, write=ranks.first()) as opened:
         if opened.state == "done":
-            return None
+            opened.objects = dict(objects)
+            return _value(opened)
         job = opened.job
         command, where = str(job["command"]), f"{opened.path}, {job['command']}"
         document = dict(job["config"])
@@ -63,6 +64,7 @@ def run(
         if str(document.get("from", "")).startswith(OWN):  # this run's, wherever it lies now
             document["from"] = f"{opened.path}{document['from']}".removesuffix(OWN)
         document["objects"] = objects
+        _check_objects(opened, document, given, where)
         sink = Sink.of(command, None, opened)
         if command == "discover":
             return discover.run(
@@ -80,6 +82,35 @@ def run(
         )
 
 
+def _value(run: Run) -> Discovery | Scores | Split | Evidence | None:
+    """Return what a finished job left in its run."""
+    command = str(run.job["command"])
+    if command == "discover":
+        return run.discovery
+    if command == "score":
+        return run.scores
+    return run.split if command == "split" else run.evidence
+
+
+def _check_objects(run: Run, document: Document, given: Mapping[str, Any], where: str) -> None:
+    """Refuse to go on without the labelings that the job was given as objects.
+
+    Raises:
+        RunDirError: naming what is to be given again.
+    """
+    named = {"tasks": bool(document.get("from")), "target": bool(document.get("target"))}
+    lacking = [name for name in named if not named[name] and given.get(name) is None]
+    if run.job["command"] == "score" and "tasks" in lacking and "target" in lacking:
+        lacking = ["tasks"]
+    elif run.job["command"] != "split" or not lacking:
+        return
+    raise RunDirError(
+        f"the job was given its {' and '.join(lacking)} as objects",
+        where=where,
+        hint=f"resume(run, {', '.join(f'{name}=…' for name in lacking)}) in Python, with the same",
+    )
+
+
 def _check_ranks(run: Run, document: Document, where: str, change: bool) -> None:
     """Refuse to go on with another number of ranks, unless that is asked for.
 
@@ -89,7 +120,7 @@ def _check_ranks(run: Run, document: Document, where: str, change: bool) -> None
     before, now = document.get("ranks") or 1, ranks.size()
     if before != now and not change:
         raise RunDirError(
-            f"the job was begun by {before} ranks, and there are {now}",
+            f"the job was started by {before} ranks, and there are {now}",
             where=where,
             hint=f"torchrun --nproc-per-node {before} -m taskdiscovery resume {run.path}; or add "
             "--change-ranks: sums are then rounded otherwise, and the result is marked",

@@ -6,12 +6,13 @@ from typing import Any
 
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
+from taskdiscovery.data.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
-from taskdiscovery.jobs.inputs import choose, named_networks, read_data
+from taskdiscovery.jobs.inputs import choose, named_networks, options_of, read_alike, read_data
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.types import Scores
+from taskdiscovery.types import Score, Scores
 
 
 def run(
@@ -36,22 +37,26 @@ def run(
     given = tasks if tasks is not None else config.target or config.tasks
     if given is None or (isinstance(given, str) and not given):
         raise ConfigError(
-            "nothing to score is named", where="score", hint="give --target SPEC or --from RUN|FILE"
+            "no labelings to score were given",
+            where="score",
+            hint="give --target SPEC or --from RUN|FILE",
         )
+    config = read_alike(config, options_of(given))
     dataset = read_data(data, config, callbacks)
     wanted = target_of(dataset, given) if tasks is None and config.target else given
     chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))
     from taskdiscovery import scoring
     from taskdiscovery.executors import resolve_training, workbench
 
-    labelings = list(chosen.labelings)
-    human = scoring.human_reference(dataset) if chosen.discovered else None
+    labelings = [check_classes(labeling) for labeling in chosen.labelings]
+    human = scoring.human_reference(dataset, labelings) if chosen.discovered else None
     if human is not None:
         labelings.append(human)
     labelings.append(scoring.random_like(labelings[0], config.seed))
-    config = resolve_training(config, dataset, config.runs * len(labelings))
+    outputs = {config.learner: {labeling.k for labeling in labelings}}
+    config = resolve_training(config, dataset, config.runs * len(labelings), outputs)
     view = scoring.view_of(dataset, config, chosen.seen_N)
-    scores = Scores()
+    scores: list[Score] = []
     held = () if isinstance(given, str) else chosen.labelings
     with session(sink, dataset, config, callbacks, held) as job:
         try:
@@ -61,8 +66,8 @@ def run(
                 scores.extend(scoring.score(bench, labelings, config, view))
         except WorkerError:  # labelings were set aside: the others' scores are kept
             if job.run is not None and scores:
-                job.run.write_scores(scores, dataset)
+                job.run.write_scores(Scores(scores), dataset)
             raise
         if job.run is not None:
-            job.run.write_scores(scores, dataset)
-    return scores
+            job.run.write_scores(Scores(scores), dataset)
+    return Scores(scores)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskdiscovery.config import Options, to_mapping
-from taskdiscovery.errors import ConfigError, DataError, TaskDiscoveryError
+from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN, split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks, JobInfo
@@ -65,7 +65,10 @@ def session(
         callbacks: of the caller.
         labelings: what was handed over as objects: a job that is resumed needs the same again.
     """
+    if sink.command == "score" and sink.added is not None:
+        _check_images(Run.open(sink.added), dataset)
     document = {"data": dataset.name, **to_mapping(config)}
+    document |= {key: value for key, value in _as_read(dataset).items() if key in document}
     kept = {**document, **_own_tasks(sink, document)}
     run = sink.open(kept)
     told = Callbacks([*callbacks.callbacks, *([MetricsFile(run)] if run is not None else [])])
@@ -101,6 +104,26 @@ def session(
             told.on_job_end(info, error)
             raise
         told.on_job_end(info, None)
+
+
+def _check_images(run: Run, dataset: Dataset) -> None:
+    """Refuse to add scores of other images: a run has one row an image.
+
+    Raises:
+        RunDirError: where they are.
+    """
+    if not run.is_of(dataset):
+        raise RunDirError(
+            "the run is of other images",
+            where=str(run.path),
+            hint="write the scores of these to a directory of their own, with --out",
+        )
+
+
+def _as_read(dataset: Dataset) -> Document:
+    """How the images were read: by these options, and on the scale that they turned out to be."""
+    scale = None if dataset.range is None else list(dataset.range)
+    return {"size": dataset.size, "fit": dataset.fit, "range": scale}
 
 
 def _own_tasks(sink: Sink, document: Document) -> Document:

@@ -9,13 +9,16 @@ import numpy as np
 
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.data import partition, target_of
+from taskdiscovery.data.targets import check_classes
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.jobs.inputs import (
     Chosen,
-    binary_tasks,
+    check_binary,
     choose,
     is_untrained,
     named_networks,
+    options_of,
+    read_alike,
     read_data,
 )
 from taskdiscovery.jobs.session import session
@@ -58,16 +61,20 @@ def run(
             where="split",
             hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
+    config = read_alike(config, options_of(tasks))
     dataset = read_data(data, config, callbacks)
-    wanted = target_of(dataset, target)
+    wanted = check_classes(target_of(dataset, target))
     from taskdiscovery.executors import resolve_training, workbench
     from taskdiscovery.splits import splitting
 
-    config = resolve_training(config, dataset, splitting.trainings(config))
+    outputs = splitting.outputs(config, wanted.k)
+    if is_untrained(tasks):
+        outputs.setdefault(tasks.removeprefix(UNTRAINED), set()).add(1)
+    config = resolve_training(config, dataset, splitting.trainings(config), outputs)
     chosen: Chosen | None = None
     if not is_untrained(tasks):
         chosen = choose(dataset, tasks, named_networks(config.learner, config.objects))
-        binary_tasks(chosen, "--from" if isinstance(tasks, str) else "tasks")
+        check_binary(chosen, "--from" if isinstance(tasks, str) else "tasks")
     seen_N = None if chosen is None else chosen.seen_N
     seen_N = partition.draw(len(dataset), config.seed) if seen_N is None else seen_N
     held: list[Labeling] = [] if isinstance(target, str) else [wanted]

@@ -9,7 +9,7 @@ from types import ModuleType
 from torch import nn
 
 from taskdiscovery.config.learners import Factory, name_of
-from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.errors import ConfigError, TaskDiscoveryError, first_line, nearest
 
 
 def from_factory(
@@ -62,18 +62,22 @@ def _called(
     outputs: int,
     options: dict[str, str],
 ) -> nn.Module:
+    arguments: dict[str, object] = {}
     try:
         accepted = inspect.signature(factory).parameters
         word = next((w for w in _OUTPUTS if w in accepted), "outputs")
-        arguments: dict[str, object] = {word: outputs, **options}
+        arguments |= {word: outputs, **options}
         if "image_shape" in accepted:
             arguments["image_shape"] = image_shape
         network = factory(**arguments)
-    except (TypeError, ValueError) as error:
+    except (TaskDiscoveryError, MemoryError):
+        raise
+    except Exception as error:  # a factory may raise anything
         raise ConfigError(
-            f"the network factory {name!r} failed: {error}",
+            f"the network factory {name!r} failed: {type(error).__name__}: {first_line(error)}",
             where="--learner",
-            hint="it is called as factory(outputs=…, image_shape=(H, W, channels), **options)",
+            hint=f"it was called with {', '.join(arguments)}: give what else it needs a default, "
+            "or bind it with functools.partial",
         ) from error
     if not isinstance(network, nn.Module):
         raise ConfigError(

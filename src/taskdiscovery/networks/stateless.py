@@ -22,9 +22,9 @@ class Stateless:
 
     Args:
         model: taken over, and changed.
-        precision: `float32` leaves everything as it is; `bf16` casts parameters and pixels where
-            they enter, gradients come back in the parameters' own type. (Autocast knows nothing of
-            forward derivatives.)
+        precision: `float32` leaves everything as it is; `bf16` casts parameters, buffers and pixels
+            where they enter, gradients come back in the parameters' own type. (Autocast knows
+            nothing of forward derivatives.)
     """
 
     def __init__(self, model: Model, precision: str = "float32") -> None:
@@ -35,6 +35,11 @@ class Stateless:
                 for name in ("running_mean", "running_var", "num_batches_tracked"):
                     setattr(module, name, None)
         self.buffers = dict(model.network.named_buffers())
+        if precision == "bf16":  # which must not make the pixels float32 again
+            self.buffers = {
+                name: b.to(torch.bfloat16) if b.is_floating_point() else b
+                for name, b in self.buffers.items()
+            }
 
     def params(self) -> dict[str, Tensor]:
         """Return the parameters the model was built with."""

@@ -32,7 +32,7 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    page = _render(Page(Material.of_objects(dataset, found)).context())
+    page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
     with atomic(path) as stream:
         stream.write(page.encode("utf-8", "backslashreplace"))
     return path
@@ -62,23 +62,31 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
     dataset = load(
         data_of_run(run, config) if data is None else data,
         size=config.get("size"),
+        fit=config.get("fit", "crop"),
+        range=config.get("range"),
         skip_bad=bool(config.get("skip_bad")),
+        missing=tuple(config.get("missing") or ()),
         callbacks=callbacks.callbacks,
     )
-    page = _render(Page(Material.of_run(run, dataset)).context())
+    page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
 
 
-def _render(context: Document) -> str:
-    """Fill the template; everything is escaped but our own style, script and figures."""
+def render(template: str, context: Document) -> str:
+    """Fill a template; everything is escaped but our own style, script and figures.
+
+    Args:
+        template: a file beside this one.
+        context: what it names, and `sprites`: data: addresses by name.
+    """
     here = resources.files("taskdiscovery.reporting")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     sprites = "".join(f"--s-{name}:url({uri});" for name, uri in context.pop("sprites").items())
     style = (here / "style.css").read_text("utf-8") + f":root{{{sprites}}}"
-    return environment.from_string((here / "page.html.j2").read_text("utf-8")).render(
+    return environment.from_string((here / template).read_text("utf-8")).render(
         **context,
         style=Markup(style),  # our own file, and base64
         script=Markup((here / "script.js").read_text("utf-8")),

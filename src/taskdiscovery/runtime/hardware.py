@@ -8,16 +8,61 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
+
+#: where Linux says which share of the cores a container may use.
+CGROUPS = Path("/sys/fs/cgroup")
+#: the control groups of this process: `hierarchy:controllers:path`, a line each.
+OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def cpu_cores() -> int:
-    """Count the cores that this process may use; ranks on one machine share them out."""
+    """Count the cores that this process may use; ranks on one machine share them out.
+
+    A container's quota counts (3.5 cores as 4): threads beyond it wait for each other.
+    """
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, len(os.sched_getaffinity(0)) // neighbours)
+    usable = getattr(os, "sched_getaffinity", None)
+    cores = len(usable(0)) if usable is not None else os.cpu_count() or 1
+    return max(1, min([cores, *map(math.ceil, _quotas())]) // neighbours)
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the quotas that this process is under, in cores: its group's, and those above it."""
+    groups = {Path()}
+    with contextlib.suppress(OSError):
+        for line in OWN_GROUPS.read_text("utf-8").splitlines():
+            own = Path(line.split(":", 2)[-1].lstrip("/"))
+            groups |= {own, *own.parents} if ".." not in own.parts else set()
+    for group in groups:
+        second, first = CGROUPS / group, CGROUPS / "cpu" / group  # versions of the interface
+        yield from _quota(second / "cpu.max")  # "200000 100000"; "max 100000" where there is none
+        yield from _quota(first / "cpu.cfs_quota_us", first / "cpu.cfs_period_us")  # -1: none
+
+
+def _quota(*files: Path) -> Iterator[float]:
+    """Yield a quota in cores, if the files name one: time that may be used, and of how long."""
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (float(x) for file in files for x in file.read_text("ascii").split())
+        if quota > 0 and period > 0:
+            yield quota / period
+
+
+def semaphores() -> bool:
+    """Say whether processes can be given locks: not where `/dev/shm` is missing or full."""
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except ValueError:  # Windows, which has them
+        return True
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 @contextlib.contextmanager

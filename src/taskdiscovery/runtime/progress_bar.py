@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from taskdiscovery.errors import ConfigError
 from taskdiscovery.runtime.callbacks import Callback, Callbacks
 from taskdiscovery.runtime.progress import interactive
 
@@ -36,11 +37,23 @@ class ProgressBar(Callback):
             self._progress = None
 
 
-def callbacks_of(given: Iterable[Callback] | None) -> Callbacks:
-    """Return the callbacks of a call: those given, else a bar where somebody looks."""
+def callbacks_of(given: Callback | Iterable[Callback] | None) -> Callbacks:
+    """Return the callbacks of a call: those given, else a bar where somebody looks.
+
+    Raises:
+        ConfigError: for what is no callback.
+    """
     if given is None:
         return Callbacks([ProgressBar()] if interactive() else [])
-    return Callbacks(given)
+    several = list(given) if isinstance(given, Iterable) else [given]
+    for one in several:
+        if not isinstance(one, Callback):
+            raise ConfigError(
+                f"{one!r} is no callback",
+                where="callbacks",
+                hint="give objects of subclasses of taskdiscovery.Callback",
+            )
+    return Callbacks(several)
 
 
 def _progress() -> Any:

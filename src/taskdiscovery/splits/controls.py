@@ -126,6 +126,9 @@ CONTROLS: dict[str, Callable[[Question, Sides, Meter], Sides]] = {
     "kmeans": _kmeans,
 }
 
+#: with how many outputs untrained networks are built that a control asks.
+UNTRAINED = {"untrained": 1, "kmeans": 2}
+
 
 def _by_order(score_N: FloatArray, sides: Sides, question: Question) -> Sides:
     """Put the images of lowest score on the train side, as many of each class as `sides` has."""

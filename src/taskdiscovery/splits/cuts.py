@@ -96,7 +96,8 @@ class Candidate:
                 raise ConfigError(
                     f"{self.task.name} has no coordinate to cut within classes",
                     where="--class-balanced",
-                    hint="take the task from a run or from untrained:NETWORK, or leave it out",
+                    hint="take the task from a run or from untrained:NETWORK, or cut without it "
+                    "(--no-class-balanced)",
                 )
             task_N = np.zeros_like(task_N)
             for c in range(target.k):

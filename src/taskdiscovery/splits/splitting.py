@@ -19,7 +19,7 @@ import numpy as np
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.splits import controls, duplicates
 from taskdiscovery.splits.choose import Choice, choose
-from taskdiscovery.splits.cuts import Sides
+from taskdiscovery.splits.cuts import Sides, coordinate_of
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.splits.measure import (
     Measured,
@@ -47,13 +47,26 @@ from taskdiscovery.types import (
 
 _LOG = logging.getLogger("taskdiscovery")
 
-#: the order in which figures are told.
-FIGURES = ("adversarial", "random", "within", "untrained", "hard", "kmeans")
+#: the figures of every split, in the order in which they are told; controls follow.
+_FIRST = ("adversarial", "random", "within")
 
 
 def trainings(config: SplitConfig) -> int:
     """Count the trainings that are measured at once: each variant, so many runs."""
     return config.runs * (1 + len(config.controls))
+
+
+def outputs(config: SplitConfig, classes: int) -> dict[str, set[int]]:
+    """Say with how many outputs each learner of a split is built, by its SPEC or name.
+
+    Args:
+        config: which controls and other learners there are.
+        classes: of the target.
+    """
+    found = {name: {classes} for name in config.transfer}
+    untrained = {count for name, count in controls.UNTRAINED.items() if name in config.controls}
+    found[config.learner] = {classes} | untrained
+    return found
 
 
 def split(
@@ -84,7 +97,9 @@ def split(
         NumericalError: where training diverges.
     """
     warn_if_brief(bench.learner, int(seen_N.sum()), config.preset)
-    balanced = target.k > 2 if config.class_balanced is None else config.class_balanced
+    balanced = config.class_balanced
+    if balanced is None:  # tasks that came as plain labels cannot be cut within classes
+        balanced = target.k > 2 and all(coordinate_of(task) is not None for task in tasks)
     question = Question(bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced)
     choice = choose(question, tasks)
     variants = _variants(question, choice)
@@ -160,4 +175,6 @@ def _transfer(question: Question, learner: str, rows: dict[str, Rows]) -> Measur
 
 
 def _ordered(found: Measured) -> dict[str, Interval]:
-    return {name: found.accuracy[name] for name in FIGURES if name in found.accuracy}
+    order = [name for name in _FIRST if name in found.accuracy]
+    order += [name for name in found.accuracy if name not in _FIRST]
+    return {name: found.accuracy[name] for name in order}

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.errors import RunDirError, first_line
+from taskdiscovery.runtime.disk import sync_directory
 from taskdiscovery.store import manifest
-from taskdiscovery.store.writing import json_bytes, resource_error, sync_directory, write_bytes
+from taskdiscovery.store.writing import json_bytes, resource_error, write_bytes
 
 STATE, ARRAYS = "state.json", "arrays.safetensors"
 BUILDING = ".building-"

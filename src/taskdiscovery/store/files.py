@@ -6,7 +6,6 @@ What the files of results hold is said in `store.run`; here they are bytes and t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import yaml
 
 from taskdiscovery.errors import ResourceError, RunDirError, first_line
+from taskdiscovery.runtime import disk
 from taskdiscovery.store import manifest
 from taskdiscovery.store.checkpoints import Checkpoints
 from taskdiscovery.store.environment import environment
@@ -89,12 +89,13 @@ class RunFiles:
         return run
 
     @classmethod
-    def open(cls, path: Path, *, write: bool = False) -> Self:
+    def open(cls, path: Path | str, *, write: bool = False) -> Self:
         """Open an existing run, with its lock if it is to be added to.
 
         Raises:
             RunDirError: where there is no run, it is of a newer format, or another process owns it.
         """
+        path = Path(path)
         run = cls(path)
         _ = run.config  # refuses what is no run
         if write:
@@ -214,7 +215,7 @@ class RunFiles:
 
     @property
     def job(self) -> Document:
-        """The `command` and `config` of the job that was begun last, and whether it was `added`.
+        """The `command` and `config` of the job that was started last, and whether it was `added`.
 
         Raises:
             RunDirError: where `status.json` is damaged.
@@ -381,7 +382,7 @@ class RunFiles:
             raise resource_error(error, self.path) from error
         try:
             # The system's lock: it is gone with its owner, whatever the clock says.
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            disk.lock(stream)
         except OSError:
             stream.seek(0)
             owner = stream.read(100).strip() or "unknown"

@@ -217,7 +217,7 @@ class JournalWatch:
 
 
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on where the job is not the one that was begun.
+    """Refuse to go on where the job is not the one that was started.
 
     Raises:
         RunDirError: naming what differs.
@@ -226,13 +226,13 @@ def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         return
     if before.get("command") == now.get("command") and before.get("data") != now.get("data"):
         raise RunDirError(
-            "the data has changed since the job was begun",
+            "the data has changed since the job was started",
             where=f"fingerprint {str(now.get('data'))[:12]}, was {str(before.get('data'))[:12]}",
             hint="restore the data, or begin again with another --out",
         )
     if before.get("labelings") != now.get("labelings"):
         raise RunDirError(
-            "these labelings are not those that the job was begun with",
+            "these labelings are not those that the job was started with",
             where="tasks, target",
             hint="give the same objects again, or begin again with another --out",
         )
@@ -243,7 +243,7 @@ def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if old.get(key) != new.get(key)
     ]
     raise RunDirError(
-        f"the job was begun with other options ({'; '.join(changed) or 'another command'})",
+        f"the job was started with other options ({'; '.join(changed) or 'another command'})",
         where="config.yaml",
         hint="restore them, or begin again with another --out",
     )

@@ -137,6 +137,19 @@ class Run(RunFiles):
         """Of the data set that the run was made from; empty where it is not known."""
         return str(self.numbers.get("data", {}).get("fingerprint") or "")
 
+    def is_of(self, dataset: Dataset) -> bool:
+        """Say whether the rows of the run's tables are the images of a data set, in their order."""
+        if not self.fingerprint or self.fingerprint == dataset.fingerprint:
+            return True
+        known = [name for name in (IMAGES, PER_IMAGE, ROLES_TABLE) if self.has(name)]
+        numbered = np.array_equal(dataset.ids, np.arange(len(dataset)).astype(str))
+        if not known or numbered:  # row numbers are those of any other images, too
+            return False
+        return np.array_equal(self.table(known[0])["image_id"].to_numpy(np.str_), dataset.ids)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: {self.config.get('command', '')}, {self.state}>"
+
     def seen_images(self) -> Any:
         """Return the digests of the images that discovery may have seen.
 
@@ -188,7 +201,7 @@ class Run(RunFiles):
         rows = self.table(SCORES)
         per_image = self.table(PER_IMAGE)
         last = {task: i for i, task in enumerate(rows["task"])}
-        found = Scores()
+        found = []
         for i, row in enumerate(rows.to_dict("records")):
             column = per_image.get(row["task"])
             measured = np.zeros(0, dtype=np.int64)
@@ -206,7 +219,7 @@ class Run(RunFiles):
                     ids_n=per_image["image_id"].to_numpy(dtype=np.str_)[measured],
                 )
             )
-        return found
+        return Scores(found)
 
     def write_scores(self, scores: Scores, dataset: Dataset) -> None:
         """Add scores; one of the same task, learner and preset is replaced."""
@@ -306,6 +319,7 @@ class Run(RunFiles):
                 coverage=numbers["coverage"],
                 verdicts={name: str(task["verdict"]) for name, task in tasks.items()},
                 images=int(numbers["images"]),
+                redundancy=numbers["adjusted_mutual_information"],
                 words={name: task["words"] for name, task in tasks.items() if "words" in task},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -336,6 +350,7 @@ def described(dataset: Dataset) -> Document:
         "name": dataset.name,
         "images": len(dataset),
         "fingerprint": dataset.fingerprint,
+        "range": None if dataset.range is None else list(dataset.range),
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from taskdiscovery.errors import ResourceError
+from taskdiscovery.runtime.disk import sync_directory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,15 +80,6 @@ def remove_leftovers(folder: Path) -> None:
     for leftover in folder.glob(f".*{TEMPORARY}"):
         with contextlib.suppress(OSError):
             leftover.unlink()
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def resource_error(error: OSError, path: Path) -> ResourceError:

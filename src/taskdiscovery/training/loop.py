@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.errors import ConfigError, ResourceError
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts
@@ -119,7 +119,11 @@ def step(
 
 
 def train(
-    learner: Learner, model: Model, examples: Examples, seed: int, hooks: Hooks | None = None
+    learner: ResolvedLearner,
+    model: Model,
+    examples: Examples,
+    seed: int,
+    hooks: Hooks | None = None,
 ) -> Model:
     """Train a model and leave it in evaluation mode.
 
@@ -146,7 +150,7 @@ def train(
         _explained(recipe.batch),
     ):
         state = TrainingState(learner, model, len(examples.rows), seed)
-        state.take_up(hooks.watch)
+        state.restore(hooks.watch)
         if settling is not None and state.settled:
             settling.before = state.before
         meter.advance(state.passed)

@@ -1,4 +1,4 @@
-"""Optimizers: torch's own, without what they load for a compiler; saved and taken up again."""
+"""Optimizers: torch's own, without what they load for a compiler; saved and restored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taskdiscovery.config import Recipe
+from taskdiscovery.config import TrainingRecipe
 from taskdiscovery.training.weights import to_numpy
 
 #: releases of torch, first and last, whose optimizers are wrapped as `eager` expects.
@@ -48,7 +48,7 @@ def _release(version: str) -> tuple[int, int]:
 
 
 def make_optimizer(
-    model: nn.Module, recipe: Recipe, steps: int
+    model: nn.Module, recipe: TrainingRecipe, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
     """Make the optimizer of a recipe, and its schedule over so many steps, if it has one."""
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -1,11 +1,11 @@
-"""All that a training consists of between two updates, to be saved and taken up again."""
+"""All that a training consists of between two updates, to be saved and restored."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.errors import NumericalError, RunDirError
 from taskdiscovery.networks import Model
 from taskdiscovery.runtime import random_states
@@ -17,9 +17,9 @@ from taskdiscovery.types import IntArray, Record
 
 
 class TrainingState:
-    """All that a training consists of between two updates, to be saved and taken up again."""
+    """All that a training consists of between two updates, to be saved and restored."""
 
-    def __init__(self, learner: Learner, model: Model, n: int, seed: int) -> None:
+    def __init__(self, learner: ResolvedLearner, model: Model, n: int, seed: int) -> None:
         self.learner, self.model, self.n = learner, model, n
         self.batches = max(1, n // learner.recipe.batch)
         steps = learner.recipe.epochs * self.batches
@@ -84,7 +84,7 @@ class TrainingState:
             arrays |= {f"before.{k}": to_numpy(v) for k, v in self.before.items()}
         return Record(values=values, arrays=arrays)
 
-    def take_up(self, watch: Watch) -> None:
+    def restore(self, watch: Watch) -> None:
         """Go back to where the training was saved, if it was.
 
         Raises:

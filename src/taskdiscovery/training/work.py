@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.progress import Meter, Silent
@@ -59,7 +59,7 @@ class Training:
             to train for the whole schedule.
     """
 
-    learner: Learner
+    learner: ResolvedLearner
     shape: tuple[int, int, int]
     normalization: Normalization
     outputs: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.networks import Normalization
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
@@ -39,7 +39,7 @@ class Workbench:
     dataset: Dataset
     images: Tensor
     normalization: Normalization
-    learner: Learner
+    learner: ResolvedLearner
     executor: Executor
     journal: Journal
     callbacks: Callbacks
@@ -84,7 +84,7 @@ class Workbench:
         )
 
 
-def warn_if_brief(learner: Learner, images: int, preset: str) -> None:
+def warn_if_brief(learner: ResolvedLearner, images: int, preset: str) -> None:
     """Warn where a training has too few steps to learn much."""
     steps = learner.recipe.epochs * max(1, images // learner.recipe.batch)
     if steps < 60 and preset != "smoke":

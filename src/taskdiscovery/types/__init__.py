@@ -9,9 +9,11 @@ from taskdiscovery.types.aliases import (
     ImageArray,
     IntArray,
 )
+from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.dataset import Dataset
 from taskdiscovery.types.evidence import Evidence
-from taskdiscovery.types.labeling import Labeling, class_codes
+from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
+from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.record import Record
 from taskdiscovery.types.scores import Interval, Score, Scores
 from taskdiscovery.types.split import ROLES, TEST, TRAIN, WITHIN, Copies, Setup, Split
@@ -23,14 +25,18 @@ __all__ = [
     "TRAIN",
     "WITHIN",
     "BoolArray",
+    "ClassCount",
+    "Column",
     "Copies",
     "Dataset",
     "Document",
     "Evidence",
+    "FileFact",
     "Float32",
     "FloatArray",
     "IdArray",
     "ImageArray",
+    "Info",
     "IntArray",
     "Interval",
     "Labeling",

@@ -5,20 +5,24 @@ Axes: N images, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
+from taskdiscovery.types import display
 from taskdiscovery.types.aliases import Float32, IdArray, ImageArray, IntArray
+from taskdiscovery.types.classes import is_number
 from taskdiscovery.types.labeling import Labeling
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Dataset:
     """Images with what is known of them.
 
@@ -26,7 +30,7 @@ class Dataset:
         images: (N, H, W, channels) uint8, in memory or memory-mapped; channels is 1 or 3 for
             pictures, anything from 1 for arrays.
         ids: (N,) distinct strings, a path or a row number.
-        labels: (N,) class indices into `classes`, or None.
+        labels: (N,) class indices into `classes`, -1 where an image has none; or None.
         classes: class names, in index order; empty without labels.
         attributes: one row per image, or None.
         features: (N, P) float32 numbers of a frozen network or of a table, or None.
@@ -36,6 +40,13 @@ class Dataset:
             wherever it is read.
         problems: what reading found worth telling (skipped files, constant images, duplicates),
             one line each; `info` prints them.
+        notes: what reading did that is no problem (images turned upright, a scale, pixels taken as
+            they were decoded), one line each.
+        size, fit, range: how images were read: the side that was asked for, how they were made to
+            fit it, and the values that became 0 and 255 where these were not bytes; None for none.
+        facts_parquet: `facts` as a Parquet file, as the cache keeps it; None where pixels did not
+            come from files.
+        missing: texts that stand for a missing value in tables of labels.
     """
 
     images: ImageArray
@@ -48,6 +59,12 @@ class Dataset:
     name: str = "array"
     fingerprint: str = ""
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    size: int | None = None
+    fit: str = "crop"
+    range: tuple[float, float] | None = None
+    facts_parquet: bytes | None = field(default=None, repr=False)
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -71,8 +88,51 @@ class Dataset:
                     hint=f"give one entry of {what} per image",
                 )
 
+        if self.labels is not None and self.labels.max(initial=-1) >= len(self.classes):
+            raise DataError(
+                f"label {self.labels.max()} has no name among {len(self.classes)} classes",
+                where=self.name,
+                hint="give `classes`, or use taskdiscovery.from_arrays, which names them",
+            )
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image_shape
+        text = f"<Dataset {self.name}: {len(self):,} images, {width} x {height}, {channels} "
+        text += f"channel{'s' * (channels > 1)}"
+        classes = f", {len(self.classes)} classes" if self.labels is not None else ", no labels"
+        columns = 0 if self.attributes is None else len(self.attributes.columns)
+        return text + classes + (f", {columns} attributes>" if columns else ">")
+
+    def _repr_html_(self) -> str:
+        shown = np.unique(np.linspace(0, len(self) - 1, display.SHOWN).round().astype(int))
+        pictures = display.Pictures(self.images[shown], self.ids[shown])
+        return display.table(repr(self)[1:-1], [{"images": pictures}])
+
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def facts(self) -> pd.DataFrame | None:
+        """What the files say of themselves, one row per image; None where there are no files.
+
+        Columns: `bytes`, `bytes_per_pixel`, `format`, `mode`, `width`, `height` (upright),
+        `aspect`, `bits`, `exif`, `orientation`, `icc`, `quantization`, `quality`, `progressive`.
+
+        Raises:
+            DataError: where there are other images than files.
+        """
+        if self.facts_parquet is None:
+            return None
+        import pandas as pd
+
+        table = pd.read_parquet(io.BytesIO(self.facts_parquet))
+        if len(table) != len(self):
+            raise DataError(
+                f"{len(table)} facts for {len(self)} images",
+                where=self.name,
+                hint="set facts_parquet to None where images are chosen or made anew",
+            )
+        return table
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -84,8 +144,9 @@ class Dataset:
         """Return the labeling that a target SPEC names.
 
         Args:
-            spec: `label` (every class), `label:0,1,8,9` or `label:cat,dog` (these classes, as
-                class 1, against the rest), or `attr:COLUMN` (one class per value).
+            spec: `label` (every class), `label:cat,dog` or `label:0,1,8,9` (these classes, as
+                class 1, against the rest; numbers are positions where no class name is one), or
+                `attr:COLUMN` (one class per value). Images without a value have class -1.
 
         Raises:
             ConfigError: for an unknown form, class or column.
@@ -120,20 +181,46 @@ class Dataset:
         if not rest:
             return self._labeling(spec, self.labels, self.classes)
         chosen = [self._class_index(word.strip(), spec) for word in rest.split(",") if word.strip()]
-        labels = np.isin(self.labels, chosen).astype(np.int64)
+        labels = np.where(self.labels < 0, -1, np.isin(self.labels, chosen)).astype(np.int64)
         named = ",".join(self.classes[c] for c in sorted(set(chosen)))
         return self._labeling(spec, labels, ("rest", named))
 
     def _class_index(self, word: str, spec: str) -> int:
         if word in self.classes:
             return self.classes.index(word)
-        if word.isdigit() and int(word) < len(self.classes):
+        hint = nearest(word, self.classes)
+        if not self.has_positions:
+            hint = f"choose from: {', '.join(self.classes)}"
+        elif word.isascii() and word.isdecimal() and int(word) < len(self.classes):
             return int(word)
-        raise ConfigError(
-            f"no class {word!r} in {self.name}",
-            where=f"--target {spec}",
-            hint=f"{nearest(word, self.classes)} (or an index up to {len(self.classes) - 1})",
-        )
+        else:
+            hint += f" (or a position up to {len(self.classes) - 1})"
+        raise ConfigError(f"no class {word!r} in {self.name}", where=f"--target {spec}", hint=hint)
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether `label:0` may mean the first class: no class has a number as its name."""
+        return not any(is_number(name) for name in self.classes)
+
+    def half_of_classes(self) -> str | None:
+        """Return the target SPEC of the first half of the classes that have images.
+
+        Returns:
+            As `label:0,1,2`; None where fewer than two classes have images, or their names cannot
+            stand in a SPEC.
+        """
+        if self.labels is None:
+            return None
+        known = np.unique(self.labels[self.labels >= 0])
+        if len(known) < 2:
+            return None
+        half = [int(c) for c in known[: len(known) // 2]]
+        if self.has_positions:
+            return f"label:{','.join(map(str, half))}"
+        names = [self.classes[c] for c in half]
+        if any("," in name or name != name.strip() for name in names):
+            return None
+        return f"label:{','.join(names)}"
 
     def _attribute_target(self, spec: str, column: str) -> Labeling:
         known = [] if self.attributes is None else [str(c) for c in self.attributes.columns]
@@ -143,7 +230,9 @@ class Dataset:
                 where=f"--target {spec}",
                 hint=nearest(column, known) if known else "this data has no attribute columns",
             )
-        return Labeling.from_values(spec, self.attributes[column].tolist(), self.ids)
+        names = [str(c) for c in self.attributes.columns]
+        values = self.attributes.iloc[:, names.index(column)]
+        return Labeling.from_values(spec, values, self.ids, self.missing)
 
     def _labeling(self, name: str, labels: IntArray, classes: tuple[str, ...]) -> Labeling:
         return Labeling(name=name, classes=classes, labels_N=labels, ids_N=self.ids)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from taskdiscovery.types import display
 from taskdiscovery.types.aliases import Document, FloatArray
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Evidence:
     """What was measured about tasks.
 
@@ -25,8 +23,10 @@ class Evidence:
         associations: one row per labeling (tasks, and the human label) and factor.
         probes: one row per task and probe; empty for tasks without an encoder.
         coverage: how well the coordinates tell the human label, or None.
+        redundancy: `mean` and `max` adjusted mutual information over pairs of tasks; None for a
+            single task.
         similarity, information: (D, D) similarity and adjusted mutual information of the tasks;
-            None where they were read from a run, which keeps their summary alone.
+            None where they were read from a run, which keeps `redundancy` alone.
         verdicts: one line per task.
         words: words of a text model per task, where one was given.
         images: how many images were measured.
@@ -37,6 +37,7 @@ class Evidence:
     coverage: Document | None
     verdicts: dict[str, str]
     images: int
+    redundancy: Document = field(default_factory=lambda: {"mean": None, "max": None})
     similarity: FloatArray | None = None
     information: FloatArray | None = None
     words: Document = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Evidence:
             "tasks": tasks,
             "label": label.to_dict("records"),
             "coverage": self.coverage,
-            "adjusted_mutual_information": _summary(self.information),
+            "adjusted_mutual_information": self.redundancy,
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -75,13 +76,10 @@ class Evidence:
 
         return pd.DataFrame({"task": list(self.verdicts), "verdict": list(self.verdicts.values())})
 
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {line}" for name, line in self.verdicts.items()]
+        return "\n".join([f"<Evidence for {len(lines)} tasks, on {self.images:,} images>", *lines])
+
     def _repr_html_(self) -> str:
         rows = [{"task": name, "verdict": line} for name, line in self.verdicts.items()]
         return display.table(f"{len(rows)} tasks, on {self.images:,} images", rows)
-
-
-def _summary(matrix_DD: FloatArray | None) -> dict[str, float | None]:
-    pairs = np.zeros(0) if matrix_DD is None else matrix_DD[np.triu_indices(len(matrix_DD), 1)]
-    if not len(pairs):
-        return {"mean": None, "max": None}
-    return {"mean": float(pairs.mean()), "max": float(pairs.max())}

@@ -5,7 +5,7 @@ Axes: N images, C coordinates (k - 1 for k classes).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.errors import DataError
+from taskdiscovery.types import display
 from taskdiscovery.types.aliases import BoolArray, Float32, IdArray, IntArray
+from taskdiscovery.types.classes import class_codes
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Labeling:
     """A labeling of images, with as many classes as it has names for.
 
@@ -58,17 +60,37 @@ class Labeling:
                 )
 
     @classmethod
-    def from_values(cls, name: str, values: Sequence[object], ids: IdArray) -> Labeling:
+    def from_values(
+        cls, name: str, values: Any, ids: IdArray, missing: Collection[str] = ()
+    ) -> Labeling:
         """Make a labeling with one class per different value, in sorted order; missing ones are -1.
 
+        Args:
+            name: what tables and messages call it.
+            values: (N,) of any kind, as `class_codes` takes them.
+            ids: (N,) image ids.
+            missing: texts that stand for a missing value.
+
         Raises:
-            DataError: where there are more than 1,000 different values, or another number of ids.
+            DataError: for cells that hold several values, or another number of ids.
         """
-        codes, classes = class_codes(name, values)
+        codes, classes = class_codes(name, values, missing)
         return cls(name=name, classes=classes, labels_N=codes, ids_N=ids)
 
     def __len__(self) -> int:
         return len(self.labels_N)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes[:4]) + (", …" if self.k > 4 else "")
+        missing = int((~self.known_N).sum())
+        text = f"<Labeling {self.name} of {len(self):,} images, {self.k} classes: {names}"
+        return f"{text}; {missing:,} without>" if missing else f"{text}>"
+
+    def _repr_html_(self) -> str:
+        counts = np.bincount(self.labels_N[self.known_N], minlength=self.k).tolist()
+        pairs = zip(self.classes[:20], counts, strict=False)
+        rows = [{"class": name, "images": count} for name, count in pairs]
+        return display.table(f"{self.name}: {self.k} classes of {len(self):,} images", rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.labels_N, dtype=dtype, copy=copy is not False)
@@ -91,37 +113,3 @@ class Labeling:
         return pd.Series(
             names[self.labels_N], index=pd.Index(self.ids_N, dtype=str), name=self.name
         )
-
-
-def class_codes(name: str, values: Sequence[object]) -> tuple[IntArray, tuple[str, ...]]:
-    """Turn a column of values into class indices, in sorted order; missing values become -1.
-
-    Args:
-        name: of the column, for the error.
-        values: (N,) of any kind.
-
-    Returns:
-        (N,) indices, and the names of the classes.
-
-    Raises:
-        DataError: where a column has more than 1,000 different values.
-    """
-    import pandas as pd
-
-    codes, uniques = pd.factorize(np.fromiter(values, dtype=object, count=len(values)), sort=False)
-    order = sorted(range(len(uniques)), key=lambda i: _sort_key(uniques[i]))
-    if len(uniques) > 1000:
-        raise DataError(
-            f"{name} has {len(uniques)} different values",
-            where=name,
-            hint="a target needs at most 1,000 classes; cut the column into bins first",
-        )
-    rank = np.full(len(uniques) + 1, -1, dtype=np.int64)
-    rank[np.array(order, dtype=np.int64)] = np.arange(len(uniques))
-    return rank[np.asarray(codes, dtype=np.int64)], tuple(str(uniques[i]) for i in order)
-
-
-def _sort_key(value: object) -> tuple[int, float, str]:
-    if isinstance(value, int | float | np.number):
-        return (0, float(value), "")
-    return (1, 0.0, str(value))

@@ -5,9 +5,9 @@ Axes: n test images, K runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Interval:
         return {"mean": self.mean, "low": self.low, "high": self.high, "covers": self.covers}
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Score:
     """The agreement of K runs on one task, with all that is needed to read it.
 
@@ -94,6 +94,11 @@ class Score:
         """Return one row, as in `scores.parquet`."""
         return Scores([self]).to_frame()
 
+    def __repr__(self) -> str:
+        interval = f"{self.low:.3f} to {self.high:.3f}"
+        trained = f"{self.runs} runs of {self.learner}, preset {self.preset}"
+        return f"<Score of {self.task}: agreement {self.agreement:.3f} ({interval}), {trained}>"
+
     def _repr_html_(self) -> str:
         return Scores([self])._repr_html_()
 
@@ -109,28 +114,46 @@ COLUMNS = (
 )
 
 
-class Scores(list[Score]):
-    """Scores in a list, also by the name of the task: `scores["task_003"]`."""
+class Scores(Sequence[Score]):
+    """Scores of labelings, by position or by the name of the task: `scores["task_003"]`.
+
+    Args:
+        scores: in any number.
+    """
 
     def __init__(self, scores: Iterable[Score] = ()) -> None:
-        super().__init__(scores)
+        self._scores = tuple(scores)
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def __contains__(self, value: object) -> bool:
+        """Say whether a task of this name was scored, or whether this very score is there."""
+        return value in self._scores or any(score.task == value for score in self._scores)
+
+    def __add__(self, other: Iterable[Score]) -> Scores:
+        return Scores([*self._scores, *other])
+
+    def __repr__(self) -> str:
+        lines = [f"  {s.task}: {s.agreement:.3f} ({s.low:.3f} to {s.high:.3f})" for s in self]
+        return "\n".join([f"<{len(self)} Scores: agreement, with 95 % interval>", *lines])
 
     @overload
-    def __getitem__(self, which: SupportsIndex | str) -> Score: ...
+    def __getitem__(self, which: int | str) -> Score: ...
     @overload
     def __getitem__(self, which: slice) -> Scores: ...
 
-    def __getitem__(self, which: Any) -> Score | Scores:
+    def __getitem__(self, which: int | str | slice) -> Score | Scores:
         """Return a score by position or by the name of its task, or some of the scores.
 
         Raises:
             ConfigError: for a name that was not scored.
         """
         if isinstance(which, slice):
-            return Scores(super().__getitem__(which))
+            return Scores(self._scores[which])
         if not isinstance(which, str):
-            return super().__getitem__(which)
-        for score in self:
+            return self._scores[which]
+        for score in self._scores:
             if score.task == which:
                 return score
         raise ConfigError(

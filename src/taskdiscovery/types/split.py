@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.errors import DataError
+from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import display
 from taskdiscovery.types.aliases import Document, IdArray, ImageArray, IntArray
+from taskdiscovery.types.dataset import Dataset
 from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.scores import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.model_selection import PredefinedSplit
+    from torch.utils.data import Subset
 
 
 #: roles of an image in a split, with the numbers that Waterbirds-style readers expect.
@@ -69,7 +71,7 @@ class Setup:
     choice: tuple[Document, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Split:
     """A train-test split of a labelled data set, and how a learner fares on it.
 
@@ -118,8 +120,21 @@ class Split:
         """The ids of the images to test on."""
         return self.ids_N[self.indices(TEST)]
 
-    def indices(self, role: int) -> IntArray:
-        """Return the positions of the images of a role (TRAIN, WITHIN or TEST)."""
+    def indices(self, role: int | str) -> IntArray:
+        """Return the positions of the images of a role.
+
+        Args:
+            role: `train`, `within` or `test`, or the number that `role_N` has for it.
+
+        Raises:
+            ConfigError: for another role.
+        """
+        if isinstance(role, str) and role in ROLES:
+            role = ROLES[role]
+        if role not in ROLES.values():
+            raise ConfigError(
+                f"there is no role {role!r}", where="indices", hint=nearest(str(role), ROLES)
+            )
         return np.flatnonzero(self.role_N == role)
 
     @property
@@ -127,28 +142,31 @@ class Split:
         """How many images the split puts in `train`, `within` and `test`."""
         return {name: int((self.role_N == role).sum()) for name, role in ROLES.items()}
 
-    def subsets(self, dataset: Any = None) -> Document:
+    def subsets(self, dataset: Any = None) -> dict[str, Subset[Any]]:
         """Return torch `Subset`s `train`, `within` and `test` of a map-style data set.
 
         Args:
-            dataset: has the images of the split in the same order; where None, (image, y) pairs
-                of uint8 arrays are taken from the split itself.
+            dataset: has the images of the split in the same order; of a `Dataset`, or of the split
+                itself where None, they are (image, y) pairs: (H, W, channels) uint8 and the class.
 
         Raises:
             DataError: where it has another number of images.
         """
         from torch.utils.data import Subset
 
-        if dataset is None:
-            if self.images is None:
-                raise DataError("the split holds no images", hint="give the data set")
-            pairs = zip(self.images, self.target.labels_N, strict=True)
-            dataset = [(image, int(y)) for image, y in pairs]
+        if dataset is None and self.images is None:
+            raise DataError("the split holds no images", hint="give the data set")
+        dataset = self.images if dataset is None else dataset
         if len(dataset) != len(self.ids_N):
             raise DataError(
                 f"the data set has {len(dataset)} images, the split {len(self.ids_N)}",
                 hint="give the data set that was split, in the same order",
             )
+        plain = dataset.images if isinstance(dataset, Dataset) else dataset
+        if isinstance(plain, np.ndarray):
+            dataset = [
+                (image, int(y)) for image, y in zip(plain, self.target.labels_N, strict=True)
+            ]
         return {name: Subset(dataset, self.indices(r).tolist()) for name, r in ROLES.items()}
 
     def cv(self) -> list[tuple[IntArray, IntArray]]:
@@ -268,12 +286,19 @@ class Split:
             ),
         )
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes.items())
+        broken = self.accuracy.get("adversarial")
+        found = f", accuracy {broken.mean:.3f}" if broken is not None else ""
+        return f"<Split of {self.target.name} along {self.task.name}: {sizes}{found}>"
+
     def _repr_html_(self) -> str:
         rows: list[Document] = [
             {"figure": name, "accuracy": i.mean, "interval": f"{i.low:.3f} to {i.high:.3f}"}
             for name, i in self.accuracy.items()
         ]
-        caption = f"{self.target.name}, split along {self.task.name}: {self.sizes}"
+        sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes.items())
+        caption = f"accuracy on {self.target.name}, split along {self.task.name} ({sizes})"
         text = display.table(caption, rows)
         if self.images is None:
             return text
@@ -285,7 +310,7 @@ class Split:
                 own = np.flatnonzero((y_N == c) & np.isin(self.role_N, roles))
                 row[side] = display.Pictures(self.images[own[: display.SHOWN]])
             sides.append(row)
-        return text + display.table("both sides", sides)
+        return text + display.table("train and test images by class", sides)
 
 
 def _to_json(accuracy: Accuracies) -> dict[str, dict[str, float | str]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Tasks(Sequence[Labeling]):
     """Labelings of the same images: `tasks[0]`, `tasks["task_003"]`, `tasks[:4]`.
 
@@ -36,6 +36,7 @@ class Tasks(Sequence[Labeling]):
         names: D task names.
         ids_N: (N,) image ids.
         k: classes of each task (D,).
+        class_names: names of the classes of each task (D,); by default "0", "1", ….
         coordinates_NP: (N, P) continuous coordinates of the encoder, those of a task side by side,
             or None for tasks that came without.
         seen_N: (N,) True where discovery may have seen the image, or None where nothing was
@@ -50,6 +51,12 @@ class Tasks(Sequence[Labeling]):
     coordinates_NP: Float32 | None = None
     seen_N: BoolArray | None = None
     images: ImageArray | None = field(default=None, repr=False)
+    class_names: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.class_names:
+            names = tuple(tuple(map(str, range(k))) for k in self.k)
+            object.__setattr__(self, "class_names", names)
 
     @classmethod
     def of(cls, labelings: Iterable[Labeling]) -> Tasks:
@@ -72,6 +79,7 @@ class Tasks(Sequence[Labeling]):
             names=tuple(x.name for x in chosen),
             ids_N=chosen[0].ids_N,
             k=tuple(x.k for x in chosen),
+            class_names=tuple(x.classes for x in chosen),
             coordinates_NP=np.concatenate(coordinates, axis=1)
             if len(coordinates) == len(chosen)
             else None,
@@ -83,6 +91,22 @@ class Tasks(Sequence[Labeling]):
 
     def __iter__(self) -> Iterator[Labeling]:
         return (self[d] for d in range(len(self)))
+
+    def __contains__(self, value: object) -> bool:
+        """Say whether there is a task of this name, or this very labeling."""
+        if isinstance(value, Labeling):
+            own = value.name in self.names
+            return own and np.array_equal(self[value.name].labels_N, value.labels_N)
+        return value in self.names
+
+    def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
+        """Return the position of a task, by its name or as a labeling.
+
+        Raises:
+            ValueError: where there is none.
+        """
+        name = value.name if isinstance(value, Labeling) and value in self else value
+        return self.names.index(name, start, len(self) if stop is None else stop)
 
     @overload
     def __getitem__(self, which: int | str) -> Labeling: ...
@@ -107,7 +131,7 @@ class Tasks(Sequence[Labeling]):
         d = range(len(self))[which]
         return Labeling(
             name=self.names[d],
-            classes=tuple(str(c) for c in range(self.k[d])),
+            classes=self.class_names[d],
             labels_N=self.labels_ND[:, d],
             ids_N=self.ids_N,
             coordinates_NC=None
@@ -124,6 +148,7 @@ class Tasks(Sequence[Labeling]):
             labels_ND=self.labels_ND[:, list(chosen)],
             names=tuple(self.names[d] for d in chosen),
             k=tuple(self.k[d] for d in chosen),
+            class_names=tuple(self.class_names[d] for d in chosen),
             coordinates_NP=None if self.coordinates_NP is None else self.coordinates_NP[:, columns],
         )
 
@@ -134,6 +159,10 @@ class Tasks(Sequence[Labeling]):
     def _columns(self, d: int) -> slice:
         own = self._range(d)
         return slice(own.start, own.stop)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:3]) + (", …" if len(self) > 3 else "")
+        return f"<{len(self)} Tasks of {len(self.ids_N):,} images: {names}>"
 
     def _repr_html_(self) -> str:
         unseen = np.arange(len(self.ids_N)) if self.seen_N is None else np.flatnonzero(~self.seen_N)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from taskdiscovery import networks
-from taskdiscovery.config import Learner, learner_of
+from taskdiscovery.config import ResolvedLearner, learner_of
 from taskdiscovery.discovery import untrained
 from taskdiscovery.discovery.fitting import encoder_of, fit_encoder
 from taskdiscovery.discovery.meta.embedding import Embedding, LinearTrunk, NetworkTrunk
@@ -70,7 +70,7 @@ class _Start:
     """
 
     embedding: Embedding
-    learner: Learner
+    learner: ResolvedLearner
     model: Model | None = None
     features_NF: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
 
@@ -131,7 +131,7 @@ def begin_with(model: Model, encoder: Encoder, coordinates: int) -> None:
             where="--warm-start",
             hint="ask for fewer --tasks, or give a run with more",
         )
-    head, theirs = networks.last_linear(model), networks.last_linear(encoder.model)
+    head, theirs = networks.output_layer(model), networks.output_layer(encoder.model)
     if head is None or theirs is None:
         raise ConfigError(
             "the run's encoder does not end in a linear layer",
@@ -160,7 +160,7 @@ def require_linear_head(model: Model, learner: str) -> nn.Linear:
     Raises:
         ConfigError: where there is none.
     """
-    head = networks.last_linear(model)
+    head = networks.output_layer(model)
     if head is None:
         raise ConfigError(
             f"the encoder {learner} does not end in a linear layer",
@@ -190,7 +190,7 @@ def load_encoder_weights(model: Model, path: Path) -> None:
             where=str(path),
             hint="give safetensors (safetensors.torch.save_file(network.state_dict(), path))",
         ) from error
-    head = networks.last_linear(model)
+    head = networks.output_layer(model)
     own = model.network.state_dict()
     last = {f"{name}." for name, module in model.network.named_modules() if module is head and name}
     wanted = {k for k in own if not any(k.startswith(prefix) for prefix in last)}

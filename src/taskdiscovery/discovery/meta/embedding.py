@@ -92,7 +92,7 @@ class NetworkTrunk(nn.Module):
                 module.momentum = 0.1
         calibrate(self.model, self.images, rows)
         self.model.eval()
-        head = networks.last_linear(self.model)
+        head = networks.output_layer(self.model)
         assert head is not None
         features_NF = untrained.features(self.model, self.images, rows)
         return _fold(self.model, features_NF, _weight_FD(head), embedding)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery.meta import objectives
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError, first_line
@@ -51,7 +51,7 @@ class Inner:
         seed: of the job.
     """
 
-    learner: Learner
+    learner: ResolvedLearner
     shape: tuple[int, int, int]
     normalization: Normalization
     images: Tensor

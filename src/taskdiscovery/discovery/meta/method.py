@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from taskdiscovery.config import Learner, flag_of
+from taskdiscovery.config import ResolvedLearner, Use, flag_of, learner_of
 from taskdiscovery.discovery.meta.options import MetaOptions
-from taskdiscovery.discovery.method import Method
+from taskdiscovery.discovery.method import Method, Sought
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.types import Dataset
 
@@ -44,7 +44,34 @@ class Meta(MetaOptions, Method):
                     hint="give one of the two",
                 )
 
-    def resolve(self, learner: Learner, dataset: Dataset, classes: int, seed: int) -> Self:
+    def uses(self, learner: ResolvedLearner, sought: Sought) -> list[Use]:
+        """Say which networks are built: those that are to agree, and the encoder."""
+        inner = Use(learner=learner, outputs=sought.classes)
+        if sought.features:  # an encoder is fitted to what was found
+            return [inner, Use(learner=learner, outputs=sought.coordinates, encoder=True)]
+        if self.warm_start and not self.encoder:  # the run's own, which is at hand
+            return [inner]
+        whose = learner
+        if self.encoder:
+            whose = learner_of(
+                self.encoder,
+                learner.recipe,
+                device=learner.device,
+                precision=learner.precision,
+                objects=sought.objects,
+            )
+        return [
+            inner,
+            Use(
+                learner=whose,
+                outputs=sought.coordinates,
+                encoder=True,
+                set_last=True,
+                option="--encoder" if self.encoder else "--learner",
+            ),
+        ]
+
+    def resolve(self, learner: ResolvedLearner, dataset: Dataset, classes: int, seed: int) -> Self:
         """Decide what the gradient keeps in memory, and whether it is compiled."""
         from taskdiscovery.discovery.meta.planning import decide_memory
 

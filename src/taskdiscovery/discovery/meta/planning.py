@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from taskdiscovery.config import Learner
+from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError
@@ -21,7 +21,9 @@ _LOG = logging.getLogger("taskdiscovery")
 M = TypeVar("M", bound=MetaOptions)
 
 
-def decide_memory(options: M, learner: Learner, dataset: Dataset, classes: int, seed: int) -> M:
+def decide_memory(
+    options: M, learner: ResolvedLearner, dataset: Dataset, classes: int, seed: int
+) -> M:
     """Measure one inner step, tell what the search will cost, choose what to keep.
 
     What is chosen is written to the config and kept on resume: the choices differ in their last

@@ -103,7 +103,7 @@ class MetaSearch:
         """
 
         def work(watch: Watch) -> Record:
-            self._take_up(watch)
+            self._restore(watch)
             self._loop(watch)
             return Record(
                 arrays=weights(self.trained),
@@ -366,7 +366,7 @@ class MetaSearch:
             },
         )
 
-    def _take_up(self, watch: Watch) -> None:
+    def _restore(self, watch: Watch) -> None:
         saved = watch.restored()
         if saved is None:
             return

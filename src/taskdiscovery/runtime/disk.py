@@ -1,0 +1,93 @@
+"""What systems do not have in common: locks on files, and renames that last.
+
+POSIX has `flock`, Windows locks ranges of bytes; a system that has neither goes without.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+#: where Windows keeps its lock: far behind whatever is read, since others cannot read what is
+#: locked there.
+BEHIND = 2**30
+#: what a directory that cannot be synced answers; anything else is a fault of the disk.
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOSYS)
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+_posix, _windows = _module("fcntl"), _module("msvcrt")
+
+
+def lock(stream: IO[Any], *, wait: bool = False) -> None:
+    """Lock an open file, until it is closed or its process ends, however that ends.
+
+    Args:
+        stream: open for writing; its position stays as it is.
+        wait: for another process that has it.
+
+    Raises:
+        OSError: where another process has it.
+    """
+    if _posix is not None:
+        _posix.flock(stream, _posix.LOCK_EX | (0 if wait else _posix.LOCK_NB))
+    elif _windows is not None:
+        while True:
+            try:
+                _lock_a_byte(stream.fileno(), _windows)
+                return
+            except OSError:
+                if not wait:
+                    raise
+                time.sleep(0.05)
+
+
+def _lock_a_byte(descriptor: int, windows: ModuleType) -> None:
+    before = os.lseek(descriptor, 0, os.SEEK_CUR)
+    os.lseek(descriptor, BEHIND, os.SEEK_SET)
+    try:
+        windows.locking(descriptor, windows.LK_NBLCK, 1)
+    finally:
+        os.lseek(descriptor, before, os.SEEK_SET)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in a directory durable, where the system does that (Windows does not).
+
+    Raises:
+        OSError: where the disk fails.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable.
+
+    Raises:
+        OSError: where the disk fails.
+    """
+    with path.open("rb+") as stream:  # Windows syncs only what may be written
+        os.fsync(stream.fileno())
