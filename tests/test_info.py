@@ -90,7 +90,8 @@ def test_the_terminal_the_json_and_the_table_tell_the_same(photos, capsys):
         {"position": 1, "name": "dog", "images": 3},
     ]
     assert main(["info", str(root)]) == 0
-    shown = capsys.readouterr().out
+    shown, said = capsys.readouterr()
+    assert said == "", "nothing is said twice"
     assert re.search(r"0\s+cat\s+6\s", shown)
     assert all(line in shown for line in found["problems"])
     assert "▀" not in shown, "a pipe has no colours"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
 def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Print what was read; write a page of it."""
     how = from_mapping(ReadConfig, given, "info")
+    logging.getLogger("taskdiscovery").setLevel(logging.ERROR)  # what it would warn of is shown
     dataset = reading.load(data, **to_mapping(how), callbacks=callbacks.callbacks)
     found = reading.describe(dataset)
     infoview.show_info(found, format)
