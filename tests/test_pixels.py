@@ -480,6 +480,11 @@ def test_values_out_of_the_range_are_clipped_and_counted(tmp_path):
     shown = np.rint(np.minimum([inside, outside, outside[::-1]], 1000) * 255.0 / 1000)
     assert (data.images[..., 0] == shown).all()
     assert "2 images hold values outside of 0 to 1000, which are clipped" in data.problems
+    data = loaded(tmp_path / "d", files, range=(0, 48_000))
+    dark = "3 images hold no value above a sixteenth of 0 to 48000, the scale of the data set, and"
+    assert any(line.startswith(dark) for line in data.problems)
+    floats = td.load(np.linspace(0, 1, 96).reshape(3, 4, 8), range=(0, 200))
+    assert any("3 images hold no value above a sixteenth" in line for line in floats.problems)
 
 
 def test_values_that_are_not_finite_are_no_picture(tmp_path):
@@ -606,6 +611,16 @@ def test_grey_with_alpha_counts_as_grey(tmp_path):
     assert "2 images are transparent in part, and set on white" in data.notes
     colour = saved(Image.fromarray(np.repeat(both[..., :1], 3, axis=2)), "PNG")
     assert loaded(tmp_path / "d", [*files, colour]).image_shape == (5, 4, 3)
+
+
+def test_alpha_that_hides_nothing_is_not_told(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 255, (5, 4, 4), dtype=np.uint8)
+    levels[..., 3] = 255
+    for deep in (False, True):
+        content = png(levels.astype(np.uint16) * 257 if deep else levels, bits=16 if deep else 8)
+        data = loaded(tmp_path / str(deep), [content])
+        assert (data.images[0] == levels[..., :3]).all()
+        assert not any("transparent" in note for note in data.notes)
 
 
 def test_several_frames_are_told(tmp_path):
@@ -743,7 +758,7 @@ def test_numbers_of_another_scale_need_a_range(images, words):
     shown = np.rint((images.astype(float) - low) * 255 / (high - low))
     assert (data.images[..., 0] == shown).all()
     narrow = td.load(images, range=(low, low + (high - low) / 2))
-    assert "images hold values outside of" in narrow.problems[-1]
+    assert any("images hold values outside of" in line for line in narrow.problems)
     assert narrow.images.max() == 255
 
 
@@ -1085,6 +1100,9 @@ def test_other_images_are_read_as_the_run_read_its_own(tmp_path):
     assert (labels == labelled.labels_ND[:, 0]).all()
     assert main(["label", str(place), other, "--range", "0,1023", "--quiet"]) == 0  # if one must
 
+    evidence = td.analyze(own, found, images=30, probe_images=10, threads=1, callbacks=())
+    page = td.report(tmp_path / "page.html", own, found, evidence)
+    assert "task_001" in page.read_text("utf-8")
     td.analyze(None, run, images=30, probe_images=10, threads=1, callbacks=(), out=place)
     assert main(["report", str(place), "--quiet"]) == 0
     scored = td.score(own, run, threads=1, callbacks=(), out=tmp_path / "scores", **CHEAP)

@@ -36,11 +36,13 @@ from taskdiscovery.config import (
     LabelConfig,
     Learner,
     Network,
+    ReadConfig,
     Recipe,
     ScoreConfig,
     SplitConfig,
     from_mapping,
     name_of,
+    to_mapping,
 )
 from taskdiscovery.data import describe, load
 from taskdiscovery.discovery import DiscoverConfig, Method
@@ -51,6 +53,7 @@ from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
+from taskdiscovery.jobs.inputs import options_of, read_alike
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.runtime.isolation import isolated
@@ -402,10 +405,12 @@ def report(
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    how = _options(locals(), drop=("path", "found"))
+    how = from_mapping(ReadConfig, _options(locals(), drop=("path", "found")), "report")
+    for one in found:
+        how = read_alike(how, options_of(one))
     from taskdiscovery.reporting import write_report
 
-    return write_report(Path(path), load(data, **how), found)
+    return write_report(Path(path), load(data, **to_mapping(how)), found)
 
 
 def open_run(

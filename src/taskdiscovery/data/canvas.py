@@ -15,6 +15,7 @@ from taskdiscovery.data.flat import as_array
 from taskdiscovery.data.listing import Reading, Source
 from taskdiscovery.data.pixels import read
 from taskdiscovery.data.resizing import fitted
+from taskdiscovery.data.scale import fits
 from taskdiscovery.errors import first_line
 from taskdiscovery.types import ImageArray
 
@@ -32,7 +33,7 @@ class Filled:
         facts: of the files of these rows.
         late: what turned out to be damaged, by its place in the listing, and why.
         remarks: how many images each remark is true of.
-        clipped: images with values outside of the range.
+        clipped, dark: how many images hold values outside of the range, or only its least.
     """
 
     images: ImageArray
@@ -41,6 +42,7 @@ class Filled:
     late: dict[int, str] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
     clipped: int = 0
+    dark: int = 0
 
     def add(self, done: Done) -> None:
         """Take up what a thread has done."""
@@ -48,6 +50,7 @@ class Filled:
         self.late |= done.late
         self.remarks.update(done.remarks)
         self.clipped += done.clipped
+        self.dark += done.dark
 
 
 class Item(NamedTuple):
@@ -66,6 +69,7 @@ class Done(NamedTuple):
     late: dict[int, str]
     remarks: list[str]
     clipped: int
+    dark: int
 
 
 class _Canvas:
@@ -81,18 +85,21 @@ class _Canvas:
         self.shape = self.rows.shape[1:]
         self.mode = "L" if self.shape[2] == 1 else "RGB"
         self.range, self.size, self.fit = into.range, how.size, how.fit
+        self.clipped = self.dark = 0
 
-    def put(self, content: Image.Image | Deep, row: int) -> bool:
-        """Write a picture into its row; return whether values were clipped.
+    def put(self, content: Image.Image | Deep, row: int) -> None:
+        """Write a picture into its row.
 
         Raises:
             ValueError: where it does not belong there.
         """
-        outside = False
         if isinstance(content, Deep):
             if self.range is None:
                 raise ValueError("it is deep, unlike the first")
-            content, outside = as_image(content, self.range)
+            outside, dark = fits(content.samples[None], self.range)
+            self.clipped += int(outside[0])
+            self.dark += int(dark[0])
+            content = as_image(content, self.range)
         if content.mode != self.mode:
             if self.mode == "L":
                 raise ValueError("it is in colour, unlike its header or the first")
@@ -103,7 +110,6 @@ class _Canvas:
         if pixels.shape != self.shape:
             raise ValueError("it is of another size than its header or the first")
         self.rows[row] = pixels
-        return outside
 
 
 def decode_block(
@@ -121,13 +127,12 @@ def decode_block(
     rows: list[Facts] = []
     remarks: list[str] = []
     late: dict[int, str] = {}
-    clipped = 0
     for row, place, source in block:
         if stop:
             break
         try:
             content, found, own = read(source)
-            clipped += canvas.put(content, row)
+            canvas.put(content, row)
             rows.append(found)
             remarks += own
         except Exception as error:  # hostile files raise errors of every kind
@@ -135,4 +140,4 @@ def decode_block(
             rows.append(NONE)
             if stop is not None:
                 stop.append(place)
-    return Done(len(block), block_of(rows), late, remarks, clipped)
+    return Done(len(block), block_of(rows), late, remarks, canvas.clipped, canvas.dark)

@@ -23,7 +23,7 @@ from taskdiscovery.data.listing import Listing, Reading
 from taskdiscovery.data.passes import fill, uniform
 from taskdiscovery.data.refusing import drop, left_out, refuse
 from taskdiscovery.data.resizing import border_problem
-from taskdiscovery.data.scale import range_text
+from taskdiscovery.data.scale import range_text, scale_problems
 from taskdiscovery.data.survey import survey
 from taskdiscovery.data.work import Work, quiet_pillow
 from taskdiscovery.errors import DataError
@@ -101,11 +101,9 @@ def _decode(work: Work) -> None:
     """Decode all images; when this returns, none of the files is open."""
     listing, how = work.listing, work.how
     kept = np.ones(len(listing.ids), dtype=np.bool_)
-    problems: tuple[str, ...] = ()
     filled = uniform(work)
     if filled is None:
         seen = survey(work)
-        problems = seen.problems
         kept[list(seen.bad)] = False
         filled = fill(work, seen)
     good = ~np.isin(np.flatnonzero(kept), list(filled.late))
@@ -115,33 +113,26 @@ def _decode(work: Work) -> None:
         kept[list(filled.late)] = False
     if not kept.any():
         raise DataError("no image can be read", where=listing.name, hint="check the files")
-    _write(work, filled, problems, (kept, good))
+    _write(work, filled, kept, good)
 
 
-def _write(
-    work: Work, filled: Filled, problems: tuple[str, ...], kept: tuple[BoolArray, BoolArray]
-) -> None:
+def _write(work: Work, filled: Filled, kept: BoolArray, good: BoolArray) -> None:
     """Write what stands beside the images.
 
     Args:
         work: the images and how they were read.
         filled: what was decoded.
-        problems: that were found before.
-        kept: of all images, and of those that were decoded, which are in the data set.
+        kept: which of all images are in the data set.
+        good: which of those that were decoded.
     """
     listing, how = work.listing, work.how
-    table = facttable.table_of(filled.facts, kept[1])
+    table = facttable.table_of(filled.facts, good)
     problems = (
-        *left_out(listing, kept[0]),
+        *left_out(listing, kept),
         *look_for_problems(filled.images, listing.name),
-        *problems,
+        *scale_problems(filled.clipped, filled.dark, filled.range),
         *border_problem(facttable.uneven(table), how.size, how.fit),
     )
-    if filled.clipped and filled.range is not None:
-        problems += (
-            f"{filled.clipped} images hold values outside of {range_text(filled.range)}, which are "
-            "clipped",
-        )
     notes = facttable.notes_of(table)
     if filled.range is not None:
         notes += (f"images of more than 8 bits: {range_text(filled.range)} became 0 to 255",)
@@ -149,6 +140,6 @@ def _write(
         notes += (f"{count} images {remark}",)
     meta: Document = {"pixels": hash_images(filled.images), "problems": problems, "notes": notes}
     meta["range"] = filled.range if filled.range is not None else how.range
-    np.save(work.place / "kept.npy", kept[0])
+    np.save(work.place / "kept.npy", kept)
     (work.place / "facts.parquet").write_bytes(facttable.to_parquet(table))
     (work.place / "meta.json").write_text(json.dumps(meta), "utf-8")

@@ -111,25 +111,19 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and value else value
 
 
-def as_image(deep: Deep, range: tuple[float, float]) -> tuple[Image.Image, bool]:
-    """Return `scaled` as an image of mode L or RGB."""
+def as_image(deep: Deep, range: tuple[float, float]) -> Image.Image:
+    """Put samples on the scale of the data set; return an image of mode L or RGB."""
     from PIL import Image
 
-    levels, outside = scaled(deep, range)
+    levels = _scaled(deep, range)
     height, width, channels = levels.shape
     mode = {1: "L", 3: "RGB", 4: "CMYK"}[channels]
     image = Image.frombytes(mode, (width, height), levels.tobytes())
-    return (image.convert("RGB") if mode == "CMYK" else image), outside
+    return image.convert("RGB") if mode == "CMYK" else image
 
 
-def scaled(deep: Deep, range: tuple[float, float]) -> tuple[NDArray[np.uint8], bool]:
-    """Put samples on the scale of the data set, and on white where they are transparent.
-
-    Returns:
-        (H, W, C) uint8, rounded to the nearest; and whether a value was outside, and clipped.
-    """
-    low, high = range
-    outside = bool((deep.samples < low).any() or (deep.samples > high).any())
+def _scaled(deep: Deep, range: tuple[float, float]) -> NDArray[np.uint8]:
+    """Return (H, W, C) levels, rounded to the nearest, on white where they are transparent."""
     levels = levels_of(deep.samples, range)
     if deep.inverted:
         levels = 255 - levels
@@ -138,4 +132,4 @@ def scaled(deep: Deep, range: tuple[float, float]) -> tuple[NDArray[np.uint8], b
         levels = np.clip(
             (levels if deep.premultiplied else levels * alpha) + 255 * (1 - alpha), 0, 255
         )
-    return np.rint(levels).astype(np.uint8), outside
+    return np.rint(levels).astype(np.uint8)

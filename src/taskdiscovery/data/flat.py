@@ -15,24 +15,26 @@ def on_white(image: Image.Image) -> tuple[Image.Image, bool]:
     """Return an image of up to eight bits as L or RGB, transparent parts on white.
 
     Returns:
-        It, and whether there was transparency.
+        It, and whether any of it was transparent.
     """
     mode = image.mode
     target = "L" if mode in GREY else "RGB"
     if mode == "La":
-        return lit(image), True
+        return lit(image)
     if mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
+        opaque = image.getchannel("A").getextrema() == (255, 255)
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert(target), True
+        return image.convert(target), not opaque
     return (image if mode == target else image.convert(target)), False
 
 
-def lit(image: Image.Image) -> Image.Image:
-    """Set an image that was multiplied with its alpha on white."""
+def lit(image: Image.Image) -> tuple[Image.Image, bool]:
+    """Set an image that was multiplied with its alpha on white; return it as `on_white` does."""
     bands = np.asarray(image).astype(np.int64)
     levels = np.clip(bands[..., :-1] + 255 - bands[..., -1:], 0, 255).astype(np.uint8)
-    return Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
+    shown = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
+    return shown, bool((bands[..., -1] < 255).any())
 
 
 def as_array(image: Image.Image) -> ImageArray:

@@ -90,7 +90,7 @@ def _read(image: Image.Image, content: bytes | Path, size: int) -> Picture:
         deep, turned = _deep(image, raw, content)
         picture: Image.Image | Deep = deep
         shown = (deep.samples.shape[1], deep.samples.shape[0])
-        see_through = deep.alpha is not None
+        see_through = deep.alpha is not None and bool((deep.alpha < 1).any())
     else:
         flat, turned, see_through = _flat(image, raw)
         picture, shown = flat, flat.size
@@ -125,11 +125,12 @@ def look(source: Source, *, values: bool) -> Look:
 
 
 def _flat(image: Image.Image, raw: str) -> tuple[Image.Image, int, bool]:
-    """Decode an image of up to eight bits; return it, its orientation, whether it had alpha."""
+    """Decode an image of up to eight bits; return it, its orientation, if it was transparent."""
     if raw.startswith("RGBa"):  # Pillow would divide by alpha, and round
         read_as(image, f"RGBA{raw[4:]}")
         turned, orientation = upright(image)
-        return lit(turned), orientation, True
+        shown, see_through = lit(turned)
+        return shown, orientation, see_through
     turned, orientation = upright(image)
     if raw in ("L;2", "L;4") and "transparency" in turned.info:
         # Pillow spreads the samples over eight bits, and not the one that is transparent.

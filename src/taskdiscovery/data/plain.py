@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from taskdiscovery.config.options import number_text
 from taskdiscovery.data.axes import HINT, array_of, channels_last
 from taskdiscovery.data.listing import Reading
-from taskdiscovery.data.scale import levels_of, range_text
+from taskdiscovery.data.scale import fits, levels_of, range_text, scale_problems
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import ImageArray
 
@@ -108,21 +108,17 @@ def _taken(
     from taskdiscovery.data.resizing import border_problem, fitted_arrays
 
     range = _range(blocks, name, how.range)
-    clipped, parts = 0, []
+    clipped, dark, parts = 0, 0, []
     for block in blocks:
-        levels, outside = _bytes(block, range)
-        clipped += outside
+        levels, outside, black = _bytes(block, range)
+        clipped, dark = clipped + outside, dark + black
         parts.append(fitted_arrays(levels, how.size, how.fit))
     types = ", ".join(sorted({str(block.dtype) for block in blocks}))
     note = f"pixels are taken as they were decoded ({types})"
     if range is not None:
         note += f"; {range_text(range)} became 0 to 255"
     uneven = sum(len(block) for block in blocks if block.shape[1] != block.shape[2])
-    problems = border_problem(uneven, how.size, how.fit)
-    if clipped and range is not None:
-        problems += (
-            f"{clipped} images hold values outside of {range_text(range)}, which are clipped",
-        )
+    problems = scale_problems(clipped, dark, range) + border_problem(uneven, how.size, how.fit)
     images = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Taken(images=images, range=range, notes=(*notes, note), problems=problems)
 
@@ -168,16 +164,17 @@ def _range(
     return 0.0, 255.0
 
 
-def _bytes(block: NDArray[Any], range: tuple[float, float] | None) -> tuple[ImageArray, int]:
-    """Return a block as uint8, and how many images had values outside of the range."""
+def _bytes(block: NDArray[Any], range: tuple[float, float] | None) -> tuple[ImageArray, int, int]:
+    """Return a block as uint8, how many images had values outside of the range, and are dark."""
     if block.dtype == np.uint8:
-        return block, 0
+        return block, 0, 0
     if block.dtype.kind == "b" or range is None:
-        return np.where(block, 255, 0).astype(np.uint8), 0
+        return np.where(block, 255, 0).astype(np.uint8), 0, 0
     levels = np.empty(block.shape, dtype=np.uint8)
-    outside = 0
+    outside = dark = 0
     for start in np.arange(0, len(block), _BLOCK):
         part = block[start : start + _BLOCK]
         levels[start : start + _BLOCK] = np.rint(levels_of(part, range))
-        outside += int(((part < range[0]) | (part > range[1])).any(axis=(1, 2, 3)).sum())
-    return levels, outside
+        beyond, black = fits(part, range)
+        outside, dark = outside + int(beyond.sum()), dark + int(black.sum())
+    return levels, outside, dark

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from taskdiscovery.config.options import number_text
 from taskdiscovery.errors import DataError
+from taskdiscovery.types import BoolArray
 
 #: the greatest values of 8, 10, 12, 14 and 16 bits.
 FULL = (255, 1023, 4095, 16383, 65535)
@@ -85,18 +86,37 @@ def range_of(extents: Iterable[tuple[str, Extent]], where: str) -> tuple[float, 
     return 0.0, 1.0 if floats else float(next(full for full in FULL if extent.high <= full))
 
 
-def dark_problem(extents: Iterable[Extent], range: tuple[float, float] | None) -> tuple[str, ...]:
-    """Warn of images that the one scale of the data set leaves nearly black."""
+def scale_problems(clipped: int, dark: int, range: tuple[float, float] | None) -> tuple[str, ...]:
+    """Warn of what the one scale does to some images.
+
+    Args:
+        clipped: how many hold values outside of it.
+        dark: how many hold no value above a sixteenth of it.
+        range: the scale.
+    """
     if range is None:
         return ()
+    scale, found = range_text(range), []
+    if clipped:
+        found.append(f"{clipped} images hold values outside of {scale}, which are clipped")
+    if dark:
+        found.append(
+            f"{dark} images hold no value above a sixteenth of {scale}, the scale of the data "
+            "set, and are nearly black"
+        )
+    return tuple(found)
+
+
+def fits(values: NDArray[Any], range: tuple[float, float]) -> tuple[BoolArray, BoolArray]:
+    """Say of each of (n, …) images whether values are outside of a scale, and whether it is dark.
+
+    Returns:
+        (n,) and (n,).
+    """
     low, high = range
-    dark = sum(extent.high - low <= (high - low) / 16 for extent in extents)
-    if not dark:
-        return ()
-    return (
-        f"{dark} deep images hold no value above a sixteenth of {range_text(range)}, the scale of "
-        "the data set, and are nearly black",
-    )
+    axes = tuple(np.arange(1, values.ndim).tolist())
+    least, most = values.min(axis=axes), values.max(axis=axes).astype(np.float64)
+    return (least < low) | (most > high), most - low <= (high - low) / 16
 
 
 def range_text(range: tuple[float, float]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from taskdiscovery.data.listing import Source
 from taskdiscovery.data.pixels import Look, look
 from taskdiscovery.data.refusing import refuse
-from taskdiscovery.data.scale import dark_problem, range_of
+from taskdiscovery.data.scale import range_of
 from taskdiscovery.data.work import Work, over, stream_of
 from taskdiscovery.errors import DataError, first_line
 
@@ -21,13 +21,11 @@ class Survey:
         bad: which images cannot be read, and why.
         shape: (H, W, channels) of the others, as they are kept.
         range: of deep images; None where there are none.
-        problems: worth telling.
     """
 
     bad: dict[int, str]
     shape: tuple[int, int, int]
     range: tuple[float, float] | None
-    problems: tuple[str, ...]
 
 
 def survey(work: Work) -> Survey:
@@ -64,12 +62,7 @@ def survey(work: Work) -> Survey:
     deep = {i: found.extent for i, found in good.items() if found.extent is not None}
     named = ((listing.ids[i], extent) for i, extent in deep.items())
     range = how.range or range_of(named, listing.name)
-    return Survey(
-        bad=bad,
-        shape=_shape(work, list(good.values())),
-        range=range,
-        problems=dark_problem(deep.values(), range),
-    )
+    return Survey(bad=bad, shape=_shape(work, list(good.values())), range=range)
 
 
 def _shape(work: Work, looks: list[Look]) -> tuple[int, int, int]:

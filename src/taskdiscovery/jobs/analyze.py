@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.config import AnalyzeConfig, Network
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.inputs import choose, data_of_run, encoder_of, read_alike, read_data
+from taskdiscovery.jobs.inputs import (
+    choose,
+    data_of_run,
+    encoder_of,
+    options_of,
+    read_alike,
+    read_data,
+)
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime import hardware
@@ -50,6 +57,8 @@ def run(
         skip_bad = config.skip_bad or bool(known.get("skip_bad"))
         config = replace(read_alike(config, known), skip_bad=skip_bad)
         data = data_of_run(opened, known) if data is None else data
+    else:
+        config = read_alike(config, options_of(tasks))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)
     encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)
