@@ -23,7 +23,7 @@ from sklearn.metrics import normalized_mutual_info_score
 import taskdiscovery as td
 from benchmarks.machine import own_process
 from taskdiscovery.config import from_mapping
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.types import BoolArray, IntArray
 

@@ -41,7 +41,16 @@ def parameters(function: Function) -> int:
 
 
 #: modules whose functions are public verbs, where the package exports them.
-VERBS = ("api", "data", "data.arrays", "data.loading", "jobs", "report.write", "metagrad.engine")
+VERBS = (
+    "api",
+    "data",
+    "data.readers.arrays",
+    "data.arrays",
+    "data.loading",
+    "jobs",
+    "report.write",
+    "metagrad.engine",
+)
 
 
 def is_public(module: str, function: Function) -> bool:

@@ -15,7 +15,7 @@ from taskdiscovery.analysis.probes import PROBES, flips
 from taskdiscovery.analysis.verdict import verdict
 from taskdiscovery.cli import main
 from taskdiscovery.config import AnalyzeConfig, from_mapping
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.data.statistics import NAMES, image_statistics
 from taskdiscovery.errors import ConfigError, RunDirError
 

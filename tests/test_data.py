@@ -16,9 +16,9 @@ from PIL import Image
 
 from taskdiscovery import data
 from taskdiscovery.config.specs import parse
-from taskdiscovery.data import parquet
-from taskdiscovery.data.decode import cache_dir
+from taskdiscovery.data.images.decode import cache_dir
 from taskdiscovery.data.listing import Reading
+from taskdiscovery.data.readers import parquet
 from taskdiscovery.errors import ConfigError, DataError
 
 rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from taskdiscovery import data
 from taskdiscovery.config import learner_of
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.discovery import DiscoverConfig, Power, Spectral, iteration, search, subspace
 from taskdiscovery.discovery.constraints import Constraints
 from taskdiscovery.discovery.problem import Problem

@@ -17,8 +17,8 @@ from PIL import Image, features
 import taskdiscovery as td
 from taskdiscovery.cli.main import main
 from taskdiscovery.config.specs import parse
-from taskdiscovery.data.shards import shards_of
-from taskdiscovery.data.tree import ENDINGS
+from taskdiscovery.data.readers.shards import shards_of
+from taskdiscovery.data.readers.tree import ENDINGS
 
 #: those of torchvision.datasets.folder.
 IMG_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

@@ -18,7 +18,8 @@ import taskdiscovery as td
 from taskdiscovery import data, scoring
 from taskdiscovery.cli import main
 from taskdiscovery.config import ScoreConfig, SplitConfig, from_mapping
-from taskdiscovery.data import partition, shapes
+from taskdiscovery.data import partition
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, DataError, ResourceError, RunDirError
 from taskdiscovery.executors import resolve_training, workbench

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import taskdiscovery as td
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 
 EVIL = "<script>alert(1)</script>"
 FAST = {"threads": 1, "learner": "linear", "preset": "smoke"}

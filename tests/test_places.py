@@ -226,7 +226,7 @@ pwd.getpwuid = pwd.getpwnam = getpass.getuser = os.getlogin = unknown
 PROGRAM = """
 import json, sys, warnings
 import taskdiscovery as td
-from taskdiscovery.data.decode import cache_dir
+from taskdiscovery.data.images.decode import cache_dir
 folder, out = sys.argv[1:]
 data = td.load(f"folder:{folder}")
 own = {"threads": 1, "callbacks": (), "precision": "float32"}

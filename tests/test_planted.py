@@ -53,7 +53,7 @@ PLANTED = {
         "tests/test_report.py::test_faults_58_to_60_names_are_inert_and_nothing_is_fetched",
     ),
     "unpickles": (
-        "data/arrays.py",
+        "data/readers/npz.py",
         "allow_pickle=False",
         "allow_pickle=True",
         "tests/test_data.py::test_fault_41_pickles_are_never_executed",

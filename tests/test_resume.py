@@ -13,7 +13,7 @@ import pytest
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.runtime import interrupts
 from taskdiscovery.store import Run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from taskdiscovery import data
-from taskdiscovery.data import shapes
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.errors import ConfigError
 
 

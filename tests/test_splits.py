@@ -14,7 +14,8 @@ from sklearn.naive_bayes import GaussianNB
 import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.config import SplitConfig
-from taskdiscovery.data import partition, shapes
+from taskdiscovery.data import partition
+from taskdiscovery.data.readers import shapes
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.executors import resolve_training, workbench
 from taskdiscovery.runtime.callbacks import Callbacks

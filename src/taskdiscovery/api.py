@@ -562,6 +562,6 @@ def _named(
 
 
 def _is_label(tasks: str) -> bool:
-    from taskdiscovery.data.targets import is_target_spec
+    from taskdiscovery.data.labels.targets import is_target_spec
 
     return is_target_spec(tasks)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from taskdiscovery.data.adapters import import_extra
+from taskdiscovery.data.readers.adapters import import_extra
 from taskdiscovery.errors import ConfigError, first_line
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 

@@ -206,7 +206,7 @@ def verify(run: Path, format: str, callbacks: Callbacks) -> None:
 
 def doctor(callbacks: Callbacks) -> None:
     """Print versions, processor, devices, precision and the cache."""
-    from taskdiscovery.data.decode import cache_dir
+    from taskdiscovery.data.images.decode import cache_dir
     from taskdiscovery.executors import resolve_device, resolve_precision
 
     found = environment()

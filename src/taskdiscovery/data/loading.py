@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.config.options import entries
 from taskdiscovery.config.specs import Spec, parse
+from taskdiscovery.data.labels.missing import with_problems, without_words
 from taskdiscovery.data.listing import Listing, Reading
-from taskdiscovery.data.missing import with_problems, without_words
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.runtime.progress_bar import callbacks_of
@@ -83,7 +83,7 @@ def load(
     if isinstance(data, str | Path):
         found = _read(spec_of(data), how)
     else:
-        from taskdiscovery.data.objects import from_object
+        from taskdiscovery.data.readers.objects import from_object
 
         found = from_object(data, labels=labels, attributes=attributes, how=how)
     return _finished(found, how)
@@ -94,7 +94,7 @@ def _finished(found: Dataset | Listing, how: Reading) -> Dataset:
     if isinstance(found, Dataset):
         found = replace(with_problems(without_words(found, how.missing)), missing=how.missing)
         return found if how.size is None else replace(found, size=how.size, fit=how.fit)
-    from taskdiscovery.data.decode import decode
+    from taskdiscovery.data.images.decode import decode
 
     listing = with_problems(without_words(found, how.missing))
     return replace(decode(listing, how), missing=how.missing)
@@ -109,7 +109,7 @@ def spec_of(data: str | Path) -> Spec:
     text = str(data)
     bare = isinstance(data, Path) or (":" not in text and text not in KINDS)
     if bare and Path(text).expanduser().exists():
-        from taskdiscovery.data.objects import spec_of_path
+        from taskdiscovery.data.readers.objects import spec_of_path
 
         return parse(spec_of_path(Path(text).expanduser()))
     return parse(text)
@@ -119,20 +119,20 @@ def _read(spec: Spec, how: Reading) -> Dataset | Listing:
     kind = _kind(spec)
     path = Path(spec.path).expanduser()
     if kind == "digits":
-        from taskdiscovery.data.arrays import digits
+        from taskdiscovery.data.readers.arrays import digits
 
         return digits(spec.text, how)
     if kind == "shapes":
-        from taskdiscovery.data.shapes import from_spec
+        from taskdiscovery.data.readers.shapes import from_spec
 
         return from_spec(spec, how.size)
     if kind == "npz":
-        from taskdiscovery.data import npz
+        from taskdiscovery.data.readers import npz
 
         return npz.read(path, spec.text, how)
     if kind in READERS:
         return _reader(kind).read(path, spec, how)
-    from taskdiscovery.data import adapters
+    from taskdiscovery.data.readers import adapters
 
     readers: dict[str, Callable[[Spec, Reading], Dataset | Listing]] = {
         "hf": adapters.from_hugging_face,
@@ -143,7 +143,7 @@ def _read(spec: Spec, how: Reading) -> Dataset | Listing:
 
 
 def _reader(kind: str) -> Any:
-    from taskdiscovery.data import folder, parquet, table
+    from taskdiscovery.data.readers import folder, parquet, table
 
     return {"folder": folder, "parquet": parquet, "csv": table}[kind]
 
@@ -158,11 +158,11 @@ def check_spec(data: str) -> None:
     kind = _kind(spec)
     path = Path(spec.path).expanduser()
     if kind == "shapes":
-        from taskdiscovery.data.shapes import check_options
+        from taskdiscovery.data.readers.shapes import check_options
 
         check_options(spec)
     elif kind == "npz":
-        from taskdiscovery.data import npz
+        from taskdiscovery.data.readers import npz
 
         npz.check(path, spec.text)
     elif kind in READERS:

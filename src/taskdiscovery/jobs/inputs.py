@@ -14,10 +14,10 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data import load, partition, read_labelings, split_file_column, target_of
-from taskdiscovery.data.arrays import digests
-from taskdiscovery.data.labelings import labelings_of_frame
+from taskdiscovery.data.labels.labelings import labelings_of_frame
+from taskdiscovery.data.labels.targets import aligned, is_target_spec
 from taskdiscovery.data.loading import runs_code
-from taskdiscovery.data.targets import aligned, is_target_spec
+from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, RunDirError, nearest
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks

@@ -6,7 +6,7 @@ from typing import Any
 
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
-from taskdiscovery.data.targets import check_classes
+from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
 from taskdiscovery.jobs.inputs import choose, named_networks, options_of, read_alike, read_data
 from taskdiscovery.jobs.session import session

@@ -9,7 +9,7 @@ import numpy as np
 
 from taskdiscovery.config import SplitConfig
 from taskdiscovery.data import partition, target_of
-from taskdiscovery.data.targets import check_classes
+from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.jobs.inputs import (
     Chosen,

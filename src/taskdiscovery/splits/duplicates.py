@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from taskdiscovery.data.arrays import digests
+from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery.config import Network
-from taskdiscovery.data.arrays import digests
+from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.store.files import RunFiles
 from taskdiscovery.types import (

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery.config.specs import Spec
-from taskdiscovery.data.columns import Columns, columns_of
-from taskdiscovery.data.matching import texts
-from taskdiscovery.data.shards import Shards, put_together
+from taskdiscovery.data.labels.columns import Columns, columns_of
+from taskdiscovery.data.labels.matching import texts
+from taskdiscovery.data.readers.shards import Shards, put_together
 from taskdiscovery.errors import DataError
 from taskdiscovery.types.classes import value_name
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.rows import UNNAMED, counts_rows, is_id_column, rows_of
-from taskdiscovery.data.tabular import read_table
+from taskdiscovery.data.labels.rows import UNNAMED, counts_rows, is_id_column, rows_of
+from taskdiscovery.data.labels.tabular import read_table
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import BoolArray, Dataset, FloatArray, IntArray, Labeling, class_codes
 from taskdiscovery.types.classes import without_empty

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.data.arrays import from_pictures
-from taskdiscovery.data.axes import is_picture
-from taskdiscovery.data.cells import is_cell, key_of, source_of
-from taskdiscovery.data.columns import columns_of
+from taskdiscovery.data.images.axes import is_picture
+from taskdiscovery.data.labels.cells import is_cell, key_of, source_of
+from taskdiscovery.data.labels.columns import columns_of
 from taskdiscovery.data.listing import Listing, Reading, Source, distinct, printable
-from taskdiscovery.data.table import FILES, LABELS
+from taskdiscovery.data.readers.arrays import from_pictures
+from taskdiscovery.data.readers.table import FILES, LABELS
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, Document
 

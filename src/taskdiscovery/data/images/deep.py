@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.data.scale import levels_of
+from taskdiscovery.data.images.scale import levels_of
 
 if TYPE_CHECKING:
     from PIL import Image

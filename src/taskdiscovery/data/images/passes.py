@@ -11,10 +11,10 @@ import itertools
 
 import numpy as np
 
-from taskdiscovery.data.canvas import Filled, Item, decode_block
-from taskdiscovery.data.pixels import look
-from taskdiscovery.data.survey import Survey
-from taskdiscovery.data.work import Work, over, stream_of
+from taskdiscovery.data.images.canvas import Filled, Item, decode_block
+from taskdiscovery.data.images.pixels import look
+from taskdiscovery.data.images.survey import Survey
+from taskdiscovery.data.images.work import Work, over, stream_of
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import ImageArray
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery.data.forms import FORMS, agree
+from taskdiscovery.data.labels.forms import FORMS, agree
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, IntArray
 from taskdiscovery.types.classes import column_of, value_name

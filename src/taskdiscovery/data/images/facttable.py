@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.data.facts import Facts
+from taskdiscovery.data.images.facts import Facts
 from taskdiscovery.types import BoolArray
 
 #: how facts are packed: eight bytes a number, texts as long as they come.

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.config.options import number_text
-from taskdiscovery.data.axes import HINT, array_of, channels_last
+from taskdiscovery.data.images.axes import HINT, array_of, channels_last
+from taskdiscovery.data.images.scale import fits, levels_of, range_text, scale_problems
 from taskdiscovery.data.listing import Reading
-from taskdiscovery.data.scale import fits, levels_of, range_text, scale_problems
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import ImageArray
 
@@ -105,7 +105,7 @@ def _taken(
     blocks: Sequence[NDArray[Any]], name: str, how: Reading, notes: tuple[str, ...]
 ) -> Taken:
     """Put (n, H, W, C) blocks on one scale and into one size, and join them."""
-    from taskdiscovery.data.resizing import border_problem, fitted_arrays
+    from taskdiscovery.data.images.resizing import border_problem, fitted_arrays
 
     range = _range(blocks, name, how.range)
     clipped, dark, parts = 0, 0, []

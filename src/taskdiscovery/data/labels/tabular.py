@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskdiscovery.data.delimited import read_csv
+from taskdiscovery.data.labels.delimited import read_csv
 from taskdiscovery.errors import DataError, first_line
 
 if TYPE_CHECKING:

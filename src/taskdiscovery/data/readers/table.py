@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from taskdiscovery.config.specs import Spec
-from taskdiscovery.data.columns import columns_of
-from taskdiscovery.data.delimited import form_of, read_csv
+from taskdiscovery.data.labels.columns import columns_of
+from taskdiscovery.data.labels.delimited import form_of, read_csv
 from taskdiscovery.data.listing import Listing, Reading, distinct, hash_text, printable, stamps
 from taskdiscovery.errors import DataError
 

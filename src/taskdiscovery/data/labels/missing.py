@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from taskdiscovery.data.arrays import fingerprint
 from taskdiscovery.data.listing import Listing
+from taskdiscovery.data.readers.arrays import fingerprint
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset
 from taskdiscovery.types.classes import (

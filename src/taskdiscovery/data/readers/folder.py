@@ -17,8 +17,8 @@ import numpy as np
 
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.data.listing import Listing, Reading, distinct, hash_text, printable, stamps
-from taskdiscovery.data.shards import PARTS, chosen_part, put_together
-from taskdiscovery.data.tree import ENDINGS, Tree
+from taskdiscovery.data.readers.shards import PARTS, chosen_part, put_together
+from taskdiscovery.data.readers.tree import ENDINGS, Tree
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import IntArray
 

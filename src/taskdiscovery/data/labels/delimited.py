@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.data.rows import UNNAMED, is_id_column
+from taskdiscovery.data.labels.rows import UNNAMED, is_id_column
 from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.types.classes import NO_VALUE, all_numbers, is_number
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config.specs import Spec
-from taskdiscovery.data.arrays import from_arrays
-from taskdiscovery.data.beside import check_shards, table_of
-from taskdiscovery.data.cells import key_of
+from taskdiscovery.data.labels.cells import key_of
 from taskdiscovery.data.listing import Listing, Reading, Source, hash_file, hash_text
-from taskdiscovery.data.nested import is_pixels, read_pixels
-from taskdiscovery.data.shards import shards_of
+from taskdiscovery.data.readers.arrays import from_arrays
+from taskdiscovery.data.readers.beside import check_shards, table_of
+from taskdiscovery.data.readers.nested import is_pixels, read_pixels
+from taskdiscovery.data.readers.shards import shards_of
 from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.types import Dataset
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from taskdiscovery.config.specs import Spec
-from taskdiscovery.data.arrays import from_arrays, from_torch, resized
-from taskdiscovery.data.cells import key_of, source_of
-from taskdiscovery.data.columns import columns_of
+from taskdiscovery.data.labels.cells import key_of, source_of
+from taskdiscovery.data.labels.columns import columns_of
 from taskdiscovery.data.listing import Listing, Reading, Source
+from taskdiscovery.data.readers.arrays import from_arrays, from_torch, resized
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.types import Dataset, Document
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.matching import Match, check_count, check_repeated, match, tell, texts
+from taskdiscovery.data.labels.matching import (
+    Match,
+    check_count,
+    check_repeated,
+    match,
+    tell,
+    texts,
+)
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, IntArray
 

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from taskdiscovery.data.deep import Deep, is_deep, needs_both, samples_of, second_raw
-from taskdiscovery.data.facts import Facts, facts_of
-from taskdiscovery.data.flat import GREY, lit, on_white
-from taskdiscovery.data.listing import Source
-from taskdiscovery.data.opening import (
+from taskdiscovery.data.images.deep import Deep, is_deep, needs_both, samples_of, second_raw
+from taskdiscovery.data.images.facts import Facts, facts_of
+from taskdiscovery.data.images.flat import GREY, lit, on_white
+from taskdiscovery.data.images.opening import (
     content_of,
     opened,
     orientation_of,
@@ -24,7 +23,8 @@ from taskdiscovery.data.opening import (
     read_as,
     upright,
 )
-from taskdiscovery.data.scale import Extent, extent_of
+from taskdiscovery.data.images.scale import Extent, extent_of
+from taskdiscovery.data.listing import Source
 
 #: TIFF's tags of width and height.
 _WIDTH, _HEIGHT = 256, 257

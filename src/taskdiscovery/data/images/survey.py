@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from taskdiscovery.data.images.pixels import Look, look
+from taskdiscovery.data.images.refusing import refuse
+from taskdiscovery.data.images.scale import range_of
+from taskdiscovery.data.images.work import Work, over, stream_of
 from taskdiscovery.data.listing import Source
-from taskdiscovery.data.pixels import Look, look
-from taskdiscovery.data.refusing import refuse
-from taskdiscovery.data.scale import range_of
-from taskdiscovery.data.work import Work, over, stream_of
 from taskdiscovery.errors import DataError, first_line
 
 

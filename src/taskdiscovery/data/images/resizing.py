@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-from taskdiscovery.data.flat import as_array
+from taskdiscovery.data.images.flat import as_array
 from taskdiscovery.types import ImageArray
 
 #: what fills the border of a padded image.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from taskdiscovery.data.deep import Deep, as_image
-from taskdiscovery.data.facts import NONE, Facts
-from taskdiscovery.data.facttable import Block, block_of
-from taskdiscovery.data.flat import as_array
+from taskdiscovery.data.images.deep import Deep, as_image
+from taskdiscovery.data.images.facts import NONE, Facts
+from taskdiscovery.data.images.facttable import Block, block_of
+from taskdiscovery.data.images.flat import as_array
+from taskdiscovery.data.images.pixels import read
+from taskdiscovery.data.images.resizing import fitted
+from taskdiscovery.data.images.scale import fits
 from taskdiscovery.data.listing import Reading, Source
-from taskdiscovery.data.pixels import read
-from taskdiscovery.data.resizing import fitted
-from taskdiscovery.data.scale import fits
 from taskdiscovery.errors import first_line
 from taskdiscovery.types import ImageArray
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.axes import picture_of
-from taskdiscovery.data.columns import label_codes
-from taskdiscovery.data.contents import digests, fingerprint, hash_images, look_for_problems
+from taskdiscovery.data.images.axes import picture_of
+from taskdiscovery.data.images.contents import digests, fingerprint, hash_images, look_for_problems
+from taskdiscovery.data.images.plain import Taken, take, take_each
+from taskdiscovery.data.labels.columns import label_codes
 from taskdiscovery.data.listing import Reading
-from taskdiscovery.data.plain import Taken, take, take_each
-from taskdiscovery.data.samples import class_names, samples_of
+from taskdiscovery.data.readers.samples import class_names, samples_of
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, Document, IntArray
 from taskdiscovery.types.classes import column_of

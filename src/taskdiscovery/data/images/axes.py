@@ -30,8 +30,8 @@ def picture_of(value: Any) -> NDArray[Any]:
     A PIL image that was opened from a file and not touched since is turned upright.
     """
     if hasattr(value, "convert"):
-        from taskdiscovery.data.flat import as_array, on_white
-        from taskdiscovery.data.opening import upright
+        from taskdiscovery.data.images.flat import as_array, on_white
+        from taskdiscovery.data.images.opening import upright
 
         image = upright(value)[0] if value.format else value
         if image.mode[:1] in ("I", "F"):

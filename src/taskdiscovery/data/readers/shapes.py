@@ -60,7 +60,7 @@ def draw(
 
     import pandas as pd
 
-    from taskdiscovery.data.arrays import from_arrays
+    from taskdiscovery.data.readers.arrays import from_arrays
 
     images, levels = [], []
     for block, start in enumerate(range(0, n, _CHUNK)):

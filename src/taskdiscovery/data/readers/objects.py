@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.data.arrays import from_arrays, from_pictures, from_torch
-from taskdiscovery.data.axes import is_picture
+from taskdiscovery.data.images.axes import is_picture
 from taskdiscovery.data.listing import Listing, Reading
-from taskdiscovery.data.samples import is_torch
+from taskdiscovery.data.readers.arrays import from_arrays, from_pictures, from_torch
+from taskdiscovery.data.readers.samples import is_torch
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, Document
 
@@ -71,11 +71,11 @@ def from_object(
         DataError: for anything else, and for content that cannot be used.
     """
     if _is_hugging_face(value):
-        from taskdiscovery.data.adapters import from_hugging_face_table
+        from taskdiscovery.data.readers.adapters import from_hugging_face_table
 
         return from_hugging_face_table(value, name or "hf", how)
     if hasattr(value, "columns") and hasattr(value, "iloc"):
-        from taskdiscovery.data.frames import from_frame
+        from taskdiscovery.data.readers.frames import from_frame
 
         return from_frame(value, name or "frame", how)
     if isinstance(value, tuple) and len(value) == 2 and labels is None:

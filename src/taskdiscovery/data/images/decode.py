@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from taskdiscovery.data import facttable
-from taskdiscovery.data.cache import building, cache_dir, folder_of
-from taskdiscovery.data.canvas import Filled
-from taskdiscovery.data.columns import labels_kept
-from taskdiscovery.data.contents import fingerprint, hash_images, look_for_problems
+from taskdiscovery.data.images import facttable
+from taskdiscovery.data.images.cache import building, cache_dir, folder_of
+from taskdiscovery.data.images.canvas import Filled
+from taskdiscovery.data.images.contents import fingerprint, hash_images, look_for_problems
+from taskdiscovery.data.images.passes import fill, uniform
+from taskdiscovery.data.images.refusing import drop, left_out, refuse
+from taskdiscovery.data.images.resizing import border_problem
+from taskdiscovery.data.images.scale import range_text, scale_problems
+from taskdiscovery.data.images.survey import survey
+from taskdiscovery.data.images.work import Work, quiet_pillow
+from taskdiscovery.data.labels.columns import labels_kept
 from taskdiscovery.data.listing import Listing, Reading
-from taskdiscovery.data.passes import fill, uniform
-from taskdiscovery.data.refusing import drop, left_out, refuse
-from taskdiscovery.data.resizing import border_problem
-from taskdiscovery.data.scale import range_text, scale_problems
-from taskdiscovery.data.survey import survey
-from taskdiscovery.data.work import Work, quiet_pillow
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.types import BoolArray, Dataset, Document

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.data.labelings import (
+from taskdiscovery.data.labels.labelings import (
     checked,
     labeling_of,
     read_labelings,
     split_file_column,
 )
-from taskdiscovery.data.matching import check_count, rows_by_id
-from taskdiscovery.data.rows import counts_rows, rows_of
+from taskdiscovery.data.labels.matching import check_count, rows_by_id
+from taskdiscovery.data.labels.rows import counts_rows, rows_of
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, IntArray, Labeling
 from taskdiscovery.types.classes import column_of

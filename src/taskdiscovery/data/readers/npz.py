@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from taskdiscovery.data.arrays import from_arrays
 from taskdiscovery.data.listing import Reading
+from taskdiscovery.data.readers.arrays import from_arrays
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset
 

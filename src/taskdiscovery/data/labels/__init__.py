@@ -1,0 +1,1 @@
+"""Whose label is whose, what is a class, and what is missing."""
