@@ -603,3 +603,23 @@ def test_labels_in_every_form_of_a_list():
         scores = td.score(data, given, learner="linear", **CHEAP)
         expected = {"a mapping": ["a", "b"], "a generator of arrays": ["labels", "labels (2)"]}
         assert [s.task for s in scores] == [*expected.get(form, ["labels"]), "random"], form
+
+
+def test_labels_beside_arrays_are_matched_by_row_numbers_and_never_ignored():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (60, 8, 8, 1), dtype=np.uint8)
+    digits = pd.Series(np.arange(60) % 3)
+    columns = pd.DataFrame({"site": np.arange(60)})
+    for index in (range(60), [str(i) for i in range(60)]):
+        own, beside = digits.set_axis(index), columns.set_axis(list(index))
+        shuffled = td.load(
+            images,
+            labels=own.sample(frac=1, random_state=0),
+            attributes=beside.sample(frac=1, random_state=1),
+        )
+        assert shuffled.labels.tolist() == digits.tolist()
+        assert shuffled.attributes["site"].tolist() == list(range(60))
+    assert td.load(images, labels=digits.set_axis(range(100, 160))).labels.tolist() == [*digits]
+    for data in ("digits", td.load(images)):
+        with pytest.raises(td.ConfigError, match="labels are given beside"):
+            td.load(data, labels=digits)

@@ -68,6 +68,13 @@ def load(
         ConfigError: for a specification that cannot be understood.
         DataError: for content that cannot be used.
     """
+    given = [n for n, v in (("labels", labels), ("attributes", attributes)) if v is not None]
+    if given and isinstance(data, str | Path | Dataset):
+        raise ConfigError(
+            f"{' and '.join(given)} are given beside data that has its own",
+            where="load",
+            hint="give them beside arrays; or to score and split, which match them by id",
+        )
     words = entries(missing, ",") if isinstance(missing, str) else tuple(missing)
     if isinstance(data, Dataset):
         return data if not words else replace(without_words(data, words), missing=words)

@@ -86,6 +86,7 @@ def from_object(
             where=name or type(value).__name__,
             hint="give one of them, e.g. data['train']",
         )
+    labels, attributes = in_order(labels), in_order(attributes)
     known: Document = {"attributes": attributes, "name": name or "array"}
     if isinstance(value, list) and value and is_picture(value[0]):
         return from_pictures(value, labels, how=how, **known)
@@ -100,6 +101,18 @@ def from_object(
         hint="give a path, DATA such as folder:PATH, an array (N, H, W, channels), a torch or "
         "Hugging Face data set, or a frame with a column of files",
     )
+
+
+def in_order(column: Any) -> Any:
+    """Put a Series or frame in the order of the row numbers that are its index.
+
+    Any other index says nothing about images that have no ids: such rows stay as they are.
+    """
+    if not (hasattr(column, "index") and hasattr(column, "iloc")):
+        return column
+    places = {str(value): i for i, value in enumerate(column.index)}
+    rows = [places.get(str(i)) for i in range(len(column))]
+    return column if None in rows else column.iloc[rows]
 
 
 def _is_hugging_face(value: Any) -> bool:
