@@ -364,6 +364,12 @@ def test_channels_in_front_are_turned(arrays):
         (lambda d: td.score(d, ["cat", "dog"] * 10), "20 labels for 60 images"),
         (lambda d: td.split(d, np.arange(60) % 2, np.arange(60) % 3), "only binary tasks"),
         (lambda d: td.analyze(d, 3), "labels have shape"),
+        (lambda d: td.load(d.images, size="8"), "size is '8'"),
+        (lambda d: td.load(d.images, size=0), "size is 0"),
+        (
+            lambda d: td.split(d, pd.DataFrame({"a": [0, 1] * 30, "b": [1, 0] * 30}), [0, 1] * 30),
+            "2 columns",
+        ),
         (lambda d: td.label(3, d), "cannot label images"),
         (lambda d: td.report("x.html", d), "no tasks to report"),
         (lambda d: td.report("x.html", d, 3), "cannot show int"),

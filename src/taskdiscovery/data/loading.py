@@ -7,8 +7,9 @@ A new reader is one file with `check(path, spec)` and `read(path, spec, how)`, a
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def load(
     data: Any,
     *,
     labels: Any = None,
-    attributes: pd.DataFrame | None = None,
+    attributes: pd.DataFrame | Mapping[str, Any] | None = None,
     size: int | None = None,
     fit: str = "crop",
     range: tuple[float, float] | None = None,
@@ -75,6 +76,7 @@ def load(
             where="load",
             hint="give them beside arrays; or to score and split, which match them by id",
         )
+    _check_size(size)
     words = entries(missing, ",") if isinstance(missing, str) else tuple(missing)
     if isinstance(data, Dataset):
         return data if not words else replace(without_words(data, words), missing=words)
@@ -94,6 +96,18 @@ def load(
 
         found = from_object(data, labels=labels, attributes=attributes, how=how)
     return _finished(found, how)
+
+
+def _check_size(size: Any) -> None:
+    """Refuse a size that is none.
+
+    Raises:
+        ConfigError: saying what came.
+    """
+    if size is not None and (not isinstance(size, Integral) or int(size) < 1):
+        raise ConfigError(
+            f"size is {size!r}", where="load", hint="give a whole number of pixels, e.g. 64"
+        )
 
 
 def _finished(found: Dataset | Listing, how: Reading) -> Dataset:

@@ -13,6 +13,7 @@ import numpy as np
 from taskdiscovery.data.labels.labelings import (
     checked,
     labeling_of,
+    labelings_of_frame,
     read_labelings,
     split_file_column,
 )
@@ -52,6 +53,16 @@ def target_of(dataset: Dataset, value: Any, name: str = "target") -> Labeling:
         return read_labelings(path, dataset, [column])[0]
     if isinstance(value, Labeling):
         return aligned([value], dataset)[0]
+    if hasattr(value, "columns") and hasattr(value, "iloc"):
+        if len(found := labelings_of_frame(dataset, value)) != 1:
+            raise DataError(
+                f"a frame of {len(found)} columns of labels is given for one labeling",
+                where=name,
+                hint=f"give one of them, e.g. frame[{found[0].name!r}]"
+                if found
+                else "give a column",
+            )
+        return found[0]
     if hasattr(value, "index") and hasattr(value, "to_numpy"):
         return _from_series(value, dataset, name)
     values = column_of(value)

@@ -52,7 +52,7 @@ def from_object(
     value: Any,
     *,
     labels: Any = None,
-    attributes: pd.DataFrame | None = None,
+    attributes: pd.DataFrame | Mapping[str, Any] | None = None,
     how: Reading,
     name: str = "",
 ) -> Dataset | Listing:
@@ -86,6 +86,10 @@ def from_object(
             where=name or type(value).__name__,
             hint="give one of them, e.g. data['train']",
         )
+    if isinstance(attributes, Mapping):
+        import pandas as pd
+
+        attributes = pd.DataFrame(attributes)
     labels, attributes = in_order(labels), in_order(attributes)
     known: Document = {"attributes": attributes, "name": name or "array"}
     if isinstance(value, list) and value and is_picture(value[0]):
