@@ -187,9 +187,8 @@ def _check_images(tasks: Tasks, dataset: Dataset) -> None:
     Raises:
         DataError: where they are.
     """
-    numbered = np.array_equal(dataset.ids, np.arange(len(dataset)).astype(str))
     known = tasks.images is not None and tasks.images.shape == dataset.images.shape
-    if numbered and known and not _same_images(tasks, dataset):
+    if known and dataset.has_row_numbers and not _same_images(tasks, dataset):
         raise DataError(
             "these tasks are of other images",
             where=dataset.name,
@@ -268,7 +267,8 @@ def tasks_of_run(run: Run, dataset: Dataset, objects: Mapping[str, Network]) -> 
         return replace(run.tasks, ids_N=dataset.ids, images=dataset.images)
     encoder = encoder_of(run, objects)
     seed = int(run.config.get("seed", 0))
-    return labelled(encoder, dataset, seen=run.seen_images(), seed=seed)
+    seen_N = _with_partition(_seen_before(encoder, dataset, run.seen_images()), seed)
+    return labelled(encoder, dataset, seen_N=seen_N)
 
 
 def tasks_of_discovery(found: Any, dataset: Dataset) -> Tasks:
@@ -276,8 +276,9 @@ def tasks_of_discovery(found: Any, dataset: Dataset) -> Tasks:
     tasks: Tasks = found.tasks
     if _same_images(tasks, dataset):
         return tasks
-    seen = _seen_by(found, dataset)
-    return labelled(found.encoder, dataset, seen=seen, seed=int(found.config.get("seed", 0)))
+    seen_N = _seen_before(found.encoder, dataset, _seen_by(found, dataset))
+    seen_N = _with_partition(seen_N, int(found.config.get("seed", 0)))
+    return labelled(found.encoder, dataset, seen_N=seen_N)
 
 
 def _same_images(tasks: Tasks, dataset: Dataset) -> bool:
@@ -329,29 +330,36 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
             )
         seen = None if encoder is found else _seen_by(found, dataset)
         config = {} if encoder is found else found.config
-    if seen is not None and not np.isin(digests(encoder.as_taken(dataset.images)), seen).any():
-        seen = None  # nothing to warn the measuring of
-    return labelled(encoder, dataset, seen=seen, seed=int(config.get("seed", 0)), device=device)
+    seen_N = None if seen is None else _seen_before(encoder, dataset, seen)
+    if seen_N is not None:  # where nothing was seen, any job may draw its own partition
+        seen_N = _with_partition(seen_N, int(config.get("seed", 0))) if seen_N.any() else None
+    return labelled(encoder, dataset, seen_N=seen_N, device=device)
+
+
+def _seen_before(encoder: Encoder, dataset: Dataset, seen: Any) -> BoolArray:
+    """Return (N,) True for images whose digest is among those of the images discovery has seen."""
+    return np.isin(digests(encoder.as_taken(dataset.images)), seen)
+
+
+def _with_partition(seen_N: BoolArray, seed: int) -> BoolArray:
+    """Add the training part of a partition, where there are images enough to cut a test part."""
+    if len(seen_N) < partition.AT_LEAST:
+        return seen_N
+    return seen_N | partition.draw(len(seen_N), seed)
 
 
 def labelled(
-    encoder: Encoder, dataset: Dataset, *, seen: Any = None, seed: int = 0, device: str = "cpu"
+    encoder: Encoder, dataset: Dataset, *, seen_N: BoolArray | None, device: str = "cpu"
 ) -> Tasks:
     """Label images with an encoder.
 
     Args:
         encoder: of the tasks.
         dataset: the images.
-        seen: digests of the images that discovery has seen, or None where nothing will be measured.
-        seed: of the partition of the others.
+        seen_N: (N,) True for images that may be trained on, or None where nothing was seen.
         device: where to compute.
     """
     coordinates = encoder.transform(dataset.images, device)
-    seen_N = None
-    if seen is not None:
-        seen_N = np.isin(digests(encoder.as_taken(dataset.images)), seen)
-        if len(dataset) >= partition.AT_LEAST:
-            seen_N |= partition.draw(len(dataset), seed)
     return Tasks(
         labels_ND=encoder.classify(coordinates),
         names=encoder.names,

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from taskdiscovery.metagrad.engine import MEMORY
 from taskdiscovery.metagrad.rules import State, Tree
 from taskdiscovery.metagrad.steps import Step
+from taskdiscovery.runtime import hardware
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,9 @@ def available_memory(device: str) -> int:
     """Return the bytes that are free on a device now."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = dict(line.split(":", 1) for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # not Linux: count on half of the memory
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    free = hardware.free_memory(0)
+    # Where the system does not say: count on half of the memory.
+    return free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _tensors(tree: Tree) -> list[Tensor]:

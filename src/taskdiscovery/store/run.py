@@ -142,8 +142,7 @@ class Run(RunFiles):
         if not self.fingerprint or self.fingerprint == dataset.fingerprint:
             return True
         known = [name for name in (IMAGES, PER_IMAGE, ROLES_TABLE) if self.has(name)]
-        numbered = np.array_equal(dataset.ids, np.arange(len(dataset)).astype(str))
-        if not known or numbered:  # row numbers are those of any other images, too
+        if not known or dataset.has_row_numbers:
             return False
         return np.array_equal(self.table(known[0])["image_id"].to_numpy(np.str_), dataset.ids)
 

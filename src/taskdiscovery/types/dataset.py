@@ -111,6 +111,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def has_row_numbers(self) -> bool:
+        """Whether the ids are row numbers, which the images of any other data set may have, too."""
+        return np.array_equal(self.ids, np.arange(len(self)).astype(str))
+
     @cached_property
     def facts(self) -> pd.DataFrame | None:
         """What the files say of themselves, one row per image; None where there are no files.
