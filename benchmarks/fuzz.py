@@ -90,13 +90,14 @@ def read_checkpoint(content: bytes, place: Path) -> None:
     """Take up a checkpoint whose manifest fits."""
     from taskdiscovery.store import Checkpoints, manifest
     from taskdiscovery.store.journal import Journal
+    from taskdiscovery.store.place import Place
 
     checkpoints = Checkpoints(place / "c")
     checkpoints.save({}, {})
     half = len(content) // 2
     (place / "c" / "000001" / "state.json").write_bytes(content[:half])
     (place / "c" / "000001" / "arrays.safetensors").write_bytes(content[half:])
-    manifest.write(place / "c" / "000001", ["state.json", "arrays.safetensors"])
+    manifest.write(Place(place / "c" / "000001"), ["state.json", "arrays.safetensors"])
     Journal(checkpoints).load()
 
 

@@ -365,8 +365,9 @@ def put(run, name, content):
 
 def refit_manifest(run, name):
     from taskdiscovery.store import manifest
+    from taskdiscovery.store.place import Place
 
-    manifest.write(run, [name])
+    manifest.write(Place(run), [name])
 
 
 def test_verify_finds_nothing_in_a_good_run(run, capfd):

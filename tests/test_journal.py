@@ -17,8 +17,9 @@ from taskdiscovery.config import ResolvedLearner, TrainingRecipe, learner_of
 from taskdiscovery.errors import NumericalError, ResourceError, RunDirError
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.runtime import interrupts, ranks
-from taskdiscovery.store import Checkpoints, journal
+from taskdiscovery.store import Checkpoints, journal, manifest
 from taskdiscovery.store.journal import Journal, JournalWatch
+from taskdiscovery.store.place import Place
 from taskdiscovery.training import Examples, Hooks, cross_entropy, train
 from taskdiscovery.types import Record
 
@@ -76,16 +77,14 @@ def test_fault_16_a_damaged_checkpoint_is_found_and_the_one_before_is_used(
 
 
 def test_fault_44_a_hostile_checkpoint_with_a_manifest_that_fits(tmp_path):
-    from taskdiscovery.store import manifest
-
     checkpoints = saved(tmp_path, 2)
     place = checkpoints.folder / "000002"
     (place / "arrays.safetensors").write_bytes(b"\xff" * 64)
-    manifest.write(place, ["arrays.safetensors"])
+    manifest.write(Place(place), ["arrays.safetensors"])
     assert checkpoints.load()[0]["i"] == 0
     for number, content in ((1, "[]"), (2, '{"header": 3}')):
         (checkpoints.folder / f"00000{number}" / "state.json").write_text(content)
-        manifest.write(checkpoints.folder / f"00000{number}", ["state.json"])
+        manifest.write(Place(checkpoints.folder / f"00000{number}"), ["state.json"])
     with pytest.raises(RunDirError):
         Journal(checkpoints).load()
 
@@ -142,9 +141,9 @@ def test_the_order_of_one_commit(tmp_path, monkeypatch):
         monkeypatch.setattr(
             os,
             name,
-            lambda a, b, *_, name=name, **__: (
+            lambda a, b, name=name, **within: (
                 seen.append(("rename", Path(b).name)),
-                real[name](a, b),
+                real[name](a, b, **within),
             )[1],
         )
     checkpoints = saved(tmp_path)

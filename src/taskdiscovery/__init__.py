@@ -15,11 +15,16 @@ The names below are imported when they are first used, so that `import taskdisco
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+# Nothing more is imported here: under `python -m` the working directory still stands first on the
+# path, and may hold a `typing.py`. `__main__` takes it away.
+TYPE_CHECKING = False
 
 __version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from taskdiscovery.api import (
         analyze,
         discover,

@@ -55,6 +55,7 @@ from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import options_of, read_alike
 from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
@@ -440,6 +441,7 @@ def resume(
     tasks: Any = None,
     target: Any = None,
     learner: Network | Learner | Sequence[Network | Learner] = (),
+    allow: Sequence[str] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
 ) -> Discovery | Scores | Split | Evidence | None:
@@ -450,6 +452,8 @@ def resume(
         data: the data, if it has moved or was given as an object.
         tasks, target: what was scored or split, if that was given as an object.
         learner: your own network classes or factories, if the job was given some.
+        allow: texts that the files of the run name and that may be used: in a run from elsewhere,
+            anything outside of it (a features file, another run, a cluster); code in any run.
         change_ranks: whether another number of ranks than before may go on; sums are then rounded
             otherwise, and `result.json` says `exact: false`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -461,11 +465,12 @@ def resume(
         RunDirError: where options or data have changed, no checkpoint is whole, or another
             process is at work.
     """
+    networks = {**{text: text for text in allow}, **_named(learner)}
     return _resume.run(
         Path(run),
         data,
         {"tasks": tasks, "target": target},
-        objects=_named(learner),
+        allowed=Allowed(networks=networks, texts=allow),
         change_ranks=change_ranks,
         callbacks=callbacks_of(callbacks),
     )

@@ -170,7 +170,12 @@ def report(run: Path, data: str | None, learner: str, callbacks: Callbacks) -> N
 
 
 def resume(
-    run: Path, data: str | None, learner: str, change_ranks: bool, callbacks: Callbacks
+    run: Path,
+    data: str | None,
+    learner: str,
+    allow: list[str],
+    change_ranks: bool,
+    callbacks: Callbacks,
 ) -> None:
     """Go on with a job, and say what it was."""
     opened = Run.open(run)
@@ -183,8 +188,11 @@ def resume(
     with Run.open(run, write=ranks.first()):
         opened.checkpoints.load()
     from taskdiscovery.jobs import resume as job
+    from taskdiscovery.jobs.trust import Allowed
 
-    job.run(run, data, {}, objects=_named(learner), change_ranks=change_ranks, callbacks=callbacks)
+    named = {text: text for text in (learner, *allow) if text}
+    allowed = Allowed(networks=named, texts=allow)
+    job.run(run, data, {}, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
     show.line(f"{opened.job['command']} is done, in {run}")
 
 

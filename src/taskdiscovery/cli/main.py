@@ -23,9 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
-    # The user's own package.module:function may lie in the working directory.
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    # Processes that are started from here do not look for modules in the working directory either.
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         with interrupts.handled():
             return _run(arguments)

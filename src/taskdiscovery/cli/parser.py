@@ -185,6 +185,14 @@ def _resume(command: Parser) -> None:
     command.add_argument("--data", help=_DATA_OF_RUN)
     command.add_argument("--learner", default="", help=_TRUST)
     command.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="allow what the run's files name by this text to be used: a file or another run "
+        "outside of a run from elsewhere, or code; may be given several times",
+    )
+    command.add_argument(
         "--change-ranks",
         action="store_true",
         help="go on with another number of torchrun's processes; the result is marked as not exact",

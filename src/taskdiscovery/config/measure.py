@@ -73,9 +73,15 @@ class TrainingConfig(WorkConfig):
 class ScoreConfig(TrainingConfig):
     """`score`: agreement scores of labelings."""
 
-    target: str = option("", "human labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN")
+    target: str = option(
+        "", "human labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN", names="labeling"
+    )
     tasks: str = option(
-        "", "score the tasks of a run, or of a table of labelings", flag="from", metavar="RUN|FILE"
+        "",
+        "score the tasks of a run, or of a table of labelings",
+        flag="from",
+        metavar="RUN|FILE",
+        names="tasks",
     )
     runs: int = option(2, "independent trainings per task", low=2, high=1000)
     vary: tuple[str, ...] = option(
@@ -100,12 +106,15 @@ class ScoreConfig(TrainingConfig):
 class SplitConfig(TrainingConfig):
     """`split`: a train-test split that breaks a learner on a target, beside its controls."""
 
-    target: str = option("", "the labeling to break: label, label:0,1, attr:COLUMN, FILE:COLUMN")
+    target: str = option(
+        "", "the labeling to break: label, label:0,1, attr:COLUMN, FILE:COLUMN", names="labeling"
+    )
     tasks: str = option(
         "",
         "where the cutting task comes from",
         flag="from",
         metavar="RUN[:TASK]|FILE:COLUMN|untrained:NET",
+        names="tasks",
     )
     orientation: str = option(
         "auto",
@@ -126,6 +135,7 @@ class SplitConfig(TrainingConfig):
         "other learners to train on the same split, e.g. 'mlp;vit?width=0.5'",
         separator=";",
         metavar="LEARNER[;LEARNER]",
+        names="learner",
     )
     runs: int = option(3, "trainings per figure, each from a fresh seed", low=1, high=1000)
 
@@ -150,7 +160,10 @@ class AnalyzeConfig(JobConfig):
     )
     probe_images: int = option(1000, "ask counterfactual probes of at most so many images", low=10)
     text_model: str = option(
-        "", "CLIP model on disk whose words are set beside each task", metavar="PATH"
+        "",
+        "CLIP model on disk whose words are set beside each task",
+        metavar="PATH",
+        names="place",
     )
 
 

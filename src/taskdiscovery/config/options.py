@@ -32,6 +32,8 @@ class Limits(TypedDict, total=False):
         metavar: what stands for its value in the help.
         group: heading of the help that it stands under.
         separator: between the entries of a list on the command line.
+        names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks` or
+            `place` (a file, a folder, a cluster); empty for a text that names nothing.
     """
 
     flag: str
@@ -41,9 +43,12 @@ class Limits(TypedDict, total=False):
     metavar: str
     group: str
     separator: str
+    names: str
 
 
-_NO_LIMITS = Limits(flag="", choices=(), low=None, high=None, metavar="", group="", separator=",")
+_NO_LIMITS = Limits(
+    flag="", choices=(), low=None, high=None, metavar="", group="", separator=",", names=""
+)
 
 
 def option(default: Any, help: str, **limits: Unpack[Limits]) -> Any:
@@ -139,7 +144,9 @@ class WorkConfig(JobConfig):
             them by. They are never written.
     """
 
-    learner: str = option("convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn")
+    learner: str = option(
+        "convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn", names="learner"
+    )
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
     precision: str = option(
         "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
@@ -170,7 +177,10 @@ class WorkConfig(JobConfig):
         group=WORK,
     )
     ray_address: str = option(
-        "", "the cluster: HOST:PORT or auto (default: one is started here)", group=WORK
+        "",
+        "the cluster: HOST:PORT or auto (default: one is started here)",
+        group=WORK,
+        names="place",
     )
     cpus_per_job: int | None = option(
         None,

@@ -6,7 +6,6 @@ A new reader is one file with `check(path, spec)` and `read(path, spec, how)`, a
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -19,6 +18,7 @@ from taskdiscovery.data.labels.missing import with_problems, without_words
 from taskdiscovery.data.listing import Listing, Reading
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.importing import is_module
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.types import Dataset
 
@@ -190,21 +190,6 @@ def check_spec(data: str) -> None:
         _reader(kind).check(path, spec)
 
 
-def runs_code(data: str) -> bool:
-    """Say whether reading a DATA specification runs a function of the user's, or may download."""
-    kind = parse(data).kind
-    return kind == "hf" or kind not in KINDS
-
-
-def _is_module(name: str) -> bool:
-    if not all(part.isidentifier() for part in name.split(".")):
-        return False
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def _kind(spec: Spec) -> str:
     if spec.kind in KINDS:
         if spec.kind in ("digits", "folder", "parquet", "npz", "csv"):
@@ -214,7 +199,7 @@ def _kind(spec: Spec) -> str:
                 f"{spec.text!r} names no place", where="DATA", hint=f"write {spec.kind}:PATH"
             )
         return spec.kind
-    if spec.path.isidentifier() and _is_module(spec.kind):
+    if spec.path.isidentifier() and is_module(spec.kind):
         return "function"
     raise ConfigError(
         f"unknown kind of data {spec.text!r}",

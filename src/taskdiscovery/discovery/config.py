@@ -45,9 +45,14 @@ class DiscoverConfig(WorkConfig):
     exclude: tuple[str, ...] = option(
         (), "project out: label, attributes, attr:COLUMN, brightness, colour, contrast, saturation"
     )
-    within: str = option("", "discover inside each class of this labeling, e.g. label")
+    within: str = option(
+        "", "discover inside each class of this labeling, e.g. label", names="labeling"
+    )
     features: str = option(
-        "", "look for tasks on the numbers of this table in place of pixels", metavar="FILE"
+        "",
+        "look for tasks on the numbers of this table in place of pixels",
+        metavar="FILE",
+        names="place",
     )
     epochs: int | None = option(
         None,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -36,6 +36,8 @@ FORMAT = 1
 
 #: coordinates have about unit variance; rounding moves them by less than 1e-5.
 CLOSE = 1e-4
+#: pixels of a side; no reader gives more.
+_LARGEST = 2**16
 _CHANNELS = {1: "one channel: convert them to grey", 3: "three channels: convert them to RGB"}
 
 
@@ -209,22 +211,25 @@ class Encoder:
                 not name.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("taskdiscovery", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return cls._from(header, tensors, objects or {}, path)
+            content = Path(path).read_bytes()
         except FileNotFoundError:
             raise RunDirError(
                 "there is no encoder", where=str(path), hint="give the directory of a finished run"
             ) from None
+        except OSError as error:
+            raise _unreadable(error, str(path)) from error
+        return cls.from_bytes(content, objects or {}, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, objects: Mapping[str, Network], where: str) -> Encoder:
+        """Read an encoder from the content of its file; arguments and errors as of `load`."""
+        try:
+            header, tensors = _parts(content)
+            return cls._from(header, tensors, objects, where)
         except RunDirError:
             raise
         except Exception as error:  # hostile files raise errors of every kind
-            raise RunDirError(
-                f"the encoder cannot be read: {first_line(error)}",
-                where=str(path),
-                hint="discover again",
-            ) from error
+            raise _unreadable(error, where) from error
 
     @classmethod
     def _from(
@@ -232,21 +237,24 @@ class Encoder:
         header: Document,
         tensors: dict[str, Tensor],
         objects: Mapping[str, Network],
-        path: Path,
+        where: str,
     ) -> Encoder:
         if header["format"] > FORMAT:
             raise RunDirError(
                 "the encoder was written by a newer taskdiscovery",
-                where=str(path),
+                where=where,
                 hint="upgrade: pip install -U taskdiscovery",
             )
-        learner, outputs = str(header["learner"]), int(header["outputs"])
+        learner, names = str(header["learner"]), tuple(map(str, header["names"]))
+        outputs, classes = int(header["outputs"]), int(header["classes"])
         height, width, channels = (int(n) for n in header["image_shape"])
         shape = (height, width, channels)
-        network = _named(learner, objects, path)
+        network = _named(learner, objects, where)
         columns, centre, offsets = (
             tensors.pop(f"encoder.{name}").numpy() for name in ("columns", "centre", "offsets")
         )
+        _refuse_other_tasks(len(names), classes, columns, centre, offsets)
+        _refuse_other_sizes(shape, outputs, columns, tensors)
         if parse(learner).name in networks.NETWORKS:
             _refuse_other_shapes(learner, shape, outputs, tensors)
         model = networks.build(network, shape, outputs, Normalization.none(channels), seed=0)
@@ -254,8 +262,8 @@ class Encoder:
         return cls(
             learner=learner,
             image_shape=shape,
-            names=tuple(map(str, header["names"])),
-            classes=int(header["classes"]),
+            names=names,
+            classes=classes,
             model=model.eval(),
             outputs=outputs,
             columns=columns,
@@ -264,7 +272,21 @@ class Encoder:
         )
 
 
-def _named(learner: str, objects: Mapping[str, Network], path: Path) -> Network:
+def _parts(content: bytes) -> tuple[Document, dict[str, Tensor]]:
+    """Return the header of an encoder's file, and its tensors."""
+    tensors = from_bytes(content)  # which holds the file against its own header first
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    return json.loads(metadata["taskdiscovery"]), tensors
+
+
+def _unreadable(error: Exception, where: str) -> RunDirError:
+    return RunDirError(
+        f"the encoder cannot be read: {first_line(error)}", where=where, hint="discover again"
+    )
+
+
+def _named(learner: str, objects: Mapping[str, Network], where: str) -> Network:
     """Return the network that a file names: one of the package, or one that the caller has named.
 
     Raises:
@@ -276,10 +298,40 @@ def _named(learner: str, objects: Mapping[str, Network], path: Path) -> Network:
     if found is None:
         raise RunDirError(
             f"the encoder was built by {learner!r}, which runs code of its own",
-            where=str(path),
+            where=where,
             hint=f"if you trust it, say so: --learner {learner!r}",
         )
     return found
+
+
+def _refuse_other_tasks(
+    tasks: int, classes: int, columns: IntArray, centre: Float32, offsets: Float32
+) -> None:
+    """Hold what the header says of tasks against the arrays, before anything is made by it.
+
+    Raises:
+        ValueError: where they differ.
+    """
+    coordinates = (tasks * (classes - 1),)
+    if tasks < 1 or classes < 2 or offsets.shape != (tasks, classes):
+        raise ValueError(f"it names {tasks} tasks of {classes} classes, and has others")
+    if columns.shape != coordinates or centre.shape != coordinates:
+        raise ValueError(f"its coordinates are not those of {tasks} tasks of {classes} classes")
+
+
+def _refuse_other_sizes(
+    image_shape: tuple[int, int, int], outputs: int, columns: IntArray, tensors: dict[str, Tensor]
+) -> None:
+    """Refuse sizes that no network of so many weights has.
+
+    Raises:
+        ValueError: saying which.
+    """
+    weights = sum(tensor.numel() for tensor in tensors.values())
+    if min(image_shape) < 1 or max(image_shape) > _LARGEST or image_shape[2] > 4:
+        raise ValueError(f"it takes images of {image_shape}")
+    if not 1 <= outputs <= weights or columns.min() < 0 or columns.max() >= outputs:
+        raise ValueError(f"it has {outputs} outputs by its header, and others by its arrays")
 
 
 def _refuse_other_shapes(

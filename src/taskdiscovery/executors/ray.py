@@ -22,6 +22,7 @@ from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
 from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.runtime import importing
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
@@ -54,7 +55,8 @@ class Ray(Workers):
         self._gpus = (1.0 if config.device == "cuda" else 0.0) if gpus is None else gpus
         # The user's own networks are found where they are found here.
         paths = [os.path.abspath(path) for path in sys.path]
-        self._common = (uuid.uuid4().hex, paths, config.device, config.threads or 1)
+        places = (paths, importing.working_directory())
+        self._common = (uuid.uuid4().hex, places, config.device, config.threads or 1)
         self._images = ray.put(images)
         # Ray's own retries cannot tell a training that ends every worker from one that was unlucky.
         self._task = ray.remote(max_retries=0, num_cpus=self._cpus, num_gpus=self._gpus)(_work)
@@ -140,10 +142,18 @@ _resident: dict[str, Tensor] = {}
 
 
 def _work(
-    images: Any, data: str, paths: list[str], device: str, threads: int, training: Training
+    images: Any,
+    data: str,
+    places: tuple[list[str], str | None],
+    device: str,
+    threads: int,
+    training: Training,
 ) -> Any:
     """Do one training; runs on a worker. An error that a user can mend is returned, not raised."""
+    paths, folder = places
     sys.path.extend(path for path in paths if path not in sys.path)
+    if folder is not None:
+        importing.look_in(folder)
     torch.set_num_threads(threads)
     keep_freed_memory()
     if device == "cuda":  # one copy on the GPU for all trainings of this worker

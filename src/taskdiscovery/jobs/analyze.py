@@ -11,7 +11,6 @@ from taskdiscovery.config import AnalyzeConfig, Network
 from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs.inputs import (
     choose,
-    data_of_run,
     encoder_of,
     options_of,
     read_alike,
@@ -19,6 +18,7 @@ from taskdiscovery.jobs.inputs import (
 )
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -56,7 +56,7 @@ def run(
         known = opened.config
         skip_bad = config.skip_bad or bool(known.get("skip_bad"))
         config = replace(read_alike(config, known), skip_bad=skip_bad)
-        data = data_of_run(opened, known) if data is None else data
+        data = data_of(opened, known) if data is None else data
     else:
         config = read_alike(config, options_of(tasks))
     dataset = read_data(data, config, callbacks)

@@ -16,9 +16,8 @@ from taskdiscovery.config import Network
 from taskdiscovery.data import load, partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
-from taskdiscovery.data.loading import runs_code
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.errors import ConfigError, DataError, RunDirError, nearest
+from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -75,28 +74,6 @@ def read_alike(config: C, known: Mapping[str, Any]) -> C:
         range=config.range or known.get("range"),
         missing=config.missing or tuple(known.get("missing") or ()),
     )
-
-
-def data_of_run(run: Run, config: Mapping[str, Any]) -> str:
-    """Return the DATA that the config of a run or of its job names.
-
-    Raises:
-        RunDirError: where it names none, or what would run code that the caller did not name.
-    """
-    spec = str(config.get("data") or "")
-    if not spec or spec in ("array", "torch", "frame", "hf"):
-        raise RunDirError(
-            "the run was made from data held in memory, which cannot be read again",
-            where=str(run.path),
-            hint="give the data: --data",
-        )
-    if runs_code(spec):
-        raise RunDirError(
-            f"the run's data is {spec!r}, which runs code or downloads",
-            where=str(run.path),
-            hint=f"to allow it to run, give it again: --data {spec!r}",
-        )
-    return spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

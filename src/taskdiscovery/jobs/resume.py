@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.config import Network, ScoreConfig, SplitConfig, from_mapping
+from taskdiscovery.config import ScoreConfig, SplitConfig, WorkConfig, from_mapping
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs import discover, score, split
-from taskdiscovery.jobs.inputs import data_of_run
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN
+from taskdiscovery.jobs.trust import Allowed, check_job, data_of
 from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -28,7 +29,7 @@ def run(
     data: Any,
     given: Mapping[str, Any],
     *,
-    objects: Mapping[str, Network],
+    allowed: Allowed,
     change_ranks: bool,
     callbacks: Callbacks,
 ) -> Discovery | Scores | Split | Evidence | None:
@@ -38,7 +39,7 @@ def run(
         path: of the run directory.
         data: where it is no longer where it was, or was no specification; else None.
         given: `tasks` and `target`, where those were objects.
-        objects: networks of the caller's own, by name.
+        allowed: what the caller has named again of what the run's files name.
         change_ranks: whether another number of ranks than before may go on; sums are then rounded
             otherwise, and `result.json` says `exact: false`.
         callbacks: told of progress.
@@ -47,39 +48,58 @@ def run(
         What the job returns; of one that is done already, what the run directory holds.
 
     Raises:
-        RunDirError: where options or data have changed, no checkpoint is whole, or another
-            process is at work.
+        RunDirError: where options or data have changed, no checkpoint is whole, another process is
+            at work, or the files of the run name what the caller has not.
     """
     with Run.open(path, write=ranks.first()) as opened:
         if opened.state == "done":
-            opened.objects = dict(objects)
+            opened.objects = dict(allowed.networks)
             return _value(opened)
         job = opened.job
         command, where = str(job["command"]), f"{opened.path}, {job['command']}"
-        document = dict(job["config"])
-        _check_ranks(opened, document, where, change_ranks)
-        if data is None:
-            data = data_of_run(opened, document)
-        document.pop("data", None)
-        if str(document.get("from", "")).startswith(OWN):  # this run's, wherever it lies now
-            document["from"] = f"{opened.path}{document['from']}".removesuffix(OWN)
-        document["objects"] = objects
-        _check_objects(opened, document, given, where)
-        sink = Sink.of(command, None, opened)
-        if command == "discover":
-            return discover.run(
-                data, from_mapping(DiscoverConfig, document, where), sink, callbacks
+        if command not in _CONFIGS:
+            raise RunDirError(
+                f"{command} is not resumed",
+                where=where,
+                hint=f"taskdiscovery analyze {opened.path}",
             )
+        document = dict(job["config"])
+        if data is None:
+            data = data_of(opened, document)
+        config = _config(opened, document, allowed, where)
+        _check_ranks(opened, config.ranks or 1, where, change_ranks)
+        _check_objects(opened, document, given, where)
+        config = replace(config, ranks=ranks.size(), objects=allowed.networks)
+        sink = Sink.of(command, None, opened)
         tasks, target = given.get("tasks"), given.get("target")
-        if command == "score":
-            scored = from_mapping(ScoreConfig, document, where)
-            return score.run(data, tasks, scored, sink, callbacks)
-        if command == "split":
-            config = from_mapping(SplitConfig, document, where)
-            return split.run(data, target, tasks, config, sink, callbacks)
-        raise RunDirError(
-            f"{command} is not resumed", where=where, hint=f"taskdiscovery analyze {opened.path}"
-        )
+        if isinstance(config, DiscoverConfig):
+            return discover.run(data, config, sink, callbacks)
+        if isinstance(config, ScoreConfig):
+            return score.run(data, tasks, config, sink, callbacks)
+        assert isinstance(config, SplitConfig)
+        return split.run(data, target, tasks, config, sink, callbacks)
+
+
+_CONFIGS: dict[str, type[WorkConfig]] = {
+    "discover": DiscoverConfig,
+    "score": ScoreConfig,
+    "split": SplitConfig,
+}
+
+
+def _config(run: Run, document: Document, allowed: Allowed, where: str) -> WorkConfig:
+    """Return the config of the job, once it names nothing that may not be used.
+
+    Raises:
+        RunDirError: where it does.
+        ConfigError: where the files of the run hold no such config.
+    """
+    own = {key: value for key, value in document.items() if key != "data"}
+    kind = _CONFIGS[str(run.job["command"])]
+    check_job(run, from_mapping(kind, own, where), document, allowed)
+    if str(own.get("from", "")).startswith(OWN):  # this run's, wherever it lies now
+        own["from"] = f"{run.path}{own['from']}".removesuffix(OWN)
+    return from_mapping(kind, own, where)
 
 
 def _value(run: Run) -> Discovery | Scores | Split | Evidence | None:
@@ -111,13 +131,13 @@ def _check_objects(run: Run, document: Document, given: Mapping[str, Any], where
     )
 
 
-def _check_ranks(run: Run, document: Document, where: str, change: bool) -> None:
+def _check_ranks(run: Run, before: int, where: str, change: bool) -> None:
     """Refuse to go on with another number of ranks, unless that is asked for.
 
     Raises:
         RunDirError: naming both numbers.
     """
-    before, now = document.get("ranks") or 1, ranks.size()
+    now = ranks.size()
     if before != now and not change:
         raise RunDirError(
             f"the job was started by {before} ranks, and there are {now}",
@@ -127,4 +147,3 @@ def _check_ranks(run: Run, document: Document, where: str, change: bool) -> None
         )
     if before != now and ranks.first():
         run.add_numbers({"exact": False, "ranks": [before, now]})
-    document["ranks"] = now

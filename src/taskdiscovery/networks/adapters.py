@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from types import ModuleType
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from taskdiscovery.config.learners import Factory, name_of
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, first_line, nearest
+from taskdiscovery.runtime.importing import installed, named_object, within_reach
 
 
 def from_factory(
@@ -30,9 +30,8 @@ def from_factory(
     Raises:
         ConfigError: where it cannot be imported, called, or does not return a module.
     """
-    module_name, _, name = path.partition(":")
     try:
-        factory: Factory = getattr(importlib.import_module(module_name), name)
+        factory: Factory = named_object(path)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"cannot import the network factory {path!r}: {error}",
@@ -69,7 +68,8 @@ def _called(
         arguments |= {word: outputs, **options}
         if "image_shape" in accepted:
             arguments["image_shape"] = image_shape
-        network = factory(**arguments)
+        with within_reach():  # it may import more of its own
+            network = factory(**arguments)
     except (TaskDiscoveryError, MemoryError):
         raise
     except Exception as error:  # a factory may raise anything
@@ -124,7 +124,7 @@ def from_torchvision(name: str, image_shape: tuple[int, int, int], outputs: int)
 
 def _import(package: str) -> ModuleType:
     try:
-        return importlib.import_module(package)
+        return installed(package)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{package} is not installed",

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from taskdiscovery.data import load
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.inputs import data_of_run
+from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.page import Page
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -60,7 +60,7 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
         )
     config = run.config
     dataset = load(
-        data_of_run(run, config) if data is None else data,
+        data_of(run, config) if data is None else data,
         size=config.get("size"),
         fit=config.get("fit", "crop"),
         range=config.get("range"),

@@ -75,12 +75,22 @@ def sync_directory(path: Path) -> None:
             raise
         return
     try:
+        sync_open_directory(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_open_directory(descriptor: int) -> None:
+    """Do as `sync_directory` with one that is open.
+
+    Raises:
+        OSError: where the disk fails.
+    """
+    try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def sync_file(path: Path) -> None:

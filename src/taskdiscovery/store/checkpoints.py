@@ -3,13 +3,16 @@
 A checkpoint is built under a hidden name in the same directory; its manifest is written last; then
 the directory is renamed and its parent synced. So what stands at a final path is whole. Two are
 kept, and a third while the newest is being committed. No pickle: JSON and safetensors only.
+
+Of what lies there only what was written here is removed: files of these names in folders of these
+names. Whatever else somebody put there stays, and so does its folder.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.errors import RunDirError, first_line
-from taskdiscovery.runtime.disk import sync_directory
+from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
+from taskdiscovery.runtime.budget import room
 from taskdiscovery.store import manifest
-from taskdiscovery.store.writing import json_bytes, resource_error, write_bytes
+from taskdiscovery.store.place import Place
+from taskdiscovery.store.writing import (
+    is_left_over,
+    json_bytes,
+    resources,
+    write_bytes,
+)
 
 STATE, ARRAYS = "state.json", "arrays.safetensors"
 BUILDING = ".building-"
+_OWN = (STATE, ARRAYS, manifest.NAME)
+_NUMBER = re.compile(r"\d{6,12}", re.ASCII)
+_HIDDEN = re.compile(rf"{re.escape(BUILDING)}(old-)?\d{{6,12}}", re.ASCII)
+#: bytes of a state: JSON of what is finished; arrays may take what memory there is.
+_MOST = 2**29
 _LOG = logging.getLogger("taskdiscovery")
 
 Arrays = dict[str, NDArray[Any]]
@@ -33,18 +47,27 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they lie; made by the first `save`.
+        folder: where they lie, within a run or named by the caller; made by the first `save`.
         keep: how many to keep, at least two.
     """
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
-        self.folder, self.keep = folder, max(2, keep)
+    def __init__(self, folder: Place | Path, keep: int = 2) -> None:
+        if isinstance(folder, Path):
+            folder = Place(folder.parent, (folder.name,))
+        self._place, self.keep = folder, max(2, keep)
+
+    @property
+    def folder(self) -> Path:
+        """The path of the folder, for messages."""
+        return self._place.path
 
     def numbers(self) -> list[int]:
-        """Return the numbers of all committed checkpoints, rising."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdigit())
+        """Return the numbers of all committed checkpoints, rising.
+
+        Raises:
+            RunDirError: where their folder is a link, or none.
+        """
+        return sorted(int(name) for name in self._place.names() if _NUMBER.fullmatch(name))
 
     def save(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> int:
         """Commit a checkpoint; return its number.
@@ -55,27 +78,26 @@ class Checkpoints:
 
         Raises:
             ResourceError: where it cannot be written; the earlier ones are untouched.
+            RunDirError: where the folder is a link.
         """
         from safetensors.numpy import save as to_bytes
 
-        number = (self.numbers() or [0])[-1] + 1
-        building = self.folder / f"{BUILDING}{number:06d}"
+        with resources(self.folder):
+            number = (self.numbers() or [0])[-1] + 1
+        name = f"{BUILDING}{number:06d}"
+        building = self._place.inside(name)
         try:
-            if not self.folder.is_dir():
-                self.folder.mkdir()
-                sync_directory(self.folder.parent)
-            shutil.rmtree(building, ignore_errors=True)
-            building.mkdir()
-            write_bytes(building / STATE, json_bytes(state))
-            contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-            write_bytes(building / ARRAYS, to_bytes(contiguous))
-            manifest.write(building, [STATE, ARRAYS])
-            building.rename(self.folder / f"{number:06d}")
-            sync_directory(self.folder)
-        except OSError as error:
-            raise resource_error(error, self.folder) from error
+            with resources(self.folder):
+                self._place.make()
+                self._clear(name)
+                building.make(durable=False)
+                write_bytes(building, STATE, json_bytes(state))
+                contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
+                write_bytes(building, ARRAYS, to_bytes(contiguous))
+                manifest.write(building, [STATE, ARRAYS])
+                self._place.rename(name, f"{number:06d}")
         finally:
-            shutil.rmtree(building, ignore_errors=True)
+            self._clear(name)
         for old in self.numbers()[: -self.keep]:
             self._remove(old)
         return number
@@ -105,15 +127,15 @@ class Checkpoints:
 
     def problem(self, number: int) -> str | None:
         """Say what is wrong with a checkpoint, or None."""
-        folder = self.folder / f"{number:06d}"
+        place = self._place.inside(f"{number:06d}")
         try:
-            entries = manifest.read(folder)
+            entries = manifest.read(place)
         except Exception as error:  # hostile files raise errors of every kind
             return f"{manifest.NAME}: {first_line(error)}"
-        if not {STATE, ARRAYS} <= set(entries):
+        if set(entries) != {STATE, ARRAYS}:
             return f"{manifest.NAME}: missing or incomplete"
         for name in entries:
-            found = manifest.problem(folder, name, entries)
+            found = manifest.problem(place, name, entries)
             if found is not None:
                 return f"{name}: {found}"
         return None
@@ -122,32 +144,43 @@ class Checkpoints:
         """Remove all checkpoints: their job is done."""
         for number in self.numbers():
             self._remove(number)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.remove_leftovers()
+        self._place.remove_itself()
 
     def remove_leftovers(self) -> None:
         """Remove what a process left behind that died while it was saving."""
-        if self.folder.is_dir():
-            for leftover in self.folder.glob(f"{BUILDING}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+        for name in filter(_HIDDEN.fullmatch, self._place.names()):
+            self._clear(name)
 
     def _remove(self, number: int) -> None:
         # Under a hidden name first, so that no half of it ever stands at a final path.
-        folder, hidden = self.folder / f"{number:06d}", self.folder / f"{BUILDING}old-{number:06d}"
+        hidden = f"{BUILDING}old-{number:06d}"
         try:
-            folder.rename(hidden)
+            self._place.rename(f"{number:06d}", hidden)
         except OSError:
             return
-        shutil.rmtree(hidden, ignore_errors=True)
+        self._clear(hidden)
+
+    def _clear(self, name: str) -> None:
+        """Remove a folder of ours, and in it what was written here; as far as that goes."""
+        place = self._place.inside(name)
+        try:
+            for own in place.names():
+                if own in _OWN or is_left_over(own):
+                    place.remove(own)
+            place.remove_itself()
+        except (OSError, TaskDiscoveryError):  # not a folder of ours
+            return
 
     def _read(self, number: int) -> tuple[dict[str, Any], Arrays]:
         from safetensors import SafetensorError
         from safetensors.numpy import load as from_bytes
 
-        folder = self.folder / f"{number:06d}"
-        state = json.loads((folder / STATE).read_text("utf-8"))
+        place = self._place.inside(f"{number:06d}")
+        state = json.loads(place.read(STATE, most=_MOST).decode("utf-8"))
         if not isinstance(state, dict):
             raise ValueError(f"{STATE} is no mapping")
         try:
-            return state, dict(from_bytes((folder / ARRAYS).read_bytes()))
+            return state, dict(from_bytes(place.read(ARRAYS, most=room())))
         except SafetensorError as error:
             raise ValueError(f"{ARRAYS}: {error}") from error

@@ -1,35 +1,39 @@
 """The files of a run: its lock, its documents, and what has been committed.
 
-What the files of results hold is said in `store.run`; here they are bytes and tables.
+What the files of results hold is said in `store.run`; here they are bytes and tables. All of them
+are opened by `store.place`, which follows no link.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import logging
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import yaml
 
-from taskdiscovery.errors import ResourceError, RunDirError, first_line
-from taskdiscovery.runtime import disk
-from taskdiscovery.store import manifest
+from taskdiscovery.errors import ResourceError, RunDirError, TaskDiscoveryError, first_line
+from taskdiscovery.runtime.budget import room
+from taskdiscovery.store import manifest, seals
 from taskdiscovery.store.checkpoints import Checkpoints
 from taskdiscovery.store.environment import environment
+from taskdiscovery.store.place import TEMPORARY, Place
 from taskdiscovery.store.writing import (
-    TEMPORARY,
     finite,
+    is_left_over,
+    parquet_bytes,
     remove_leftovers,
     resource_error,
+    resources,
     write_bytes,
     write_json,
-    write_parquet,
 )
 from taskdiscovery.types import Document
 
@@ -39,6 +43,10 @@ if TYPE_CHECKING:
 FORMAT = 2
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+CONFIG, STATUS, RESULT = "config.yaml", "status.json", "result.json"
+METRICS, ENVIRONMENT = "metrics.jsonl", "environment.json"
+#: bytes of a config, and of any other document; far more than jobs write.
+_MOST_CONFIG, _MOST, _MOST_METRICS = 2**18, 2**26, 2**28
 _LOG = logging.getLogger("taskdiscovery")
 
 
@@ -46,14 +54,16 @@ class RunFiles:
     """The files of one run. Use `create` or `open`, and close it by leaving its `with` block.
 
     Attributes:
-        path: of its directory.
+        path: of its directory; its files are opened by `place`, never by this.
+        place: that opens them.
         checkpoints: of the job under way.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoints = Checkpoints(path / CHECKPOINTS)
-        self._lock: IO[str] | None = None
+        self.place = Place(path)
+        self.checkpoints = Checkpoints(self.place.inside(CHECKPOINTS))
+        self._lock: IO[bytes] | None = None
         self._written: list[str] = []
         self._job: Document = {}
         self._before: bytes | None = None
@@ -78,13 +88,11 @@ class RunFiles:
             raise resource_error(error, path) from error
         run = cls(path)
         run._take_lock()
-        remove_leftovers(path)
-        document = {"format": FORMAT, "command": command, **config}
-        write_bytes(
-            path / "config.yaml",
-            yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode("utf-8"),
-        )
-        write_json(path / "environment.json", environment())
+        remove_leftovers(run.place)
+        document = {"format": FORMAT, "command": command, **config, **seals.made(config)}
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        write_bytes(run.place, CONFIG, text.encode("utf-8"))
+        write_json(run.place, ENVIRONMENT, environment())
         run.begin(command, config)
         return run
 
@@ -101,7 +109,7 @@ class RunFiles:
         if write:
             run._take_lock()
             try:
-                remove_leftovers(path)
+                remove_leftovers(run.place)
                 run.checkpoints.remove_leftovers()
                 if run.state == "done":  # killed between the last commit and tidying up
                     run.checkpoints.remove_all()
@@ -148,13 +156,20 @@ class RunFiles:
         Raises:
             RunDirError: where it is missing, damaged or of a newer format.
         """
-        file = self.path / "config.yaml"
+        return {key: value for key, value in self._config.items() if key != seals.KEY}
+
+    @property
+    def _config(self) -> Document:
+        file = self.path / CONFIG
         try:
-            document = yaml.safe_load(file.read_text("utf-8"))
-        except FileNotFoundError:
+            document = yaml.safe_load(self.place.read(CONFIG, most=_MOST_CONFIG).decode("utf-8"))
+            _check_size(document)
+        except (FileNotFoundError, NotADirectoryError):
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), hint="give the --out of a run"
             ) from None
+        except RunDirError:
+            raise
         except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
                 f"config.yaml cannot be read: {first_line(error)}",
@@ -188,15 +203,17 @@ class RunFiles:
             config: its options.
             added: whether it adds to a finished run.
         """
-        file = self.path / "status.json"
-        self._before = file.read_bytes() if file.exists() else None
+        with contextlib.suppress(FileNotFoundError):
+            self._before = self.place.read(STATUS, most=_MOST)
         self._job = {"command": command, "config": dict(config), "added": added}
+        if added:  # config.yaml has the seal of any other
+            self._job |= seals.made(config)
         self.status("running")
 
     def withdraw(self) -> None:
         """Leave `status.json` as it was before `begin`: the job never began."""
         if self._before is not None:
-            write_bytes(self.path / "status.json", self._before)
+            write_bytes(self.place, STATUS, self._before)
 
     def resumed(self) -> None:
         """Say that the job goes on, and with which versions if they are others than before.
@@ -205,13 +222,13 @@ class RunFiles:
         was not, and `environment.json` says so.
         """
         self.status("running", "resumed")
-        then, now = self.document("environment.json"), environment()
+        then, now = self.document(ENVIRONMENT), environment()
         names = ("python", "processor", "versions")
         changed = {name: now[name] for name in names if now[name] != then.get(name)}
         if changed:
             _LOG.warning("resumed in another environment: results may differ in their last bits")
             then.setdefault("resumed_with", []).append(changed)
-            write_json(self.path / "environment.json", then)
+            write_json(self.place, ENVIRONMENT, then)
 
     @property
     def job(self) -> Document:
@@ -226,7 +243,18 @@ class RunFiles:
         found = self._status.get("job")
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
             return own  # killed before the first status was written
-        return dict(found) if found.get("added") else own
+        return {"command": str(found.get("command", "")), **found} if found.get("added") else own
+
+    def is_ours(self, config: Mapping[str, Any]) -> bool:
+        """Say whether a config of this run, or of its job, is as this user's own job wrote it.
+
+        Then what it names was named by the user; in a run from elsewhere a stranger may have named
+        it, or changed it since.
+        """
+        job = self._status.get("job")
+        known = [self._config, job if isinstance(job, dict) else {}]
+        own = {key: value for key, value in config.items() if key not in ("format", "command")}
+        return any(seals.holds(own, one.get(seals.KEY)) for one in known)
 
     @property
     def state(self) -> str:
@@ -237,11 +265,11 @@ class RunFiles:
         """Write `status.json`: the state, why, whose process, and the job."""
         self._job = self._job or self.job
         document = {"state": state, "reason": reason, "process": os.getpid(), "job": self._job}
-        write_json(self.path / "status.json", document)
+        write_json(self.place, STATUS, document)
 
     @property
     def _status(self) -> Document:
-        return self.document("status.json")
+        return self.document(STATUS)
 
     # --- results ---
 
@@ -252,26 +280,29 @@ class RunFiles:
         Raises:
             RunDirError: where it is damaged.
         """
-        return self.document("result.json")
+        return self.document(RESULT)
 
     def add_numbers(self, values: Mapping[str, Any]) -> None:
         """Set headline numbers in `result.json`, keeping the others."""
-        write_json(self.path / "result.json", {**self.numbers, **values})
-        self._written.append("result.json")
+        write_json(self.place, RESULT, {**self.numbers, **values})
+        self._written.append(RESULT)
 
     def write(self, name: str, content: bytes) -> None:
         """Write one file of results, by its path within the run directory."""
-        file = self.path / name
-        file.parent.mkdir(exist_ok=True)
-        write_bytes(file, content)
+        folder, slash, _ = name.rpartition("/")
+        if slash:
+            with resources(self.path / folder):
+                self.place.inside(folder).make()
+        write_bytes(self.place, name, content)
         self._written.append(name)
 
     def write_table(self, name: str, frame: pd.DataFrame) -> None:
         """Write one Parquet table of results."""
-        file = self.path / name
-        file.parent.mkdir(exist_ok=True)
-        write_parquet(file, frame)
-        self._written.append(name)
+        self.write(name, parquet_bytes(frame))
+
+    def has(self, name: str) -> bool:
+        """Say whether a file of results is there."""
+        return self.place.has(name)
 
     def table(self, name: str) -> pd.DataFrame:
         """Read one of the run's Parquet tables.
@@ -282,9 +313,9 @@ class RunFiles:
 
         import pandas as pd
 
-        file = self.checked(name)
+        content = self.content(name)
         try:
-            return pd.read_parquet(file)
+            return pd.read_parquet(io.BytesIO(content))
         except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
                 f"{name} cannot be read: {first_line(error)}",
@@ -292,51 +323,60 @@ class RunFiles:
                 hint="restore the file, or discover again",
             ) from error
 
-    def checked(self, name: str) -> Path:
-        """Return the path of a file that is as the manifest says.
+    def content(self, name: str) -> bytes:
+        """Return the content of a file of results that is as the manifest says.
 
         Raises:
-            RunDirError: where it is missing, or differs from what was committed.
+            RunDirError: where it is missing, no regular file, larger than memory takes, or differs
+                from what was committed.
         """
-        if not (self.path / name).exists():
+        try:
+            content = self.place.read(name, most=room())
+        except FileNotFoundError:
             raise RunDirError(
                 f"the run has no {name}",
                 where=str(self.path),
                 hint=f"if it is not finished: taskdiscovery resume {self.path}",
-            )
+            ) from None
+        except OSError as error:
+            raise RunDirError(
+                f"{name} cannot be read: {error.strerror}",
+                where=str(self.path),
+                hint="restore the file",
+            ) from error
         try:
-            found = manifest.problem(self.path, name, manifest.read(self.path))
+            expected = manifest.read(self.place).get(name)
+            digest = hashlib.sha256(content).hexdigest()
+            found = expected and manifest.differs(expected, len(content), digest)
         except Exception as error:  # hostile files raise errors of every kind
-            found = f"the manifest is damaged: {error}"
+            found = f"the manifest is damaged: {first_line(error)}"
         if found is not None:
             raise RunDirError(
                 f"{name} is damaged ({found})",
                 where=str(self.path),
                 hint=f"see taskdiscovery verify {self.path}",
             )
-        return self.path / name
+        return content
 
     def metric(self, **values: Any) -> None:
         """Append a line to `metrics.jsonl`."""
-        line = json.dumps(finite(values), allow_nan=False)
-        try:
-            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
-        except OSError as error:
-            raise resource_error(error, self.path / "metrics.jsonl") from error
+        line = json.dumps(finite(values), allow_nan=False) + "\n"
+        with resources(self.path / METRICS):
+            self.place.append(METRICS, line.encode("utf-8"))
 
     def metrics(self) -> list[Document]:
         """Return the lines of `metrics.jsonl`; one that was cut off is left out."""
         found = []
         with contextlib.suppress(OSError):
-            for line in (self.path / "metrics.jsonl").read_text("utf-8").splitlines():
-                with contextlib.suppress(ValueError):
+            for line in self.place.read(METRICS, most=_MOST_METRICS).splitlines():
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
                     found.append(dict(json.loads(line)))
         return found
 
     def commit(self) -> None:
         """Enter what was written in `manifest.json`: from here on it counts."""
-        manifest.write(self.path, self._written)
+        with resources(self.path):
+            manifest.write(self.place, self._written)
         self._written = []
 
     def finish(self, command: str) -> None:
@@ -346,8 +386,13 @@ class RunFiles:
         self.checkpoints.remove_all()
 
     def discard(self) -> None:
-        """Remove a run that never began."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove a run that never began, and nothing else that somebody put there since."""
+        with contextlib.suppress(OSError, TaskDiscoveryError):
+            self.checkpoints.remove_all()
+            for name in (CONFIG, ENVIRONMENT, STATUS, METRICS, LOCK):
+                self.place.remove(name)
+            remove_leftovers(self.place)
+            self.place.remove_itself()
         with contextlib.suppress(OSError):  # `runs/`, where it is empty now
             if self.path.parent.name == "runs":
                 self.path.parent.rmdir()
@@ -360,43 +405,50 @@ class RunFiles:
         Raises:
             RunDirError: where it is damaged.
         """
-        file = self.path / name
-        if not file.exists():
-            return {}
         try:
-            document = json.loads(file.read_text("utf-8"))
+            document = json.loads(self.place.read(name, most=_MOST).decode("utf-8"))
             if not isinstance(document, dict):
                 raise ValueError("it is no mapping")
+        except FileNotFoundError:
+            return {}
+        except RunDirError:
+            raise
         except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
                 f"{name} cannot be read: {first_line(error)}",
-                where=str(file),
+                where=str(self.path / name),
                 hint="restore the file",
             ) from error
         return document
 
     def _take_lock(self) -> None:
         try:
-            stream = (self.path / LOCK).open("a+", encoding="utf-8")
-        except OSError as error:
-            raise resource_error(error, self.path) from error
-        try:
-            # The system's lock: it is gone with its owner, whatever the clock says.
-            disk.lock(stream)
-        except OSError:
-            stream.seek(0)
-            owner = stream.read(100).strip() or "unknown"
-            stream.close()
+            self._lock = self.place.lock(LOCK, f"process {os.getpid()} on {platform.node()}")
+        except BlockingIOError as error:
             raise RunDirError(
-                f"another process is using this run directory ({owner})",
+                f"another process is using this run directory ({error.filename or 'unknown'})",
                 where=str(self.path),
                 hint="wait for it, stop it, or give another --out",
             ) from None
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()} on {platform.node()}")
-        stream.flush()
-        self._lock = stream
+        except OSError as error:
+            raise resource_error(error, self.path) from error
+
+
+def _check_size(document: Any) -> None:
+    """Refuse a document whose references unfold to far more than its text.
+
+    Raises:
+        ValueError: where it has too many parts, or is nested too deeply.
+    """
+    waiting, parts = [(document, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        parts += 1
+        if parts > 100_000 or depth > 50:
+            raise ValueError("it has too many parts")
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list | tuple | set):
+            waiting += [(one, depth + 1) for one in inner]
 
 
 def check_new(path: Path) -> None:
@@ -431,7 +483,7 @@ def check_new(path: Path) -> None:
 
 
 def _is_trace(name: str) -> bool:
-    return name == LOCK or (name.startswith(".") and name.endswith(TEMPORARY))
+    return name == LOCK or is_left_over(name)
 
 
 def _takes_a_file(folder: Path) -> bool:

@@ -112,7 +112,7 @@ class Run(RunFiles):
         """
         from taskdiscovery.encoders.encoder import Encoder
 
-        return Encoder.load(self.checked(ENCODER), self.objects)
+        return Encoder.from_bytes(self.content(ENCODER), self.objects, str(self.path / ENCODER))
 
     @property
     def discovery(self) -> Discovery:
@@ -181,10 +181,6 @@ class Run(RunFiles):
         self.add_numbers({"data": described(dataset), **found.numbers})
 
     # --- score ---
-
-    def has(self, name: str) -> bool:
-        """Say whether a file of results is there."""
-        return (self.path / name).exists()
 
     @property
     def scores(self) -> Scores:

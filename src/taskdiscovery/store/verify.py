@@ -37,7 +37,7 @@ def verify(path: Path) -> list[Finding]:
     unfinished = run.state != "done"
     findings = []
     try:
-        entries = manifest.read(path)
+        entries = manifest.read(run.place)
         if not entries and not unfinished:
             findings.append(Finding(file=manifest.NAME, problem="missing", remedy="discover again"))
     except Exception as error:  # hostile files raise errors of every kind
@@ -48,14 +48,14 @@ def verify(path: Path) -> list[Finding]:
             )
         )
     for name in entries:
-        found = manifest.problem(path, name, entries)
+        found = manifest.problem(run.place, name, entries)
         remedy = ""
         if found:
             remedy = REMEDIES.get(name, "run the job that wrote it again")
             if unfinished:
                 remedy = "a job was stopped while it wrote: taskdiscovery resume RUN"
         findings.append(Finding(file=name, problem=found or "", remedy=remedy))
-    return findings + _checkpoints(Checkpoints(path / CHECKPOINTS))
+    return findings + _checkpoints(run.checkpoints)
 
 
 def _checkpoints(checkpoints: Checkpoints) -> list[Finding]:

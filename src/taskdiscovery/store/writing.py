@@ -1,85 +1,100 @@
-"""Writing a file so that it is whole or not there.
-
-One path for everything: a temporary file in the same directory, flush, fsync, rename, fsync of the
-directory.
-"""
+"""What is written: bytes, strict JSON, tables; and what is said where it cannot be written."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import math
-import os
-import secrets
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from taskdiscovery.errors import ResourceError
-from taskdiscovery.runtime.disk import sync_directory
+from taskdiscovery.store.place import TEMPORARY, Place
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEMPORARY = ".tmp"
+#: what `Place.atomic` calls a file that is not whole yet.
+_LEFT_OVER = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(TEMPORARY)}")
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that replaces `path` only when the block ends without an error.
+    """Open a file that the caller has named, and that is replaced when the block has ended.
 
     Raises:
         ResourceError: where the disk is full or the place is not writable.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
-    try:
-        with temporary.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise resource_error(error, path) from error
-        raise
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    with atomic(path) as stream:
-        stream.write(content)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON; numbers that are not finite become null."""
-    write_bytes(path, json_bytes(value))
-
-
-def json_bytes(value: Any) -> bytes:
-    """Return strict JSON in UTF-8, with a line end."""
-    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    with resources(path), Place(path.parent).atomic(path.name) as stream:
+        yield stream
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table; the same values give the same bytes."""
+    """Write a table to a file that the caller has named."""
+    with atomic(path) as stream:
+        stream.write(parquet_bytes(frame))
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table as a Parquet file; the same values give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    with atomic(path) as stream:
-        pq.write_table(table, stream, compression="zstd")
+    stream = io.BytesIO()
+    pq.write_table(table, stream, compression="zstd")
+    return stream.getvalue()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of a process that died while writing; its lock must be held."""
-    for leftover in folder.glob(f".*{TEMPORARY}"):
+def json_bytes(value: Any) -> bytes:
+    """Return strict JSON in UTF-8, with a line end; numbers that are not finite become null."""
+    text = json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def is_left_over(name: str) -> bool:
+    """Say whether a name is that of a file whose process died while it wrote."""
+    return _LEFT_OVER.fullmatch(name) is not None
+
+
+def remove_leftovers(place: Place) -> None:
+    """Remove what a process left that died while writing; the lock of the run must be held."""
+    for name in filter(is_left_over, place.names()):
         with contextlib.suppress(OSError):
-            leftover.unlink()
+            place.remove(name)
+
+
+def write_bytes(place: Place, name: str, content: bytes) -> None:
+    """Write a file of a run, whole or not at all.
+
+    Raises:
+        RunDirError: where a folder on the way is a link.
+        ResourceError: where it cannot be written.
+    """
+    with resources(place.path / name), place.atomic(name) as stream:
+        stream.write(content)
+
+
+def write_json(place: Place, name: str, value: Any) -> None:
+    """Write strict JSON, as `write_bytes`."""
+    write_bytes(place, name, json_bytes(value))
+
+
+@contextlib.contextmanager
+def resources(path: Path) -> Iterator[None]:
+    """Turn an error of the system's into one that says what to do.
+
+    Raises:
+        ResourceError: for any `OSError` of the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise resource_error(error, path) from error
 
 
 def resource_error(error: OSError, path: Path) -> ResourceError:

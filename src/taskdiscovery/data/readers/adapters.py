@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from taskdiscovery.data.labels.columns import columns_of
 from taskdiscovery.data.listing import Listing, Reading, Source
 from taskdiscovery.data.readers.arrays import from_arrays, from_torch, resized
 from taskdiscovery.errors import ConfigError, DataError, first_line
+from taskdiscovery.runtime.importing import installed, named_object, within_reach
 from taskdiscovery.types import Dataset, Document
 
 #: rows read at once: photographs may have megabytes each.
@@ -32,14 +32,15 @@ def from_function(spec: Spec, how: Reading) -> Dataset:
         DataError: where it returns something else.
     """
     try:
-        function = getattr(importlib.import_module(spec.kind), spec.path)
+        function = named_object(spec.name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(
             f"cannot import the data function {spec.name!r}: {error}",
             where="DATA",
             hint="give package.module:function, importable from here (see PYTHONPATH)",
         ) from error
-    value: Any = _call(function, spec.text, **spec.options)
+    with within_reach():  # it may import more of its own
+        value: Any = _call(function, spec.text, **spec.options)
     if isinstance(value, Dataset):
         return resized(value, how)
     if isinstance(value, tuple) and len(value) == 2:
@@ -164,7 +165,7 @@ def import_extra(package: str, extra: str, where: str) -> ModuleType:
         ConfigError: naming the pip command where it is missing, and what to do where it is broken.
     """
     try:
-        return importlib.import_module(package)
+        return installed(package)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"{package} is not installed", where=where, hint=f"pip install 'taskdiscovery[{extra}]'"

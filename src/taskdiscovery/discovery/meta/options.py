@@ -14,10 +14,16 @@ META = "meta-gradient"
 class MetaOptions(Options):
     """How tasks are searched for by gradients through the training of networks."""
 
-    encoder: str = option("", "encoder SPEC (default: the learner)", group=META)
-    warm_start: str = option("", "begin with the encoder of this run", group=META, metavar="RUN")
+    encoder: str = option("", "encoder SPEC (default: the learner)", group=META, names="learner")
+    warm_start: str = option(
+        "", "begin with the encoder of this run", group=META, metavar="RUN", names="place"
+    )
     encoder_weights: str = option(
-        "", "safetensors of the encoder's weights, to be kept frozen", group=META, metavar="FILE"
+        "",
+        "safetensors of the encoder's weights, to be kept frozen",
+        group=META,
+        metavar="FILE",
+        names="place",
     )
     outer_steps: int = option(300, "updates of the encoder", group=META, low=0, high=10_000_000)
     outer_rate: float = option(1e-3, "learning rate of the encoder (Adam)", group=META, low=0.0)
@@ -72,6 +78,7 @@ class MetaOptions(Options):
         group=META,
         separator=";",
         metavar="SPEC[;SPEC]",
+        names="labeling",
     )
     contain_weight: float = option(1.0, "weight of the contained targets", group=META, low=0.0)
     gradient: str = option(

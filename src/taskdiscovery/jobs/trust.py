@@ -1,0 +1,185 @@
+"""The one place that decides what may be used of all that the files of a run name.
+
+A run may come from a stranger. What its files name within itself, or within this package, is used;
+whatever runs code or downloads only if the caller names it again; and what lies elsewhere (images,
+features, other runs, a cluster) if the caller names it again, or if the config is sealed: then this
+user's own job wrote it, and the user has named it before.
+
+Options say by `names` what their text may reach; an option without it reaches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from taskdiscovery.config import Network, Options
+from taskdiscovery.config.learners import NETWORK_OPTIONS, object_of
+from taskdiscovery.config.options import flag_of, key_of, options
+from taskdiscovery.config.specs import parse
+from taskdiscovery.data.labels.targets import is_target_spec
+from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.jobs.specs import OWN, UNTRAINED
+from taskdiscovery.store import Run
+
+#: what a run says of data that it was handed over as objects.
+IN_MEMORY = ("array", "torch", "frame", "hf")
+_WITHIN_PACKAGE = ("digits", "shapes")
+_FILES = ("folder", "parquet", "csv", "npz")
+
+
+class Reach(IntEnum):
+    """What using a text would reach."""
+
+    INSIDE = 0
+    """the run itself, or this package."""
+    OUTSIDE = 1
+    """a file or a cluster elsewhere."""
+    CODE = 2
+    """code that is imported, or something that is downloaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """What the caller has named again.
+
+    Attributes:
+        networks: by name, as texts or objects.
+        texts: anything else, word for word.
+    """
+
+    networks: Mapping[str, Network]
+    texts: Collection[str] = ()
+
+    def has(self, text: str) -> bool:
+        """Say whether the caller has named a text."""
+        plain = text.removeprefix(UNTRAINED)
+        return text in self.texts or object_of(plain, self.networks) is not None
+
+
+def reach_of(names: str, text: str) -> Reach:
+    """Say what using a text would reach.
+
+    Args:
+        names: what the option says of itself, one of `REACHES`.
+        text: its value, or one of its entries.
+    """
+    return REACHES[names](text) if text else Reach.INSIDE
+
+
+def check_job(run: Run, config: Options, document: Mapping[str, Any], allowed: Allowed) -> None:
+    """Refuse to do the job of a run where it would use what the caller has not named.
+
+    Args:
+        run: the run.
+        config: of its job, from its files.
+        document: the same as it stands in the files, for its seal.
+        allowed: what the caller has named.
+
+    Raises:
+        RunDirError: naming the option, and what to say if it is trusted.
+    """
+    ours = run.is_ours(document)
+    for flag, names, text in _named(config):
+        reach = reach_of(names, text)
+        if reach is Reach.INSIDE or (reach is Reach.OUTSIDE and ours) or allowed.has(text):
+            continue
+        option = "--learner" if names == "learner" else "--allow"
+        raise RunDirError(
+            f"the run's {flag} is {text!r}, which {_DOES[reach]}",
+            where=str(run.path),
+            hint=f"if you trust it, say so: {option} {text.removeprefix(UNTRAINED)!r}",
+        )
+
+
+def data_of(run: Run, document: Mapping[str, Any]) -> str:
+    """Return the DATA that the config of a run or of its job names.
+
+    Raises:
+        RunDirError: where it names none, or what the caller has to name again.
+    """
+    spec = str(document.get("data") or "")
+    if not spec or spec in IN_MEMORY:
+        raise RunDirError(
+            "the run was made from data held in memory, which cannot be read again",
+            where=str(run.path),
+            hint="give the data: --data",
+        )
+    reach = _of_data(spec)
+    if reach is Reach.CODE or (reach is Reach.OUTSIDE and not run.is_ours(document)):
+        raise RunDirError(
+            f"the run's data is {spec!r}, which {_DOES[reach]}",
+            where=str(run.path),
+            hint=f"if you trust it, give it again: --data {spec!r}",
+        )
+    return spec
+
+
+def words_again(config: Options, data: str) -> str:
+    """Return what `resume` needs beside the run when this user's own job goes on."""
+    again = [
+        text.removeprefix(UNTRAINED)
+        for _, names, text in _named(config)
+        if reach_of(names, text) is Reach.CODE
+    ]
+    words = "".join(f" --allow {text!r}" for text in dict.fromkeys(again))
+    if data not in IN_MEMORY and _of_data(data) is Reach.CODE:
+        words += f" --data {data!r}"
+    return words
+
+
+_DOES = {
+    Reach.OUTSIDE: "lies outside of the run, and this user's own job has not written it",
+    Reach.CODE: "runs code or downloads",
+}
+
+
+def _named(config: Options) -> Iterator[tuple[str, str, str]]:
+    """Yield the flag of each option that names something, what it names, and each of its texts."""
+    for item in options(type(config)):
+        value = getattr(config, item.name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if item.metadata["names"] and isinstance(text, str):
+                yield flag_of(key_of(item)), item.metadata["names"], text
+    if config.NESTED:
+        yield from _named(getattr(config, config.NESTED))
+
+
+def _of_data(text: str) -> Reach:
+    try:
+        kind = parse(text).kind
+    except ConfigError:  # it will be refused as what it is
+        return Reach.INSIDE
+    if kind in _WITHIN_PACKAGE:
+        return Reach.INSIDE
+    return Reach.OUTSIDE if kind in _FILES else Reach.CODE
+
+
+def _of_learner(text: str) -> Reach:
+    spec = parse(text)
+    ours = spec.name in NETWORK_OPTIONS or spec.kind in ("timm", "torchvision")
+    return Reach.INSIDE if ours else Reach.CODE
+
+
+def _of_labeling(text: str) -> Reach:
+    return Reach.INSIDE if is_target_spec(text) or ":" not in text else Reach.OUTSIDE
+
+
+def _of_tasks(text: str) -> Reach:
+    if text.startswith(UNTRAINED):
+        return _of_learner(text.removeprefix(UNTRAINED))
+    return Reach.INSIDE if text.startswith(OWN) or is_target_spec(text) else Reach.OUTSIDE
+
+
+def _of_place(text: str) -> Reach:
+    return Reach.OUTSIDE
+
+
+REACHES = {
+    "learner": _of_learner,
+    "labeling": _of_labeling,
+    "tasks": _of_tasks,
+    "place": _of_place,
+}
