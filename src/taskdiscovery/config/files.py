@@ -60,6 +60,16 @@ def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
     return kind(**{known.get(key, key): value for key, value in values.items()})
 
 
+def part_of(kind: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Make a config of those values that it knows; the others belong to another.
+
+    Raises:
+        ConfigError: for a wrong type, or a value out of range.
+    """
+    known = {key_of(item) for item in options(kind)}
+    return from_mapping(kind, {k: v for k, v in values.items() if k in known}, where)
+
+
 def words_of(config: Options) -> list[str]:
     """Return the words of a command line that sets these options; defaults are left out."""
     words: list[str] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
-from taskdiscovery.jobs.inputs import labelled_by, options_of, read_alike, read_data
+from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Tasks
@@ -41,7 +41,7 @@ def run(
     """
     if isinstance(found, str | Path):
         found = Run.open(Path(found))
-    dataset = read_data(data, read_alike(config, options_of(found)), callbacks)
+    dataset = read_data(data, read_alike(config, reading_of(found)), callbacks)
     from taskdiscovery.executors import resolve_device
 
     return labelled_by(found, dataset, networks, resolve_device(config.device))

@@ -8,7 +8,7 @@ from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
-from taskdiscovery.jobs.inputs import choose, named_networks, options_of, read_alike, read_data
+from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -41,7 +41,7 @@ def run(
             where="score",
             hint="give --target SPEC or --from RUN|FILE",
         )
-    config = read_alike(config, options_of(given))
+    config = read_alike(config, reading_of(given))
     dataset = read_data(data, config, callbacks)
     wanted = target_of(dataset, given) if tasks is None and config.target else given
     chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))
