@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import yaml
 
+from taskdiscovery.config.files import check_size
 from taskdiscovery.errors import ResourceError, RunDirError, TaskDiscoveryError, first_line
 from taskdiscovery.runtime.budget import room
 from taskdiscovery.runtime.disk import takes_a_file
@@ -167,7 +168,7 @@ class RunFiles:
         file = self.path / CONFIG
         try:
             document = yaml.safe_load(self.place.read(CONFIG, most=_MOST_CONFIG).decode("utf-8"))
-            _check_size(document)
+            check_size(document)
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), hint="give the --out of a run"
@@ -457,23 +458,6 @@ class RunFiles:
             ) from None
         except OSError as error:
             raise resource_error(error, self.path) from error
-
-
-def _check_size(document: Any) -> None:
-    """Refuse a document whose references unfold to far more than its text.
-
-    Raises:
-        ValueError: where it has too many parts, or is nested too deeply.
-    """
-    waiting, parts = [(document, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        parts += 1
-        if parts > 100_000 or depth > 50:
-            raise ValueError("it has too many parts")
-        inner = value.values() if isinstance(value, dict) else value
-        if isinstance(value, dict | list | tuple | set):
-            waiting += [(one, depth + 1) for one in inner]
 
 
 def check_new(path: Path) -> None:

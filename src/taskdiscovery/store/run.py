@@ -8,7 +8,7 @@ Axes: N images, D tasks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from taskdiscovery.types import (
     Split,
     Tasks,
 )
+from taskdiscovery.types.scores import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,12 @@ REMEDIES = {
     REPORT: "write it again: taskdiscovery report RUN",
 }
 
+#: what the columns of scores are; the others are numbers.
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("task", "learner", "preset", "precision", "covers"), str),
+    **dict.fromkeys(("runs", "failed"), int),
+}
+
 
 class Run(RunFiles):
     """A run on disk, and what its jobs found.
@@ -92,6 +99,8 @@ class Run(RunFiles):
         table, coordinates = self.table(TASKS), self.table(COORDINATES)
         with self.understood("tasks", "restore result.json, or discover again"):
             names = tuple(c for c in table.columns if c.startswith("task_"))
+            if table[list(names)].isna().to_numpy().any():
+                raise ValueError("an image has no label")
             classes = int(self.numbers.get("classes", 2))
             return Tasks(
                 labels_ND=table[list(names)].to_numpy(np.int64),
@@ -220,9 +229,8 @@ class Run(RunFiles):
             if column is not None and last[row["task"]] == i:
                 measured = np.flatnonzero(column.notna().to_numpy())
             values = np.zeros(0) if column is None else column.to_numpy()[measured]
-            own = {str(key): value for key, value in row.items()}
-            if own["kappa"] is not None and np.isnan(own["kappa"]):
-                own["kappa"] = None
+            own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
+            own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
             found.append(
                 Score(
                     **own,
@@ -244,11 +252,12 @@ class Run(RunFiles):
             rows = pd.concat([self.table(SCORES), rows], ignore_index=True)
             rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
         self.write_table(SCORES, rows)
-        per_image = pd.DataFrame({"image_id": dataset.ids})
+        columns: dict[str, Any] = {"image_id": dataset.ids}
         for result in scores:
             column = np.full(len(dataset), np.nan, dtype=np.float32)
             column[result.rows_n] = result.agreement_n
-            per_image[result.task] = column
+            columns[result.task] = column
+        per_image = pd.DataFrame(columns)
         if self.has(PER_IMAGE):
             old = self.table(PER_IMAGE)
             kept = [c for c in old.columns if c not in per_image.columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,13 @@ def _image_column(schema: Any, path: Path) -> str:
     """The column of images: a struct with `bytes`, else binary, else nested lists of uint8."""
     import pyarrow as pa
 
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"the table has several columns called {twice[0]!r}",
+            where=str(path),
+            hint="give each a name of its own",
+        )
     for field in schema:
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
             return str(field.name)
