@@ -104,12 +104,15 @@ class Run(RunFiles):
             classes, labels = int(self.numbers.get("classes", 2)), table[list(names)]
             if not 2 <= classes <= 100 or not labels.isin(range(classes)).to_numpy().all():
                 raise ValueError(f"its labels are not those of {classes} classes")
+            numbers = coordinates.drop(columns="image_id").to_numpy(np.float32)
+            if numbers.shape != (len(table), len(names) * (classes - 1)) or not names:
+                raise ValueError(f"{COORDINATES} has other rows or columns than {TASKS}")
             return Tasks(
                 labels_ND=labels.to_numpy(np.int64),
                 names=names,
                 ids_N=table["image_id"].to_numpy(dtype=np.str_),
                 k=(classes,) * len(names),
-                coordinates_NP=coordinates.drop(columns="image_id").to_numpy(np.float32),
+                coordinates_NP=numbers,
                 seen_N=(table["partition"] == "train").to_numpy(),
             )
 
