@@ -55,12 +55,22 @@ def yaml_of(content: bytes) -> Any:
 
     if len(content) > _MOST:
         raise ValueError(f"it has more than {_MOST:,} bytes")
-    for token in yaml.scan(content.decode("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        if isinstance(token, yaml.AliasToken):
-            raise ValueError("it refers to a part of itself: write it out")
-    document = yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    text = content.decode("utf-8")
+    try:
+        document = _loaded(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:  # libyaml refuses what stands for a byte that is no UTF-8
+        document = _loaded(text, yaml.SafeLoader)
     _check_plain(document)
     return document
+
+
+def _loaded(text: str, loader: Any) -> Any:
+    import yaml
+
+    for token in yaml.scan(text, loader):
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("it refers to a part of itself: write it out")
+    return yaml.load(text, loader)
 
 
 def _check_plain(document: Any) -> None:

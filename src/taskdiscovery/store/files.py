@@ -7,6 +7,7 @@ are opened by `store.place`, which follows no link.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -77,6 +78,7 @@ class RunFiles:
         self._written: list[str] = []
         self._job: Document = {}
         self._before: bytes | None = None
+        self._parsed: tuple[bytes, Any] = (b"", None)
 
     @classmethod
     def create(cls, path: Path, command: str, config: Mapping[str, Any]) -> Self:
@@ -177,7 +179,10 @@ class RunFiles:
     def _config(self) -> Document:
         file = self.path / CONFIG
         try:
-            document = yaml_of(self.place.read(CONFIG, most=_MOST_CONFIG))
+            content = self.place.read(CONFIG, most=_MOST_CONFIG)
+            if content != self._parsed[0]:  # it is asked often, and read slowly
+                self._parsed = (content, yaml_of(content))
+            document = copy.deepcopy(self._parsed[1])
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), hint="give the --out of a run"
