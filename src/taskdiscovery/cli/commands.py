@@ -11,6 +11,7 @@ from taskdiscovery import data as reading
 from taskdiscovery.cli import infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
+    EmbedConfig,
     LabelConfig,
     ReadConfig,
     ScoreConfig,
@@ -23,6 +24,7 @@ from taskdiscovery.config import (
 from taskdiscovery.config.specs import parse
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.features import backbone_of, writing
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -64,7 +66,8 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
     if config is None:
         return
     assert isinstance(config, DiscoverConfig)
-    path = out or next_run("discover", config.learner)
+    by_itself = config.method.needs_features
+    path = out or next_run("discover", config.method.name if by_itself else config.learner)
     _check_new(path)
     from taskdiscovery.jobs import discover as job
 
@@ -141,6 +144,20 @@ def label(
     else:
         with atomic(out) as stream:
             stream.write(frame.to_csv(index=False).encode("utf-8"))
+
+
+def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
+    """Write the features of images."""
+    config = from_mapping(EmbedConfig, given, "embed")
+    writing.check_place(out)
+    backbone_of(config.backbone)
+    reading.check_spec(data)
+    from taskdiscovery.jobs import embed as job
+
+    found = job.run(data, config, out, callbacks)
+    assert found.features is not None
+    show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
+    show.line(f"next: taskdiscovery discover {data} --method pursuit --features {out}")
 
 
 def analyze(

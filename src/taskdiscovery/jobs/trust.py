@@ -21,6 +21,7 @@ from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.features import is_backbone
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
 from taskdiscovery.store import Run
 
@@ -177,9 +178,14 @@ def _of_place(text: str) -> Reach:
     return Reach.OUTSIDE
 
 
+def _of_features(text: str) -> Reach:
+    return Reach.INSIDE if is_backbone(text) else Reach.OUTSIDE
+
+
 REACHES = {
     "learner": _of_learner,
     "labeling": _of_labeling,
     "tasks": _of_tasks,
     "place": _of_place,
+    "features": _of_features,
 }
