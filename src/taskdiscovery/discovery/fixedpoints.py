@@ -12,6 +12,7 @@ from taskdiscovery.discovery.modes import Modes, distinct, modes
 from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.discovery.pursuit_options import PursuitOptions
 from taskdiscovery.discovery.ridge import Blocks, Reduction, chunks, solve
+from taskdiscovery.discovery.subspace import column_correlations
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import NumericalError
 from taskdiscovery.runtime.seeds import derive, generator
@@ -63,6 +64,7 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
             hint=f"lower --bimodality, now {options.bimodality:g}, or give other features",
         )
     targets_ND = _signs(starts_NS[:, chosen], found.threshold_S[chosen])
+    again_ND = blocks.held_out(targets_ND, generator(problem.seed, "pursuit", "halves"))
     rough_RD = solve(
         np.sum(blocks.grams, axis=0),
         (table_NR.T @ targets_ND).astype(np.float64),
@@ -74,7 +76,10 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
     return Found(
         encoder=encoder,
         outputs=outputs,
-        quality={"bimodality": found.bimodality_S[chosen]},
+        quality={
+            "bimodality": found.bimodality_S[chosen],
+            "crossfit_correlation": column_correlations(again_ND, targets_ND),
+        },
         numbers={
             "learner": "ridge",
             "features": _described(problem, features),
@@ -161,7 +166,7 @@ def _fitted(
     features: Matrix,
     reduction: Reduction,
     rough_RD: FloatArray,
-    options: PursuitOptions,
+    strength: float,
 ) -> FeatureEncoder:
     """Fit the encoder to all training images, walking through their features.
 
