@@ -18,9 +18,10 @@ class PursuitOptions(Options):
         384, "principal components of the features that are kept", low=2, high=10_000
     )
     ridge: float = option(1.0, "strength of the ridge", low=1e-6, high=1e6)
-    bimodality: float = option(
-        0.65,
-        "share of a coordinate's variance between its two sides at least; a Gaussian has 0.637",
+    bimodality: float | None = option(
+        None,
+        "share of a coordinate's variance between its two sides at least (default: what the same "
+        "search finds on Gaussian features of the same variances, and a margin)",
         low=0.0,
         high=1.0,
     )

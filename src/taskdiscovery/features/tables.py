@@ -147,12 +147,12 @@ def _of_frame(
     if lists:
         return _stacked([_list(cell) for cell in frame[lists[0]]], where), rows_N
     kept = [c for c in frame.columns if c != ids and not is_no_task(c)]
-    # Values that no image has are no features.
-    columns = pd.get_dummies(frame[kept].iloc[rows_N.clip(0)], dtype=float)
-    if not columns.shape[1]:
+    if not kept:
         raise DataError(
             "the table has no features", where=where, hint="give a column a feature, or of lists"
         )
+    # Values that no image has are no features.
+    columns = pd.get_dummies(frame[kept].iloc[rows_N.clip(0)], dtype=float)
     rows_N = np.where(rows_N < 0, -1, np.arange(len(rows_N)))
     return columns.to_numpy(dtype=np.float64), rows_N
 
