@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.preprocessing import StandardScaler, normalize
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
 from taskdiscovery.discovery.modes import GAUSSIAN, distinct, modes
-from taskdiscovery.discovery.ridge import Blocks, Reduction, solve
+from taskdiscovery.discovery.ridge import STRENGTHS, Blocks, Classifier, Reduction, solve
 from taskdiscovery.features import lite0
 
 N, P = 600, 24
@@ -256,6 +256,9 @@ def test_a_run_on_features_goes_the_whole_way(tmp_path, monkeypatch, capsys):
     assert (labelled.labels_ND == tasks.labels_ND).all()
     assert main(["label", "run", spec, "--quiet"]) == 3
     assert main(["score", spec, "--from", "run", "--preset", "smoke", "--quiet"]) == 0
+    ridge = ["--learner", "ridge", "--features", "f.npy"]
+    assert main(["score", spec, "--from", "run", *ridge, "--quiet"]) == 0
+    assert set(td.open_run("run").scores.to_frame()["learner"]) == {"convnet", "ridge"}
     assert main(["analyze", "run", "--quiet"]) == 0
     assert main(["report", "run", "--quiet"]) == 0
     assert main(["verify", "run", "--quiet"]) == 0
@@ -295,3 +298,49 @@ def test_tasks_of_a_backbone_label_images(untrained, tmp_path):
     )
     with pytest.raises(td.DataError, match="not known here"):
         unknown.predict(few)
+
+
+# --- scores ---
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_classifier_is_the_ridge_that_leaving_one_out_prefers(classes):
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(90, 12)).astype(np.float32) + 3
+    labels = (x @ rng.normal(size=(12, classes)) + 2 * rng.normal(size=(90, classes))).argmax(1)
+    own = Classifier(x[:60]).predict(labels[:60], classes, x[60:])
+    theirs = RidgeCV(alphas=np.array(STRENGTHS) * 60).fit(x[:60], np.eye(classes)[labels[:60]])
+    assert (own == theirs.predict(x[60:]).argmax(axis=1)).all()
+
+
+def test_scores_by_ridge_are_of_disjoint_parts_and_of_images_nobody_saw(data, found):
+    given = {"learner": "ridge", "threads": 1, "callbacks": ()}
+    scores = td.score(data, found, **given)
+    planted_two = [scores[name] for name in ("task_000", "task_001")]
+    assert all(s.agreement > 0.9 and s.accuracy > 0.9 for s in planted_two)
+    assert {s.learner for s in scores} == {"ridge"}
+    assert not found.tasks.seen_N[scores["task_000"].rows_n].any()
+    again = td.score(data, found, **given)
+    assert again.to_frame().equals(scores.to_frame())
+    # Every run has its own images, so that labels of chance are not repeated.
+    chance = np.random.default_rng(3).integers(0, 2, N)
+    random = td.score(data, [chance], runs=4, **given)[0]
+    assert abs(random.kappa or 0.0) < 0.35
+    assert random.runs == 4
+    some = np.where(np.arange(N) % 3 == 0, None, planted()[1][:, 0].astype(int).astype(object))
+    assert td.score(data, [some], **given)[0].agreement > 0.9
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "message"),
+    [
+        ("score", {"learner": "ridge"}, "the data has none"),
+        ("score", {"features": "lite0"}, "looks at pixels"),
+        ("split", {"learner": "ridge"}, "unknown network 'ridge'"),
+    ],
+)
+def test_where_a_ridge_cannot_be_used_is_said(verb, options, message):
+    labels = ["label:0"] * (2 if verb == "split" else 1)
+    with pytest.raises(td.ConfigError, match=message) as caught:
+        getattr(td, verb)("shapes?n=200&size=12", *labels, callbacks=(), **options)
+    assert caught.value.hint

@@ -219,17 +219,15 @@ def discover(
     """Find tasks (labelings of the images) on which a learner generalizes.
 
     Args:
-        data: anything that `load` takes: a `Dataset`, DATA, a path, arrays, a torch or Hugging Face
-            data set, a frame.
+        data: anything that `load` takes.
         method: `power`, `spectral`, `pursuit`, `meta`; or `Power(…)`, … with options.
         tasks, classes: how many tasks to find, and how many classes each has.
         learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
             `Learner(network, recipe)`.
         train_images: discover on at most so many images.
         exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
-        within: discover inside each class of this labeling.
-        features: a table of numbers to search on in place of pixels, or a backbone (`Pursuit`,
-            `Meta`); `Pursuit` also takes those that `data` has.
+        within, features: discover inside each class of this labeling; a table of numbers, or a
+            backbone, to search on in place of pixels (`Pursuit`, `Meta`).
         epochs, encoder_epochs: passes over the images of a fold, and when the encoder is fitted.
         batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
         out: a new run directory; nothing is written where options or data are wrong. Other
@@ -291,6 +289,7 @@ def score(
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
+    features: str = "",
     early: bool = False,
     train_images: int | None = None,
     test_images: int | None = None,
@@ -324,15 +323,15 @@ def score(
     Random labels are scored beside them, and a human labeling where tasks were discovered.
 
     Args:
-        data: anything that `load` takes.
+        data: anything that `load` takes; `ridge` looks at its features.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
             or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
+        learner: SPEC, `nn.Module` class, factory, `Learner(network, recipe)`, or `ridge`.
         preset: `smoke`, `quick` or `paper`: sizes and epochs together.
         runs: independent trainings per labeling; intervals of two cover images only.
         vary, shared_order: what differs between runs (`init`, `order`, `data`); identical batches.
-        early: end a run when its predictions have settled; to rank many labelings.
+        features, early: a table or a backbone, for `ridge`; end a run when its predictions settle.
         train_images, test_images: train and measure on at most so many images.
         epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.

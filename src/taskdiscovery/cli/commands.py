@@ -79,7 +79,8 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
-        show.line(f"next: taskdiscovery score {data} --from {path}")
+        more = f" --learner ridge --features {config.features}" if by_itself else ""
+        show.line(f"next: taskdiscovery score {data} --from {path}{more}")
 
 
 def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -258,7 +259,8 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
         show.line(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     reading.check_spec(data)
-    check_learner(config.learner)
+    if not (isinstance(config, ScoreConfig) and config.in_closed_form):
+        check_learner(config.learner)
     return data, config
 
 

@@ -7,6 +7,8 @@ D tasks.
 from __future__ import annotations
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from taskdiscovery.discovery.modes import Modes, distinct, modes
 from taskdiscovery.discovery.problem import Found, Problem
@@ -39,6 +41,11 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
     Raises:
         NumericalError: where no labeling falls in two.
     """
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):
+        return _search(problem, options)
+
+
+def _search(problem: Problem, options: PursuitOptions) -> Found:
     features, rows = problem.features, problem.rows
     assert features is not None
     rng = generator(problem.seed, "pursuit", "rows")

@@ -18,6 +18,8 @@ from scipy import linalg
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 _BLOCK = 8192
+#: strengths of a ridge that are tried.
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: rows of features shorter than this have no direction.
 _TINY = 1e-12
 
@@ -157,3 +159,43 @@ class Blocks:
 
     def _rows(self, chosen: IntArray) -> int:
         return sum(self.places[b].stop - self.places[b].start for b in chosen)
+
+
+class Classifier:
+    """A ridge to the classes of a labeling, whose strength is chosen by leaving one row out.
+
+    It is prepared for its rows once, whatever is learnt on them.
+
+    Args:
+        table_NR: the rows it is fitted to.
+    """
+
+    def __init__(self, table_NR: Float32) -> None:
+        self.mean_R = table_NR.mean(axis=0, dtype=np.float64)
+        x_NR = table_NR.astype(np.float64) - self.mean_R
+        self.eigenvalues_R, self.vectors_RR = linalg.eigh(x_NR.T @ x_NR)
+        self.turned_NR = x_NR @ self.vectors_RR
+
+    def predict(self, labels_N: IntArray, classes: int, table_MR: Float32) -> IntArray:
+        """Fit it to (N,) classes, and return the (M,) classes of other rows.
+
+        Args:
+            labels_N: class indices below `classes`.
+            classes: how many there are.
+            table_MR: the rows whose classes are wanted.
+        """
+        targets_NC = np.eye(classes)[labels_N]
+        share_C = targets_NC.mean(axis=0)
+        targets_NC -= share_C
+        cross_RC = self.turned_NR.T @ targets_NC
+        best_RC, least = cross_RC, np.inf
+        for strength in STRENGTHS:
+            shrunk_R = 1 / (np.maximum(self.eigenvalues_R, 0) + strength * len(labels_N))
+            weights_RC = shrunk_R[:, None] * cross_RC
+            leverage_N = np.square(self.turned_NR) @ shrunk_R + 1 / len(labels_N)
+            left_NC = targets_NC - self.turned_NR @ weights_RC
+            error = float(np.square(left_NC / (1 - leverage_N)[:, None]).mean())
+            if error < least:
+                best_RC, least = weights_RC, error
+        scores_MC = (table_MR - self.mean_R) @ (self.vectors_RR @ best_RC) + share_C
+        return np.asarray(scores_MC.argmax(axis=1), dtype=np.int64)

@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Any
 
 from taskdiscovery.config import Network, Options
-from taskdiscovery.config.learners import NETWORK_OPTIONS, object_of
+from taskdiscovery.config.learners import NETWORK_OPTIONS, RIDGE, object_of
 from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
@@ -160,7 +160,7 @@ def _of_data(text: str) -> Reach:
 
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
-    ours = spec.name in NETWORK_OPTIONS or spec.kind in ("timm", "torchvision")
+    ours = spec.name in (*NETWORK_OPTIONS, RIDGE) or spec.kind in ("timm", "torchvision")
     return Reach.INSIDE if ours else Reach.CODE
 
 
