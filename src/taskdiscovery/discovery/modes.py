@@ -14,6 +14,8 @@ from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray
 #: of a Gaussian cut at its mean, 2/π of the variance lies between the sides.
 GAUSSIAN = 2 / np.pi
 _EDGE = 0.1
+#: values that are sorted at once: some tens of megabytes.
+_VALUES = 4_000_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,6 +44,18 @@ def modes(coordinates_NS: Float32, most: int | None = None) -> Modes:
     if most is not None and most < N:
         coordinates_NS = coordinates_NS[np.linspace(0, N - 1, most).astype(np.int64)]
         N = most
+    width = max(1, _VALUES // N)
+    parts = [
+        _cut(coordinates_NS[:, first : first + width])
+        for first in range(0, coordinates_NS.shape[1], width)
+    ]
+    threshold_S, spread_S, bimodality_S = np.concatenate(parts, axis=1)
+    return Modes(threshold_S=threshold_S, spread_S=spread_S, bimodality_S=bimodality_S)
+
+
+def _cut(coordinates_NS: Float32) -> FloatArray:
+    """Return threshold, spread and J of each coordinate: (3, S)."""
+    N = len(coordinates_NS)
     sorted_NS = np.sort(coordinates_NS.astype(np.float64), axis=0)
     mean_S, spread_S = sorted_NS.mean(axis=0), sorted_NS.std(axis=0)
     below_NS = np.cumsum(sorted_NS - mean_S, axis=0)
@@ -55,11 +69,8 @@ def modes(coordinates_NS: Float32, most: int | None = None) -> Modes:
     cut_S = cuts[best_S]
     threshold_S = (sorted_NS[cut_S - 1, columns] + sorted_NS[cut_S, columns]) / 2
     variance_S = np.maximum(spread_S**2, 1e-300)
-    return Modes(
-        threshold_S=threshold_S,
-        spread_S=np.maximum(spread_S, 1e-12),
-        bimodality_S=between_KS[best_S, columns] / variance_S,
-    )
+    bimodality_S = between_KS[best_S, columns] / variance_S
+    return np.stack([threshold_S, np.maximum(spread_S, 1e-12), bimodality_S])
 
 
 def distinct(
