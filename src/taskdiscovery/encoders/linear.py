@@ -217,8 +217,8 @@ class FeatureEncoder:
             raise DataError(
                 "the encoder takes features: it is not known which network gives them",
                 where=repr(self)[1:-1],
-                hint="give the features of these images, load(data, features=…); or discover "
-                "with --features lite0, which labels images, too",
+                hint="give those of the images (--features FILE, load(data, features=…)); "
+                "or discover with --features lite0, which labels images, too",
             )
         coordinates = self._of_rows(features_of(images, self.backbone, device))
         for i in np.flatnonzero(np.abs(coordinates).min(axis=1) < _CLOSE_IMAGES):
