@@ -20,10 +20,12 @@ test: .venv/installed lint
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
 
-# Coverage-guided, for so many seconds; what it finds becomes a test case.
+# Readers, coverage-guided, for so many seconds; what it finds becomes a test case. Then runs and
+# inputs from a stranger, and every command on them: with --count 20000 for an hour.
 fuzz: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,fuzz]"
 	$(BIN)/python -m benchmarks.fuzz --seconds 60
+	$(BIN)/python -m benchmarks.hostile --count 2000
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -176,7 +176,7 @@ def seeds() -> dict[str, list[bytes]]:
         "encoder.centre": np.zeros(1, np.float32),
     }
     config = b"data: digits\ntasks: 3\nlearner: convnet\nwithin: label\n"
-    state = {"header": {}, "finished": {"u": {}}, "under_way": ["v", {}], "seconds": 1.0}
+    state = {"header": {}, "segments": [], "under_way": ["v", {}], "seconds": 1.0}
     return {
         "image": [picture(kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")],
         "parquet": [table({"img": [picture("PNG")] * 3, "label": [0, 1, 0]})],

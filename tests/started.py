@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,8 @@ def end_all():
 
 
 def _become(command, env, cwd, output):
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2"):  # the tests may run under nohup
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     for number, path in output.items():
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()

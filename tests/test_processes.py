@@ -3,9 +3,11 @@
 Run by `make test-slow`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import resource
 import shutil
 import signal
@@ -27,6 +29,7 @@ DISCOVER += ["--encoder-epochs", "16"]
 SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "5", "--runs", "2"]
 SPLIT = ["split", DATA, *NET, "--target", "label:disc,cross", "--preset", "smoke"]
 SPLIT += ["--epochs", "5", "--controls", "random", "--runs", "2"]
+JOBS = {"discover": DISCOVER, "score": SCORE, "split": SPLIT}
 FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors", "scores.parquet")
 FILES += ("split/metadata.csv", "split/indices.json")
 
@@ -77,7 +80,7 @@ def digests(run):
 def finished(tmp_path_factory):
     """Runs after each job, never stopped."""
     place, states = tmp_path_factory.mktemp("never") / "run", {}
-    for name, arguments in (("discover", DISCOVER), ("score", SCORE), ("split", SPLIT)):
+    for name, arguments in JOBS.items():
         where = ["--out", place] if name == "discover" else ["--from", place]
         assert finish(start_anew(*arguments, *where)) == (0, "")
         states[name] = shutil.copytree(place, place.with_name(name))
@@ -89,7 +92,7 @@ def wait_for_pieces(run, process, more=2):
     first = (Checkpoints(run / "checkpoints").numbers() or [0])[-1]
     patience = time.monotonic() + 60
     while (Checkpoints(run / "checkpoints").numbers() or [0])[-1] < first + more:
-        if process.poll() is not None or time.monotonic() > patience:
+        if (process and process.poll() is not None) or time.monotonic() > patience:
             return
         time.sleep(0.002)
 
@@ -97,12 +100,7 @@ def wait_for_pieces(run, process, more=2):
 @pytest.mark.parametrize("name", ["discover", "score", "split"])
 def test_faults_1_to_4_killed_again_and_again(name, finished, tmp_path):
     run = tmp_path / "run"
-    arguments = {"discover": DISCOVER, "score": SCORE, "split": SPLIT}[name]
-    where = ["--out", run]
-    if name != "discover":
-        shutil.copytree(finished["discover" if name == "score" else "score"], run)
-        where = ["--from", run]
-    process = start(*arguments, *where, "--checkpoint-every", "0.1")
+    process = begun(name, finished, run, "--checkpoint-every", "0.1")
     kills = 0
     for more in (1, 2, 4, 6):
         wait_for_pieces(run, process, more)
@@ -122,50 +120,159 @@ def test_faults_1_to_4_killed_again_and_again(name, finished, tmp_path):
     assert not [p for p in run.rglob(".*") if p.name != ".lock"]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
-)
-@pytest.mark.parametrize("name", ["discover", "score", "split"])
-def test_faults_5_and_6_signals_save_and_leave(name, number, code, finished, tmp_path):
-    run = tmp_path / "run"
-    arguments = {"discover": DISCOVER, "score": SCORE, "split": SPLIT}[name]
+STOPPING = [(name, number) for name in JOBS for number in (signal.SIGINT, signal.SIGTERM)]
+STOPPING += [("discover", getattr(signal, name)) for name in ("SIGHUP", "SIGUSR1", "SIGUSR2")]
+
+
+def by_name(value):
+    return getattr(value, "name", value)
+
+
+def begun(name, finished, run, *more, start=start):
+    """Start a job, and wait until a piece of it is done: then the next one is under way."""
     where = ["--out", run]
     if name != "discover":
         shutil.copytree(finished["discover" if name == "score" else "score"], run)
         where = ["--from", run]
-    process = start(*arguments, *where)
-    wait_for_pieces(run, process, 1)  # a piece of work is done: the next one is under way
-    time.sleep(0.05)
-    process.send_signal(number)
+    process = start(*JOBS[name], *where, *more)
+    wait_for_pieces(run, process, 1)
+    return process
+
+
+def wait_for_nobody(group):
+    """Wait until the last process of a group has ended."""
+    patience = time.monotonic() + 10
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < patience:
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        pytest.fail("processes are left")
+
+
+def check_stopped(run, process, number):
+    """Hold against what is due how a job was stopped by a signal."""
     returned, err = finish(process)
-    assert returned == code
-    assert "taskdiscovery resume" in err
+    assert returned == 128 + number
+    assert err.startswith(f"stopped by {number.name} (")
+    assert "go on with: taskdiscovery resume" in err
     status = json.loads((run / "status.json").read_text())
     assert status["state"] == "stopped"
-    assert status["job"]["command"] == name
+    assert f": stopped by {number.name} (" in status["reason"]
+    return status
+
+
+@pytest.mark.parametrize(("name", "number"), STOPPING, ids=by_name)
+def test_faults_5_6_and_68_signals_save_and_leave(name, number, finished, tmp_path):
+    run = tmp_path / "run"
+    process = begun(name, finished, run)
+    time.sleep(0.05)
+    process.send_signal(number)
+    assert check_stopped(run, process, number)["job"]["command"] == name
     assert finish(start("resume", run))[0] == 0
     assert digests(run) == digests(finished[name])
 
 
-def test_fault_5_a_second_signal_ends_at_once(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1], ids=by_name)
+def test_fault_68_a_signal_to_all_processes_of_a_job(number, finished, tmp_path):
+    """Ctrl-C and a lost connection reach the workers, too, and what tidies up after them."""
+    run = tmp_path / "run"
+    workers = ("--executor", "processes", "--jobs", "2")
+
+    def leading(*arguments):
+        return start_anew(*arguments, start_new_session=True)
+
+    process = begun("score", finished, run, *workers, start=leading)
+    before = Checkpoints(run / "checkpoints").numbers()[-1]
+    os.killpg(process.pid, number)
+    check_stopped(run, process, number)
+    assert Checkpoints(run / "checkpoints").numbers()[-1] >= before
+    wait_for_nobody(process.pid)
+    assert finish(start("resume", run))[0] == 0
+    assert digests(run) == digests(finished["score"])
+
+
+def test_fault_68_a_terminal_that_goes_away(finished, tmp_path):
+    """The system sends SIGHUP, and what is said then can be written nowhere."""
+    run = tmp_path / "run"
+    shown = [word for word in DISCOVER if word != "--quiet"]  # a bar is being drawn
+    command = [sys.executable, "-m", "taskdiscovery", *shown, "--out", str(run)]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(command[0], command)
+    wait_for_pieces(run, None, 1)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129
+    assert "SIGHUP (the terminal went away)" in (run / "status.json").read_text()
+    assert finish(start("resume", run))[0] == 0
+    assert digests(run) == digests(finished["discover"])
+
+
+def test_fault_68_a_signal_that_is_ignored_stays_ignored(finished, tmp_path):
+    """As under `nohup`."""
+
+    def deaf(*arguments):
+        return start_anew(
+            *arguments, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        )
+
+    run = tmp_path / "run"
+    process = begun("discover", finished, run, start=deaf)
+    process.send_signal(signal.SIGHUP)
+    assert finish(process) == (0, "")
+    assert digests(run) == digests(finished["discover"])
+
+
+def waiting():
+    """Start a process that has been told to stop by SIGHUP, and does not come to it."""
     code = (
-        "import time\n"
+        "import os, signal, time\n"
         "from taskdiscovery.runtime import interrupts\n"
         "with interrupts.handled(), interrupts.deferred():\n"
-        "    print('ready', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
         "    while not interrupts.requested():\n"
         "        time.sleep(0.01)\n"
+        # Two signals before Python has looked at the first are one signal to it.
         "    print('waits', flush=True)\n"
+        "    time.sleep(1)\n"
+        "    print('still', flush=True)\n"
         "    time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGINT)
-    # Two signals before Python has looked at the first are one signal to it.
     assert process.stdout.readline() == b"waits\n"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == -signal.SIGINT
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=by_name)
+def test_fault_5_a_second_signal_ends_at_once(number):
+    process = waiting()
+    process.send_signal(number)
+    assert process.wait(timeout=60) == -number
     process.stdout.close()
+
+
+def test_fault_68_what_is_sent_twice_by_machines_does_not(tmp_path):
+    """A lost connection sends SIGHUP twice: the shell does, and the terminal."""
+    process = waiting()
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        process.send_signal(number)
+    assert process.stdout.readline() == b"still\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_killed_resource_tracker_is_not_missed(finished, tmp_path):
+    """It tidies up after loky when all else has died."""
+    run = tmp_path / "run"
+    process = begun("score", finished, run, "--executor", "processes", start=start_anew)
+    listed = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "resource_tracker"], capture_output=True, text=True
+    )
+    for child in listed.stdout.split():
+        os.kill(int(child), signal.SIGKILL)
+    assert listed.stdout
+    assert finish(process) == (0, "")
+    assert digests(run) == digests(finished["score"])
 
 
 def small_disk(path, size):

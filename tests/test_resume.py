@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from taskdiscovery.cli import main
 from taskdiscovery.data.readers import shapes
 from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.runtime import interrupts
-from taskdiscovery.store import Run
+from taskdiscovery.store import Checkpoints, Run
 from taskdiscovery.store.journal import JournalWatch
 
 NET = ["--learner", "convnet?width=0.1&augment=flip", "--threads", "1", "--batch", "128"]
@@ -63,7 +64,7 @@ def stop_every(monkeypatch, steps, stops):
         if left[0] <= 0:
             left[0] = steps
             stops.append(self._key)
-            interrupts._pending = KeyboardInterrupt
+            interrupts.request(signal.SIGINT)
         real(self, state)
 
     monkeypatch.setattr(JournalWatch, "boundary", boundary)
@@ -135,7 +136,7 @@ def test_fault_47_data_changed_meanwhile_is_refused(tmp_path, monkeypatch, capfd
 def test_fault_16_damaged_checkpoints(tmp_path, monkeypatch, capfd, finished):
     run = tmp_path / "run"
     stopped(run, monkeypatch, steps=9)
-    places = sorted((run / "checkpoints").iterdir())
+    places = sorted((run / "checkpoints").glob("0*"))
     assert len(places) == 2
     content = bytearray((places[1] / "arrays.safetensors").read_bytes())
     content[-1] ^= 1
@@ -149,6 +150,20 @@ def test_fault_16_damaged_checkpoints(tmp_path, monkeypatch, capfd, finished):
     (again / "checkpoints" / places[0].name / "state.json").write_text("{}")
     assert main(["resume", str(again)]) == 4
     assert "all 2 checkpoints are damaged" in capfd.readouterr().err
+
+
+def test_fault_16_finished_work_that_is_damaged_is_done_again(
+    tmp_path, monkeypatch, capfd, finished
+):
+    run = tmp_path / "run"
+    stopped(run, monkeypatch, steps=9)
+    segment = min((run / "checkpoints").glob("finished-*"))
+    segment.write_bytes(segment.read_bytes()[:-1])
+    assert main(["verify", str(run)]) == 4
+    assert "resume does its work again" in capfd.readouterr().out.replace("\n", " ")
+    assert main(["resume", str(run)]) == 0
+    assert f"{segment.name} is damaged" in capfd.readouterr().err
+    assert digests(run) == digests(finished["discover"])
 
 
 def test_another_job_does_not_push_an_unfinished_one_aside(finished, tmp_path, monkeypatch, capfd):
@@ -215,6 +230,20 @@ def test_from_python_with_data_and_labelings_that_have_no_specification(tmp_path
     assert [s.agreement for s in td.resume(tmp_path / "b")] == [s.agreement for s in expected]
     with pytest.raises(RunDirError, match="not a run directory"):
         td.resume(tmp_path)
+
+
+def test_a_signal_after_the_last_commit_leaves_the_run_done(tmp_path, monkeypatch, capfd):
+    def stops(self):
+        raise interrupts.Stopped(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "remove_all", stops)
+        command = ["discover", DATA, "--method", "spectral", "--learner", "linear", "--tasks", "2"]
+        assert main([*command, "--out", str(tmp_path / "run"), "--quiet"]) == 143
+    assert capfd.readouterr().err == "stopped by SIGTERM (it was asked to end)\n"
+    assert Run.open(tmp_path / "run").state == "done"
+    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert "nothing to resume" in capfd.readouterr().out
 
 
 def test_what_failed_before_it_began_leaves_the_run_as_it_was(finished, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -182,7 +183,7 @@ def stopped(lab: Lab) -> Row:
     def stopping(watch: JournalWatch, state: Callable[[], Record]) -> None:
         updates[0] += 1
         if updates[0] % STOPS == 0:
-            interrupts._pending = KeyboardInterrupt
+            interrupts.request(signal.SIGINT)
         boundary(watch, state)
 
     with mock.patch.object(JournalWatch, "boundary", stopping):

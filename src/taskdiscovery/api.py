@@ -56,10 +56,11 @@ from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
-from taskdiscovery.jobs.inputs import options_of, read_alike
+from taskdiscovery.jobs.inputs import read_alike, reading_of
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
@@ -169,7 +170,10 @@ def info(
         DataError: as `load`.
         ResourceError: where the page cannot be written.
     """
-    dataset = load(data, **_options(locals(), drop=("report",)), callbacks=callbacks)
+    options = _options(locals(), drop=("report",))
+    if report is not None:
+        check_writable(Path(report))
+    dataset = load(data, **options, callbacks=callbacks)
     found = _data.describe(dataset)
     if report is not None:
         from taskdiscovery.reporting import write_data_page
@@ -516,8 +520,9 @@ def report(
         ResourceError: where the file cannot be written.
     """
     how = from_mapping(ReadConfig, _options(locals(), drop=("path", "found")), "report")
+    check_writable(Path(path))
     for one in found:
-        how = read_alike(how, options_of(one))
+        how = read_alike(how, reading_of(one))
     from taskdiscovery.reporting import write_report
 
     return write_report(Path(path), load(data, **to_mapping(how)), found)

@@ -80,9 +80,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {match[0]!r}?" if match else f"choose from: {', '.join(known)}"
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or hide, as `repr` does.
+
+    Names of files and classes come from strangers: ESC and the C1 controls move the cursor or type
+    answers, newlines forge lines, marks of direction reorder what is read.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _one_line(text: str, limit: int = 400) -> str:
-    """Escape newlines and control characters, so that hostile names cannot forge lines."""
-    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    clean = printable(text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
 
@@ -42,12 +42,14 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
     check_new(path)
     tell = show.progress_line
     report = demonstration.run(data, path, tell=tell, callbacks=callbacks)
-    show.line(str(report))
+    show.exact(str(report))
 
 
 def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Print what was read; write a page of it."""
     how = from_mapping(ReadConfig, given, "info")
+    if report is not None:
+        check_writable(report)
     logging.getLogger("taskdiscovery").setLevel(logging.ERROR)  # what it would warn of is shown
     dataset = reading.load(data, **to_mapping(how), callbacks=callbacks.callbacks)
     found = reading.describe(dataset)
@@ -133,13 +135,15 @@ def label(
     reading.check_spec(data)
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError("labels go into .csv or .parquet", where=str(out), hint="rename --out")
+    if out is not None:
+        check_writable(out)
     config = from_mapping(LabelConfig, given, "label")
     from taskdiscovery.jobs import label as job
 
     found = job.run(run, data, config, networks=_named(learner), callbacks=callbacks)
     frame = found.to_frame()
     if out is None:
-        frame.to_csv(sys.stdout, index=False)
+        show.frame(frame)
     elif out.suffix == ".parquet":
         write_parquet(out, frame)
     else:
@@ -184,7 +188,7 @@ def report(run: Path, data: str | None, learner: str, callbacks: Callbacks) -> N
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     from taskdiscovery.reporting import write_report_of_run
 
-    show.line(str(write_report_of_run(opened, data, callbacks)))
+    show.exact(str(write_report_of_run(opened, data, callbacks)))
 
 
 def resume(
@@ -256,7 +260,7 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
     if only_print:
         import yaml
 
-        show.line(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
+        show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     reading.check_spec(data)
     if not (isinstance(config, ScoreConfig) and config.in_closed_form):

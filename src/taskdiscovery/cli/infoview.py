@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from taskdiscovery.cli import show
+from taskdiscovery.cli import show, streams
 from taskdiscovery.types import ImageArray, Info
 
 #: classes that are listed; a list of a thousand hides the rest.
@@ -18,6 +18,8 @@ _LISTED = 25
 #: how many characters wide and how many lines high a thumbnail is; a character is two pixels.
 _WIDTH, _LINES = 14, 7
 _PER_ROW = 5
+#: its upper half is of one colour, its lower half of another.
+_BLOCK = "▀"
 
 
 def show_info(info: Info, style: str) -> None:
@@ -35,7 +37,8 @@ def show_info(info: Info, style: str) -> None:
         return
     show.rows([{"": name, "value": text} for name, text in info.summary().items()], "table")
     console = Console()
-    if console.is_terminal and console.color_system in ("truecolor", "256"):
+    blocks = streams.held(_BLOCK, console.file) == _BLOCK
+    if console.is_terminal and console.color_system in ("truecolor", "256") and blocks:
         for line in thumbnails(info.thumbnails):
             console.print(line)
         console.print()
@@ -47,7 +50,8 @@ def show_info(info: Info, style: str) -> None:
         if items:
             show.rows([asdict(item) for item in items], "table", title=title)
     if len(info.classes) > _LISTED:
-        show.line(f"  … and {len(info.classes) - _LISTED} classes more (--format json has all)\n")
+        show.line(f"  … and {len(info.classes) - _LISTED} classes more (--format json has all)")
+        show.line("")
     for problem in info.problems:
         show.line(f"problem: {problem}")
     for note in info.notes:
@@ -84,7 +88,7 @@ def thumbnails(images: ImageArray) -> list[Text]:
             for picture in row:
                 for x in range(_WIDTH):
                     upper, lower = (_colour(picture[2 * y + half, x]) for half in (0, 1))
-                    line.append("▀", Style(color=upper, bgcolor=lower))
+                    line.append(_BLOCK, Style(color=upper, bgcolor=lower))
                 line.append(" ")
             lines.append(line)
         lines.append(Text(""))

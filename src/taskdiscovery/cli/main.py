@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from taskdiscovery import __version__
-from taskdiscovery.cli import parser
-from taskdiscovery.errors import ResourceError, TaskDiscoveryError
+from taskdiscovery.cli import parser, streams
+from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line, printable
 from taskdiscovery.runtime import hardware, interrupts, ranks
 from taskdiscovery.runtime.progress_bar import callbacks_of
 
-TERMINATED, INTERRUPTED, BUG = 143, 130, 1
+BUG = 1
 #: commands that all ranks do together; of the others the first rank does all.
 SHARED = ("discover", "score", "split", "resume")
 
@@ -22,54 +25,59 @@ SHARED = ("discover", "score", "split", "resume")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
     # Processes that are started from here do not look for modules in the working directory either.
     os.environ["PYTHONSAFEPATH"] = "1"
+    with streams.usable() as output:
+        return _told(arguments, output, "--debug" in arguments)
+
+
+def _told(arguments: list[str], output: streams.Stream, debug: bool) -> int:
+    """Run a subcommand; say what went wrong, and return the exit code."""
     try:
-        with interrupts.handled():
-            return _run(arguments)
+        with interrupts.handled(passed_on=ranks.size() > 1):
+            try:
+                _run(arguments)
+            except SystemExit:  # after --help
+                output.check()
+                raise
+            output.check()
+            return 0
     except TaskDiscoveryError as error:
-        _complain(f"error: {error}", debug)
+        _complain(f"error: {error}".split("\n"), debug)
         return error.exit_code
     except KeyboardInterrupt as error:
-        how = "terminated" if isinstance(error, interrupts.Terminated) else "interrupted"
-        _complain(f"stopped: {how}\n  {error}" if str(error) else f"stopped: {how}", debug)
-        return TERMINATED if how == "terminated" else INTERRUPTED
-    except BrokenPipeError:
-        # The reader left (`| head`): not an error of ours. Python would complain at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _complain([interrupts.reason(error), *(f"  {line}" for line in error.args)], debug)
+        return interrupts.exit_code(error)
     except MemoryError:
-        _complain(
-            "error: out of memory\n  hint: --train-images, --batch or a narrower learner", debug
-        )
+        hint = "  hint: --train-images, --batch or a narrower learner"
+        _complain(["error: out of memory", hint], debug)
         return ResourceError.exit_code
     except OSError as error:
-        _complain(f"error: {error.strerror or error}\n  where: {error.filename or 'output'}", debug)
+        where = [f"  where: {error.filename}"] if error.filename else []
+        _complain([f"error: {error.strerror or error}", *where], debug)
         return ResourceError.exit_code
     except Exception as error:
         if "out of memory" in str(error).lower():
-            _complain("error: the device is out of memory\n  hint: try half the --batch", debug)
+            hint = "  hint: try half the --batch"
+            _complain(["error: the device is out of memory", hint], debug)
             return ResourceError.exit_code
-        _complain(
-            f"bug: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}\n"
-            "  hint: please report it, with the output of --debug",
-            debug,
-        )
+        hint = "  hint: please report it, with the output of --debug"
+        _complain([f"bug: {type(error).__name__}: {first_line(error)}", hint], debug)
         return BUG
 
 
-def _run(arguments: list[str]) -> int:
-    options = parser.build().parse_args(arguments)
-    given = vars(options)
+def _run(arguments: list[str]) -> None:
+    gone = _leave_what_is_gone()
+    given = vars(parser.build().parse_args(arguments))
     if given.pop("version"):
         print(__version__)  # noqa: T201
-        return 0
+        return
     command = given.pop("command")
     if command is None:
         parser.build().print_help()
-        return 0
+        return
+    if gone:
+        _require_absolute(command, given)
     quiet, debug = given.pop("quiet"), given.pop("debug")
     _log(quiet or not ranks.first(), debug)
     callbacks = callbacks_of(() if quiet or not ranks.first() else None)
@@ -84,13 +92,58 @@ def _run(arguments: list[str]) -> int:
             contextlib.redirect_stdout(nowhere),
         ):
             getattr(commands, command)(**given, callbacks=callbacks)
-    sys.stdout.flush()
-    return 0
+
+
+def _leave_what_is_gone() -> bool:
+    """Stand in an empty directory where the working directory was removed, and say whether it was.
+
+    Relative paths lead nowhere from there, too; but MKL ends a process that has no directory.
+    """
+    try:
+        os.getcwd()
+        return False
+    except OSError:
+        import tempfile
+
+        place = tempfile.mkdtemp(prefix="taskdiscovery-")
+        os.chdir(place)
+        atexit.register(_remove, place)
+        return True
+
+
+def _remove(folder: str) -> None:
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+def _require_absolute(command: str, given: dict[str, Any]) -> None:
+    """Refuse to read or write by paths that begin at a working directory that is gone.
+
+    Raises:
+        ResourceError: naming the path.
+    """
+    relative = [str(v) for v in given.values() if isinstance(v, Path) and not v.is_absolute()]
+    if command in ("demo", "discover", "split") and not (given.get("out") or given.get("from")):
+        relative.append("runs/, where --out is not given")
+    if relative:
+        raise ResourceError(
+            "the working directory is gone",
+            where=relative[0],
+            hint="change to one that exists, or give absolute paths",
+        )
+
+
+class _Lines(logging.Formatter):
+    """One printable line a message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(super().format(record))
 
 
 def _log(quiet: bool, debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(_Lines("%(levelname)s: %(message)s"))
     logging.addLevelName(logging.WARNING, "warning")
     logger = logging.getLogger("taskdiscovery")
     logger.handlers = [handler]
@@ -98,10 +151,11 @@ def _log(quiet: bool, debug: bool) -> None:
     logger.setLevel(logging.DEBUG if debug else logging.ERROR if quiet else logging.WARNING)
 
 
-def _complain(text: str, debug: bool) -> None:
+def _complain(lines: Sequence[str], debug: bool) -> None:
+    """Write lines to stderr, and with `--debug` where the error came from before them."""
     if debug:
         import traceback
 
-        traceback.print_exc()
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)  # noqa: T201
+        lines = [*traceback.format_exc().splitlines(), *lines]
+    for line in lines:
+        print(printable(line), file=sys.stderr)  # noqa: T201

@@ -263,16 +263,23 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
             raise ConfigError(
                 "unknown key 'objects'", where=str(file), hint=nearest("objects", _keys(kind))
             )
-    data = arguments.get("data") or values.pop("data", None)
-    values.pop("data", None)
-    for ignored in ("format", "command"):
+    named = values.pop("data", None)
+    data = arguments.get("data") or named
+    for ignored in ("format", "command", "seal"):  # of the config.yaml of a run
         values.pop(ignored, None)
-    values |= {key: arguments[key] for key in _keys(kind) if key in arguments}
+    given = {key: arguments[key] for key in _keys(kind) if key in arguments}
+    values |= given
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"
     config = from_mapping(kind, values, where)
     assert isinstance(config, WorkConfig)
+    if file is not None:
+        from taskdiscovery.jobs.trust import check_config_file
+
+        check_config_file(
+            config, "" if arguments.get("data") else data, set(map(flag_of, given)), str(file)
+        )
     return data, config
 
 

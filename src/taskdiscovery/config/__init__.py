@@ -7,7 +7,7 @@ same in all three. Nothing here imports torch: mistakes are found before anythin
 
 from __future__ import annotations
 
-from taskdiscovery.config.files import from_mapping, read_config, words_of
+from taskdiscovery.config.files import from_mapping, part_of, read_config, words_of
 from taskdiscovery.config.learners import (
     Factory,
     Learner,
@@ -72,6 +72,7 @@ __all__ = [
     "name_of",
     "option",
     "options",
+    "part_of",
     "read_config",
     "to_mapping",
     "words_of",

@@ -12,6 +12,8 @@ from taskdiscovery.errors import ConfigError, first_line, nearest
 from taskdiscovery.types import Document
 
 C = TypeVar("C", bound=Options)
+#: bytes of a config; far more than anybody writes.
+_MOST = 2**18
 
 
 def read_config(name: Path | str) -> Document:
@@ -26,7 +28,12 @@ def read_config(name: Path | str) -> Document:
     if str(name) == "published" and not file.exists():
         file = Path(__file__).with_name("published.yaml")
     try:
-        document = yaml.safe_load(file.read_text("utf-8"))
+        with file.open("rb") as stream:  # a pipe, too: `--config <(…)`
+            content = stream.read(_MOST + 1)
+        if len(content) > _MOST:
+            raise ValueError(f"it has more than {_MOST:,} bytes")
+        document = yaml.safe_load(content.decode("utf-8"))
+        check_size(document)
     except Exception as error:  # hostile files raise errors of every kind
         raise ConfigError(
             f"the config cannot be read: {first_line(error)}",
@@ -38,6 +45,23 @@ def read_config(name: Path | str) -> Document:
             "the config is no mapping", where=str(name), hint="write key: value lines"
         )
     return document
+
+
+def check_size(document: Any) -> None:
+    """Refuse a document whose references unfold to far more than its text.
+
+    Raises:
+        ValueError: where it has too many parts, or is nested too deeply.
+    """
+    waiting, parts = [(document, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        parts += 1
+        if parts > 100_000 or depth > 50:
+            raise ValueError("it has too many parts")
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list | tuple | set):
+            waiting += [(one, depth + 1) for one in inner]
 
 
 def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
@@ -58,6 +82,16 @@ def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:
         if str(key) not in known and key not in held:
             raise ConfigError(f"unknown key {key!r}", where=where, hint=nearest(str(key), known))
     return kind(**{known.get(key, key): value for key, value in values.items()})
+
+
+def part_of(kind: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Make a config of those values that it knows; the others belong to another.
+
+    Raises:
+        ConfigError: for a wrong type, or a value out of range.
+    """
+    known = {key_of(item) for item in options(kind)}
+    return from_mapping(kind, {k: v for k, v in values.items() if k in known}, where)
 
 
 def words_of(config: Options) -> list[str]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
 import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from typing import Any
 import loky
 import numpy as np
 import torch
+from loky.backend import resource_tracker
 from loky.process_executor import BrokenProcessPool
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
 from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.runtime import interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
@@ -103,11 +105,13 @@ class Processes(Workers):
         return self._jobs
 
     def _start(self, request: Request) -> Any:
-        if self._pool is None:
-            self._pool = self._opened()
-        seat = self._free.pop()
-        self._counts[seat] = 0
-        future = self._pool.submit(_work, request.training, str(self._counts_at), seat)
+        # With the first training the processes are started, and the one that tidies up after them.
+        with interrupts.kept_from_children(), _quiet_tracker():
+            if self._pool is None:
+                self._pool = self._opened()
+            seat = self._free.pop()
+            self._counts[seat] = 0
+            future = self._pool.submit(_work, request.training, str(self._counts_at), seat)
         self._seat[future] = (seat, 0.0)
         return future
 
@@ -156,7 +160,25 @@ class Processes(Workers):
     def _close(self) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True, kill_workers=True)
+            with _quiet_tracker():
+                with interrupts.kept_from_children():
+                    _remind_tracker()
+                pool.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _quiet_tracker() -> Iterator[None]:
+    """Start loky's resource tracker again, where it was killed, without a word: nothing is lost."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="resource_tracker: process died")
+        yield
+
+
+def _remind_tracker() -> None:
+    """Name our semaphores to loky's resource tracker: one that is new complains of unknown ones."""
+    resource_tracker.ensure_running()  # what is sent to one that is dead is lost
+    for file in Path("/dev/shm").glob(f"sem.loky-{os.getpid()}-*"):
+        resource_tracker.register(f"/{file.name.removeprefix('sem.')}", "semlock")
 
 
 def _paths() -> list[str]:
@@ -168,9 +190,9 @@ _images: Tensor
 
 
 def _begin(images: Mapped, paths: list[str], threads: int, parent: int) -> None:
-    """Prepare a process. Ctrl-C reaches it too, but is for the driver, which ends it."""
+    """Prepare a process. A signal to all of the job reaches it, too, but is for the driver."""
     global _images
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.leave_to_driver()
     sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
     keep_freed_memory()

@@ -22,7 +22,7 @@ from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
 from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import importing
+from taskdiscovery.runtime import importing, interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
@@ -193,13 +193,14 @@ def _connect(ray: Any, address: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     options = {} if address else {"include_dashboard": False}
     try:
-        ray.init(
-            address=address or "local",
-            logging_level="ERROR",
-            log_to_driver=False,
-            _skip_env_hook=True,
-            **options,
-        )
+        with interrupts.kept_from_children(interruptible=True):
+            ray.init(
+                address=address or "local",
+                logging_level="ERROR",
+                log_to_driver=False,
+                _skip_env_hook=True,
+                **options,
+            )
     except Exception as error:  # connections fail in many ways
         raise WorkerError(
             f"the Ray cluster does not answer: {first_line(error)}",

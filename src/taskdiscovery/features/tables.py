@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from taskdiscovery.data.formats.archives import read_arrays
 from taskdiscovery.data.labels.labelings import is_no_task
 from taskdiscovery.data.labels.matching import check_count, rows_by_id
 from taskdiscovery.data.labels.rows import counts_rows, rows_of
 from taskdiscovery.data.labels.tabular import read_table
 from taskdiscovery.errors import DataError, first_line
 from taskdiscovery.features.writing import backbone_in
+from taskdiscovery.runtime.budget import Budget
 from taskdiscovery.types import Backbone, Dataset, IntArray, Matrix
 from taskdiscovery.types.classes import column_of
 
@@ -78,8 +80,7 @@ def _read_file(path: Path, dataset: Dataset) -> tuple[Matrix, IntArray]:
             arrays: dict[str, Any] = {k: _array(v) for k, v in load_file(path).items()}
             return _of_arrays(arrays, dataset, where)
         if ending == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
+            arrays, _ = read_arrays(path, Budget.of_file(path), lambda name: True)
             if any(np.ndim(array) == 2 for array in arrays.values()):
                 return _of_arrays(arrays, dataset, where)
     except DataError:
@@ -96,7 +97,7 @@ def _read_file(path: Path, dataset: Dataset) -> tuple[Matrix, IntArray]:
             where=where,
             hint=f"give {FORMS}",
         )
-    return _of_frame(read_table(path, dataset.missing), dataset, where, True)
+    return _of_frame(read_table(path, dataset.missing, needed=None), dataset, where, True)
 
 
 def _array(tensor: Any) -> Any:

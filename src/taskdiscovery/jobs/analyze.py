@@ -12,9 +12,9 @@ from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs.inputs import (
     choose,
     encoder_of,
-    options_of,
     read_alike,
     read_data,
+    reading_of,
 )
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
@@ -54,12 +54,12 @@ def run(
     opened = run_of(tasks)
     if opened is not None:
         tasks = opened
-        known = opened.config
-        skip_bad = config.skip_bad or bool(known.get("skip_bad"))
+        known = reading_of(opened)
+        skip_bad = config.skip_bad or known.skip_bad
         config = replace(read_alike(config, known), skip_bad=skip_bad)
-        data = data_of(opened, known) if data is None else data
+        data = data_of(opened, opened.config) if data is None else data
     else:
-        config = read_alike(config, options_of(tasks))
+        config = read_alike(config, reading_of(tasks))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)
     encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)

@@ -10,6 +10,7 @@ from taskdiscovery.features import backbone_of, with_features, writing
 from taskdiscovery.jobs.inputs import read_data
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store.writing import atomic
 from taskdiscovery.types import Dataset
 
@@ -31,6 +32,7 @@ def run(data: Any, config: EmbedConfig, out: Path | None, callbacks: Callbacks) 
     """
     if out is not None:
         writing.check_place(out)
+        check_writable(out)
     backbone = backbone_of(f"{config.backbone}?size={config.size}")
     dataset = read_data(data, config, callbacks)
     from taskdiscovery.executors import resolve_device

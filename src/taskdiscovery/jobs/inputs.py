@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from taskdiscovery.config import Network
+from taskdiscovery.config import Network, ReadConfig, part_of
 from taskdiscovery.data import load, partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
@@ -25,7 +25,6 @@ from taskdiscovery.types import BoolArray, Dataset, Labeling, Tasks
 from taskdiscovery.types.classes import column_of
 
 if TYPE_CHECKING:
-    from taskdiscovery.config import ReadConfig
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
 
@@ -45,35 +44,38 @@ def read_data(data: Any, config: ReadConfig, callbacks: Callbacks) -> Dataset:
     )
 
 
-def options_of(given: Any) -> Mapping[str, Any]:
-    """Return the options of the discovery that is given: a `Run`, its path or RUN:TASK, or what
-    `discover` returned; nothing for anything else.
+def reading_of(given: Any) -> ReadConfig:
+    """Return how the images of the discovery that is given were read: of a `Run`, its path or
+    RUN:TASK, or what `discover` returned; the defaults for anything else.
 
     Raises:
         RunDirError: where a run cannot be opened.
+        ConfigError: where its config cannot be used.
     """
     if isinstance(given, str | Path):
         path, _ = (None, "") if is_target_spec(str(given)) else split_run_task(str(given))
-        return {} if path is None else Run.open(path).config
+        given = None if path is None else Run.open(path)
     config = getattr(given, "config", None)
-    return config if isinstance(config, Mapping) else {}
+    if not isinstance(config, Mapping):
+        return ReadConfig()
+    return part_of(ReadConfig, config, str(getattr(given, "path", "config")))
 
 
-def read_alike(config: C, known: Mapping[str, Any]) -> C:
+def read_alike(config: C, known: ReadConfig) -> C:
     """Return options that read images as a discovery read its own, where they say nothing else.
 
     Args:
         config: as given.
-        known: the options of the discovery.
+        known: how the discovery read its own.
     """
-    size = known.get("size") if config.size is None else config.size
-    fit = known.get("fit", "crop") if config.fit == "crop" and size is not None else config.fit
+    size = known.size if config.size is None else config.size
+    fit = known.fit if config.fit == "crop" and size is not None else config.fit
     return replace(
         config,
         size=size,
         fit=fit,
-        range=config.range or known.get("range"),
-        missing=config.missing or tuple(known.get("missing") or ()),
+        range=config.range or known.range,
+        missing=config.missing or known.missing,
     )
 
 
@@ -244,8 +246,7 @@ def tasks_of_run(run: Run, dataset: Dataset, objects: Mapping[str, Network]) -> 
     if run.fingerprint and run.fingerprint == dataset.fingerprint:
         return replace(run.tasks, ids_N=dataset.ids, images=dataset.images)
     encoder = encoder_of(run, objects)
-    seed = int(run.config.get("seed", 0))
-    seen_N = _with_partition(_seen_before(encoder, dataset, run.seen_images()), seed)
+    seen_N = _with_partition(_seen_before(encoder, dataset, run.seen_images()), run.seed)
     return labelled(encoder, dataset, seen_N=seen_N)
 
 
@@ -297,7 +298,7 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
     """
     if isinstance(found, Run):
         encoder, seen = encoder_of(found, objects), found.seen_images()
-        config: Mapping[str, Any] = found.config
+        seed = found.seed
     else:
         encoder = getattr(found, "encoder", found)
         if not hasattr(encoder, "transform"):
@@ -307,10 +308,10 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
                 hint="give a run of discover, what discover returned, or an encoder",
             )
         seen = None if encoder is found else _seen_by(found, dataset)
-        config = {} if encoder is found else found.config
+        seed = 0 if encoder is found else int(found.config.get("seed", 0))
     seen_N = None if seen is None else _seen_before(encoder, dataset, seen)
     if seen_N is not None:  # where nothing was seen, any job may draw its own partition
-        seen_N = _with_partition(seen_N, int(config.get("seed", 0))) if seen_N.any() else None
+        seen_N = _with_partition(seen_N, seed) if seen_N.any() else None
     return labelled(encoder, dataset, seen_N=seen_N, device=device)
 
 

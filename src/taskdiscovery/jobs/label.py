@@ -8,7 +8,7 @@ from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
 from taskdiscovery.features import with_features
-from taskdiscovery.jobs.inputs import labelled_by, options_of, read_alike, read_data
+from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Tasks
@@ -42,7 +42,7 @@ def run(
     """
     if isinstance(found, str | Path):
         found = Run.open(Path(found))
-    dataset = read_data(data, read_alike(config, options_of(found)), callbacks)
+    dataset = read_data(data, read_alike(config, reading_of(found)), callbacks)
     from taskdiscovery.executors import resolve_device
 
     device = resolve_device(config.device)

@@ -10,7 +10,7 @@ from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
 from taskdiscovery.features import with_features
-from taskdiscovery.jobs.inputs import choose, named_networks, options_of, read_alike, read_data
+from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime import hardware
@@ -47,7 +47,7 @@ def run(
             where="score",
             hint="give --target SPEC or --from RUN|FILE",
         )
-    config = read_alike(config, options_of(given))
+    config = read_alike(config, reading_of(given))
     dataset = read_data(data, config, callbacks)
     if config.in_closed_form:
         dataset = _with_features(dataset, config, callbacks)

@@ -6,12 +6,13 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from taskdiscovery.config import Options, to_mapping
 from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN, split_run_task
+from taskdiscovery.jobs.trust import words_again
+from taskdiscovery.runtime import interrupts
 from taskdiscovery.runtime.callbacks import Callbacks, JobInfo
 from taskdiscovery.store import Run
 from taskdiscovery.store.journal import Journal
@@ -71,22 +72,20 @@ def session(
     document |= {key: value for key, value in _as_read(dataset).items() if key in document}
     kept = {**document, **_own_tasks(sink, document)}
     run = sink.open(kept)
-    told = Callbacks([*callbacks.callbacks, *([MetricsFile(run)] if run is not None else [])])
-    every = float(document.get("checkpoint_every", 60.0))
-    journal = Journal(
-        None if run is None else run.checkpoints,
-        every=every,
-        header=_header(sink, dataset, kept, labelings),
-        on_checkpoint=told.on_checkpoint,
-    )
-    info = JobInfo(
-        command=sink.command,
-        config=document,
-        run=None if run is None else run.path,
-        known_step=0 if run is None else _last_step(run),
-    )
-    owned = run is not None and sink.resumed is None
-    with run if run is not None and owned else contextlib.nullcontext():
+    with run if run is not None and sink.resumed is None else contextlib.nullcontext():
+        told = Callbacks([*callbacks.callbacks, *([MetricsFile(run)] if run is not None else [])])
+        journal = Journal(
+            None if run is None else run.checkpoints,
+            every=float(document.get("checkpoint_every", 60.0)),
+            header=_header(sink, dataset, kept, labelings),
+            on_checkpoint=told.on_checkpoint,
+        )
+        info = JobInfo(
+            command=sink.command,
+            config=document,
+            run=None if run is None else run.path,
+            known_step=0 if run is None else _last_step(run),
+        )
         told.on_job_start(info)
         try:
             if run is not None and sink.resumed is not None:
@@ -100,7 +99,7 @@ def session(
                 run.finish(sink.command)
         except BaseException as error:
             if run is not None:
-                _ended_badly(sink, run, error)
+                _ended_badly(sink, run, words_again(config, dataset.name), error)
             told.on_job_end(info, error)
             raise
         told.on_job_end(info, None)
@@ -151,23 +150,32 @@ def _header(
 
 def _last_step(run: Run) -> int:
     """Return the last outer step that `metrics.jsonl` tells of; 0 where there is none."""
-    return max((int(row.get("step", 0)) for row in run.metrics()), default=0)
+    steps = (row.get("step") for row in run.metrics())
+    return max((step for step in steps if isinstance(step, int)), default=0)
 
 
-def _ended_badly(sink: Sink, run: Run, error: BaseException) -> None:
-    """Say in the run why the job ended; remove what never began."""
+def _ended_badly(sink: Sink, run: Run, again: str, error: BaseException) -> None:
+    """Say in the run why the job ended; remove what never began.
+
+    Args:
+        sink: where the job writes.
+        run: the same, open.
+        again: words that `resume` needs beside the run.
+        error: that the job ended in.
+    """
     if isinstance(error, ConfigError | DataError) and sink.resumed is None:
         if sink.new is not None:
             run.discard()
         else:
             run.withdraw()
         return
-    reason: Any = error.what if isinstance(error, TaskDiscoveryError) else type(error).__name__
-    stopped = isinstance(error, KeyboardInterrupt)
+    if isinstance(error, KeyboardInterrupt):
+        if run.state == "done":  # a signal that came while the checkpoints were removed
+            return
+        state, reason = "stopped", interrupts.reason(error)
+        error.args = (f"go on with: taskdiscovery resume {run.path}{again}",)
+    else:
+        state = "failed"
+        reason = error.what if isinstance(error, TaskDiscoveryError) else type(error).__name__
     with contextlib.suppress(TaskDiscoveryError):  # the disk may be full
-        run.status(
-            "stopped" if stopped else "failed",
-            f"{sink.command}: {'interrupted' if stopped else reason}",
-        )
-    if stopped:
-        error.args = (f"go on with: taskdiscovery resume {run.path}",)
+        run.status(state, f"{sink.command}: {reason}")

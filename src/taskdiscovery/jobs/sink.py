@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,10 @@ class Sink:
             return Run.create(self.new, self.command, document)
         if self.added is None:
             return None
-        run = Run.extend(self.added)
-        run.begin(self.command, document, added=True)
+        with contextlib.ExitStack() as opened:
+            run = opened.enter_context(Run.extend(self.added))
+            run.begin(self.command, document, added=True)
+            opened.pop_all()  # it stays open
         return run
 
 

@@ -17,9 +17,9 @@ from taskdiscovery.jobs.inputs import (
     choose,
     is_untrained,
     named_networks,
-    options_of,
     read_alike,
     read_data,
+    reading_of,
 )
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
@@ -61,7 +61,7 @@ def run(
             where="split",
             hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
-    config = read_alike(config, options_of(tasks))
+    config = read_alike(config, reading_of(tasks))
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
     from taskdiscovery.executors import resolve_training, workbench

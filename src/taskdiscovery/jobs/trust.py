@@ -5,7 +5,8 @@ whatever runs code or downloads only if the caller names it again; and what lies
 features, other runs, a cluster) if the caller names it again, or if the config is sealed: then this
 user's own job wrote it, and the user has named it before.
 
-Options say by `names` what their text may reach; an option without it reaches nothing.
+Options say by `names` what their text may reach; an option without it reaches nothing. A config
+file is no run: what it names is opened as the user asked, but code is to be named beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from shlex import quote
 from typing import Any
 
 from taskdiscovery.config import Network, Options
@@ -91,7 +93,7 @@ def check_job(run: Run, config: Options, document: Mapping[str, Any], allowed: A
         raise RunDirError(
             f"the run's {flag} is {text!r}, which {_DOES[reach]}",
             where=str(run.path),
-            hint=f"if you trust it, say so: {option} {text.removeprefix(UNTRAINED)!r}",
+            hint=f"if you trust it, say so: {option} {quote(text.removeprefix(UNTRAINED))}",
         )
 
 
@@ -108,14 +110,36 @@ def data_of(run: Run, document: Mapping[str, Any]) -> str:
             where=str(run.path),
             hint="give the data: --data",
         )
-    reach = _of_data(spec)
+    reach = reach_of("data", spec)
     if reach is Reach.CODE or (reach is Reach.OUTSIDE and not run.is_ours(document)):
         raise RunDirError(
             f"the run's data is {spec!r}, which {_DOES[reach]}",
             where=str(run.path),
-            hint=f"if you trust it, give it again: --data {spec!r}",
+            hint=f"if you trust it, give it again: --data {quote(spec)}",
         )
     return spec
+
+
+def check_config_file(config: Options, data: str, given: Collection[str], file: str) -> None:
+    """Refuse code that a config file names, and the command line does not.
+
+    Args:
+        config: of the file and of the command line together.
+        data: DATA where the file names it; else empty.
+        given: the flags of the command line.
+        file: its path.
+
+    Raises:
+        ConfigError: naming the option, and what to say if it is trusted.
+    """
+    for flag, names, text in [("DATA", "data", data), *_named(config)]:
+        if flag not in given and reach_of(names, text) is Reach.CODE:
+            again = f"{quote(text)} as DATA" if flag == "DATA" else f"{flag} {quote(text)}"
+            raise ConfigError(
+                f"this file names {text!r} as {flag}, which {_DOES[Reach.CODE]}",
+                where=file,
+                hint=f"if you trust it, say so on the command line: {again}",
+            )
 
 
 def words_again(config: Options, data: str) -> str:
@@ -125,9 +149,9 @@ def words_again(config: Options, data: str) -> str:
         for _, names, text in _named(config)
         if reach_of(names, text) is Reach.CODE
     ]
-    words = "".join(f" --allow {text!r}" for text in dict.fromkeys(again))
-    if data not in IN_MEMORY and _of_data(data) is Reach.CODE:
-        words += f" --data {data!r}"
+    words = "".join(f" --allow {quote(text)}" for text in dict.fromkeys(again))
+    if data not in IN_MEMORY and reach_of("data", data) is Reach.CODE:
+        words += f" --data {quote(data)}"
     return words
 
 
@@ -183,6 +207,7 @@ def _of_features(text: str) -> Reach:
 
 
 REACHES = {
+    "data": _of_data,
     "learner": _of_learner,
     "labeling": _of_labeling,
     "tasks": _of_tasks,

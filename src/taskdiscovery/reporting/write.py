@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from taskdiscovery.data import load
 from taskdiscovery.errors import RunDirError
+from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.page import Page
@@ -58,17 +58,11 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
             where=str(run.path),
             hint="give a finished run of discover",
         )
-    config = run.config
-    dataset = load(
-        data_of(run, config) if data is None else data,
-        size=config.get("size"),
-        fit=config.get("fit", "crop"),
-        range=config.get("range"),
-        skip_bad=bool(config.get("skip_bad")),
-        missing=tuple(config.get("missing") or ()),
-        callbacks=callbacks.callbacks,
-    )
-    page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
+    if data is None:
+        data = data_of(run, run.config)
+    dataset = read_data(data, reading_of(run), callbacks)
+    with run.understood("material of the report", f"see taskdiscovery verify {run.path}"):
+        page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +21,12 @@ from taskdiscovery.runtime.hardware import free_memory
 EXPANSION = 200
 #: bytes that any file may take, however small it is.
 SMALL = 2**29
+#: columns of a table at most: each costs a fraction of a millisecond, whatever it holds.
+COLUMNS = 10_000
 #: of free memory: the rest is for what is made of the data, and for others.
 SHARE = 0.5
+#: more bytes than there are: of a gate, all that it has.
+ALL = 2**62
 #: what is taken for free where the system does not say.
 _FREE = 2**32
 
@@ -31,6 +36,20 @@ def room() -> int:
     return int(SHARE * min(free_memory(_FREE), _below_limit()))
 
 
+def check_columns(count: int, where: str) -> None:
+    """Refuse a table of too many columns.
+
+    Raises:
+        DataError: counting them.
+    """
+    if count > COLUMNS:
+        raise DataError(
+            f"the table has {count:,} columns",
+            where=where,
+            hint=f"give at most {COLUMNS:,}; images are rows",
+        )
+
+
 def _below_limit() -> int:
     """Return the bytes left below the limit of address space, where the process has one."""
     try:
@@ -38,11 +57,11 @@ def _below_limit() -> int:
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit == resource.RLIM_INFINITY:
-            return 2**62
+            return ALL
         mapped = int(Path("/proc/self/statm").read_text("ascii").split()[0])
         return max(0, limit - mapped * os.sysconf("SC_PAGE_SIZE"))
     except (ImportError, OSError, ValueError):  # no POSIX, or no Linux
-        return 2**62
+        return ALL
 
 
 @dataclass(eq=False)
@@ -63,14 +82,15 @@ class Budget:
         self.left = self.total
 
     @classmethod
-    def of(cls, size: int, where: str) -> Budget:
+    def of(cls, size: int, where: str, least: int = SMALL) -> Budget:
         """Return the budget of content.
 
         Args:
             size: bytes of it, as it is stored.
             where: the file, for the error.
+            least: bytes that it may take however small it is, if so much is free.
         """
-        return cls(min(room(), max(SMALL, EXPANSION * size)), where)
+        return cls(min(room(), max(least, EXPANSION * size)), where)
 
     @classmethod
     def of_file(cls, path: Path) -> Budget:
@@ -117,18 +137,40 @@ class Budget:
         """Give back bytes that are free again."""
         self.left = min(self.total, self.left + size)
 
-    @contextlib.contextmanager
-    def holding(self, size: int, what: str) -> Iterator[None]:
-        """Take bytes for the duration of a block.
 
-        Raises:
-            DataError: as `check`.
+class Gate:
+    """Keeps threads from holding more memory together than there is room for.
+
+    One waits for others where there is too little for all; what is larger than all of it is held
+    alone.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total, self._held, self._changed = total, 0, threading.Condition()
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that takes bytes, to be called once; they are held until the block ends.
+
+        It may wait for other threads.
         """
-        self.take(size, what)
+        mine = 0
+
+        def hold(size: int) -> None:
+            nonlocal mine
+            size = min(size, self.total)
+            with self._changed:
+                self._changed.wait_for(lambda: self._held + size <= self.total)
+                self._held += size
+                mine = size
+
         try:
-            yield
+            yield hold
         finally:
-            self.give(size)
+            if mine:
+                with self._changed:
+                    self._held -= mine
+                    self._changed.notify_all()
 
 
 def _amount(size: int) -> str:

@@ -5,13 +5,17 @@ POSIX has `flock`, Windows locks ranges of bytes; a system that has neither goes
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
+import secrets
 import time
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
+
+from taskdiscovery.errors import ResourceError
 
 #: where Windows keeps its lock: far behind whatever is read, since others cannot read what is
 #: locked there.
@@ -101,3 +105,39 @@ def sync_file(path: Path) -> None:
     """
     with path.open("rb+") as stream:  # Windows syncs only what may be written
         os.fsync(stream.fileno())
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before what goes into it is computed.
+
+    Raises:
+        ResourceError: where it is a directory, or its own directory is missing or takes no file.
+    """
+    problem = ""
+    try:
+        if path.is_dir():
+            problem = "this is a directory"
+        elif not path.parent.is_dir():
+            problem = "there is no such directory"
+        elif not takes_a_file(path.parent):
+            problem = "the directory cannot be written"
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        problem = f"cannot write: {error.strerror or error}"
+    if problem:
+        place = path if path.is_dir() else path.parent
+        raise ResourceError(problem, where=str(place), hint="give another file")
+
+
+def takes_a_file(folder: Path) -> bool:
+    """Try it: permission bits do not tell of full disks, quotas and read-only mounts."""
+    # A name that nobody can foresee, and no link of that name is written through.
+    probe = folder / f".probe.{secrets.token_hex(4)}.tmp"
+    try:
+        with probe.open("xb") as stream:
+            stream.write(b"probe")
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from taskdiscovery.errors import ConfigError
+from taskdiscovery.errors import ConfigError, printable
 from taskdiscovery.runtime.callbacks import Callback, Callbacks
 from taskdiscovery.runtime.progress import interactive
 
@@ -22,11 +22,11 @@ class ProgressBar(Callback):
         if self._progress is None:
             self._progress = _progress()
             self._progress.start()
-        self._tasks[stage] = self._progress.add_task(stage, total=total, note="")
+        self._tasks[stage] = self._progress.add_task(printable(stage), total=total, note="")
 
     def on_progress(self, stage: str, amount: float, note: str) -> None:
         """Move it."""
-        fields = {"note": note} if note else {}
+        fields = {"note": printable(note)} if note else {}
         self._progress.update(self._tasks[stage], advance=amount, **fields)
 
     def on_stage_end(self, stage: str) -> None:
@@ -67,13 +67,13 @@ def _progress() -> Any:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=28),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
         console=Console(stderr=True),
         transient=True,
     )

@@ -133,19 +133,25 @@ def share(value: Any) -> Any:
     return box[0]
 
 
-def any_of(flag: bool) -> bool:
-    """Say whether the flag is set on any rank.
+def signal_of_any(number: int) -> int:
+    """Return the signal that waits on any rank, the same on all; 0 for none.
+
+    Args:
+        number: of the one that waits here; 0 for none.
 
     Raises:
         WorkerError: where a rank is lost.
     """
     if size() == 1:
-        return flag
+        return number
     import torch
 
-    count = torch.tensor([int(flag)])
-    add([count])
-    return bool(count.item())
+    counts = torch.zeros(len(interrupts.SIGNALS), dtype=torch.int64)
+    if number:
+        counts[interrupts.SIGNALS.index(number)] = 1
+    add([counts])
+    waiting = [n for n, count in zip(interrupts.SIGNALS, counts.tolist(), strict=True) if count]
+    return waiting[0] if waiting else 0
 
 
 def boundary(save: Callable[[bool], None] = lambda stop: None) -> None:
@@ -155,17 +161,17 @@ def boundary(save: Callable[[bool], None] = lambda stop: None) -> None:
         save: called before that, told whether the job is about to stop.
 
     Raises:
-        KeyboardInterrupt: where a signal waits, here or on another rank.
+        Stopped: where a signal waits, here or on another rank.
         WorkerError: where a rank is lost.
     """
-    stop = any_of(interrupts.requested())
-    save(stop)
-    if stop or size() == 1:
-        interrupts.check()
+    number = signal_of_any(interrupts.requested())
+    save(bool(number))
+    if number:
+        interrupts.request(number)
     # A signal that came since the ranks asked each other waits until they ask again: a rank that
     # left now would be lost to the others.
-    if stop:
-        raise KeyboardInterrupt("another rank was told to stop")
+    if number or size() == 1:
+        interrupts.check()
 
 
 @contextmanager

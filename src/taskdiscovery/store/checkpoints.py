@@ -24,9 +24,11 @@ from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
 from taskdiscovery.runtime.budget import room
 from taskdiscovery.store import manifest
 from taskdiscovery.store.place import Place
+from taskdiscovery.store.segments import segments_in
 from taskdiscovery.store.writing import (
     is_left_over,
     json_bytes,
+    remove_leftovers,
     resources,
     write_bytes,
 )
@@ -49,17 +51,20 @@ class Checkpoints:
     Args:
         folder: where they lie, within a run or named by the caller; made by the first `save`.
         keep: how many to keep, at least two.
+
+    Attributes:
+        place: the same folder; segments of finished work lie beside the checkpoints.
     """
 
     def __init__(self, folder: Place | Path, keep: int = 2) -> None:
         if isinstance(folder, Path):
             folder = Place(folder.parent, (folder.name,))
-        self._place, self.keep = folder, max(2, keep)
+        self.place, self.keep = folder, max(2, keep)
 
     @property
     def folder(self) -> Path:
         """The path of the folder, for messages."""
-        return self._place.path
+        return self.place.path
 
     def numbers(self) -> list[int]:
         """Return the numbers of all committed checkpoints, rising.
@@ -67,7 +72,7 @@ class Checkpoints:
         Raises:
             RunDirError: where their folder is a link, or none.
         """
-        return sorted(int(name) for name in self._place.names() if _NUMBER.fullmatch(name))
+        return sorted(int(name) for name in self.place.names() if _NUMBER.fullmatch(name))
 
     def save(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> int:
         """Commit a checkpoint; return its number.
@@ -85,17 +90,17 @@ class Checkpoints:
         with resources(self.folder):
             number = (self.numbers() or [0])[-1] + 1
         name = f"{BUILDING}{number:06d}"
-        building = self._place.inside(name)
+        building = self.place.inside(name)
         try:
             with resources(self.folder):
-                self._place.make()
+                self.place.make()
                 self._clear(name)
                 building.make(durable=False)
                 write_bytes(building, STATE, json_bytes(state))
                 contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
                 write_bytes(building, ARRAYS, to_bytes(contiguous))
                 manifest.write(building, [STATE, ARRAYS])
-                self._place.rename(name, f"{number:06d}")
+                self.place.rename(name, f"{number:06d}")
         finally:
             self._clear(name)
         for old in self.numbers()[: -self.keep]:
@@ -113,7 +118,7 @@ class Checkpoints:
             found = self.problem(number)
             if found is None:
                 try:
-                    return self._read(number)
+                    return self.read(number)
                 except Exception as error:  # hostile files raise errors of every kind
                     found = first_line(error)
             _LOG.warning("checkpoint %06d is damaged (%s), the one before is tried", number, found)
@@ -127,7 +132,7 @@ class Checkpoints:
 
     def problem(self, number: int) -> str | None:
         """Say what is wrong with a checkpoint, or None."""
-        place = self._place.inside(f"{number:06d}")
+        place = self.place.inside(f"{number:06d}")
         try:
             entries = manifest.read(place)
         except Exception as error:  # hostile files raise errors of every kind
@@ -144,26 +149,29 @@ class Checkpoints:
         """Remove all checkpoints: their job is done."""
         for number in self.numbers():
             self._remove(number)
+        for name in segments_in(self.place):
+            self.place.remove(name)
         self.remove_leftovers()
-        self._place.remove_itself()
+        self.place.remove_itself()
 
     def remove_leftovers(self) -> None:
         """Remove what a process left behind that died while it was saving."""
-        for name in filter(_HIDDEN.fullmatch, self._place.names()):
+        for name in filter(_HIDDEN.fullmatch, self.place.names()):
             self._clear(name)
+        remove_leftovers(self.place)
 
     def _remove(self, number: int) -> None:
         # Under a hidden name first, so that no half of it ever stands at a final path.
         hidden = f"{BUILDING}old-{number:06d}"
         try:
-            self._place.rename(f"{number:06d}", hidden)
+            self.place.rename(f"{number:06d}", hidden)
         except OSError:
             return
         self._clear(hidden)
 
     def _clear(self, name: str) -> None:
         """Remove a folder of ours, and in it what was written here; as far as that goes."""
-        place = self._place.inside(name)
+        place = self.place.inside(name)
         try:
             for own in place.names():
                 if own in _OWN or is_left_over(own):
@@ -172,11 +180,17 @@ class Checkpoints:
         except (OSError, TaskDiscoveryError):  # not a folder of ours
             return
 
-    def _read(self, number: int) -> tuple[dict[str, Any], Arrays]:
+    def read(self, number: int) -> tuple[dict[str, Any], Arrays]:
+        """Return the state and the arrays of a checkpoint, which is not checked before.
+
+        Raises:
+            ValueError: where it cannot be understood.
+            Exception: of many kinds, for a hostile one.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import load as from_bytes
 
-        place = self._place.inside(f"{number:06d}")
+        place = self.place.inside(f"{number:06d}")
         state = json.loads(place.read(STATE, most=_MOST).decode("utf-8"))
         if not isinstance(state, dict):
             raise ValueError(f"{STATE} is no mapping")

@@ -7,24 +7,24 @@ are opened by `store.place`, which follows no link.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
 import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import yaml
 
+from taskdiscovery.config.files import check_size
 from taskdiscovery.errors import ResourceError, RunDirError, TaskDiscoveryError, first_line
 from taskdiscovery.runtime.budget import room
+from taskdiscovery.runtime.disk import takes_a_file
 from taskdiscovery.store import manifest, seals
 from taskdiscovery.store.checkpoints import Checkpoints
 from taskdiscovery.store.environment import environment
-from taskdiscovery.store.place import TEMPORARY, Place
+from taskdiscovery.store.place import Place
 from taskdiscovery.store.writing import (
     finite,
     is_left_over,
@@ -86,14 +86,17 @@ class RunFiles:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise resource_error(error, path) from error
-        run = cls(path)
-        run._take_lock()
-        remove_leftovers(run.place)
         document = {"format": FORMAT, "command": command, **config, **seals.made(config)}
         text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-        write_bytes(run.place, CONFIG, text.encode("utf-8"))
-        write_json(run.place, ENVIRONMENT, environment())
-        run.begin(command, config)
+        with contextlib.ExitStack() as opened:
+            run = cls(path)
+            opened.enter_context(run)
+            run._take_lock()
+            remove_leftovers(run.place)
+            write_bytes(run.place, CONFIG, text.encode("utf-8"))
+            write_json(run.place, ENVIRONMENT, environment())
+            run.begin(command, config)
+            opened.pop_all()  # it stays open
         return run
 
     @classmethod
@@ -125,14 +128,16 @@ class RunFiles:
         Raises:
             RunDirError: as `open`; where the job before it is not finished, too.
         """
-        run = cls.open(path, write=True)
-        if run.checkpoints.numbers():
-            with run:
+        with contextlib.ExitStack() as opened:
+            run = cls.open(path, write=True)
+            opened.enter_context(run)
+            if run.checkpoints.numbers():
                 raise RunDirError(
                     f"an unfinished {run.job['command']} is kept in this run",
                     where=str(run.path),
                     hint=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
                 )
+            opened.pop_all()  # it stays open
         return run
 
     def __enter__(self) -> Self:
@@ -163,7 +168,7 @@ class RunFiles:
         file = self.path / CONFIG
         try:
             document = yaml.safe_load(self.place.read(CONFIG, most=_MOST_CONFIG).decode("utf-8"))
-            _check_size(document)
+            check_size(document)
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), hint="give the --out of a run"
@@ -311,11 +316,11 @@ class RunFiles:
             RunDirError: where it is missing or damaged.
         """
 
-        import pandas as pd
+        from taskdiscovery.data.formats.columnar import table_from_bytes
 
         content = self.content(name)
         try:
-            return pd.read_parquet(io.BytesIO(content))
+            return table_from_bytes(content, name)
         except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
                 f"{name} cannot be read: {first_line(error)}",
@@ -346,8 +351,7 @@ class RunFiles:
             ) from error
         try:
             expected = manifest.read(self.place).get(name)
-            digest = hashlib.sha256(content).hexdigest()
-            found = expected and manifest.differs(expected, len(content), digest)
+            found = expected and manifest.differs(expected, *manifest.measured(content))
         except Exception as error:  # hostile files raise errors of every kind
             found = f"the manifest is damaged: {first_line(error)}"
         if found is not None:
@@ -399,6 +403,28 @@ class RunFiles:
 
     # ---
 
+    @contextlib.contextmanager
+    def understood(self, what: str, hint: str) -> Iterator[None]:
+        """Turn whatever strange content of the run's files leads to into an error about the run.
+
+        Args:
+            what: is read in the block, e.g. `split`.
+            hint: how it can be had again.
+
+        Raises:
+            RunDirError: for any exception of the block that is no error of this package.
+        """
+        try:
+            yield
+        except (TaskDiscoveryError, MemoryError):
+            raise
+        except Exception as error:  # hostile files raise errors of every kind
+            raise RunDirError(
+                f"the {what} cannot be read: {first_line(error)}",
+                where=str(self.path),
+                hint=hint,
+            ) from error
+
     def document(self, name: str) -> Document:
         """Return a JSON file of the run; empty where it is missing.
 
@@ -434,23 +460,6 @@ class RunFiles:
             raise resource_error(error, self.path) from error
 
 
-def _check_size(document: Any) -> None:
-    """Refuse a document whose references unfold to far more than its text.
-
-    Raises:
-        ValueError: where it has too many parts, or is nested too deeply.
-    """
-    waiting, parts = [(document, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        parts += 1
-        if parts > 100_000 or depth > 50:
-            raise ValueError("it has too many parts")
-        inner = value.values() if isinstance(value, dict) else value
-        if isinstance(value, dict | list | tuple | set):
-            waiting += [(one, depth + 1) for one in inner]
-
-
 def check_new(path: Path) -> None:
     """Refuse a place for a new run that is taken or cannot be written.
 
@@ -476,7 +485,7 @@ def check_new(path: Path) -> None:
     except OSError as error:
         raise resource_error(error, path) from error
     existing = next(p for p in [path, *path.absolute().parents] if p.exists())
-    if not os.access(existing, os.W_OK | os.X_OK) or not _takes_a_file(existing):
+    if not os.access(existing, os.W_OK | os.X_OK) or not takes_a_file(existing):
         raise ResourceError(
             "the output directory cannot be written", where=str(path), hint="give another --out"
         )
@@ -484,16 +493,3 @@ def check_new(path: Path) -> None:
 
 def _is_trace(name: str) -> bool:
     return name == LOCK or is_left_over(name)
-
-
-def _takes_a_file(folder: Path) -> bool:
-    """Try it: permission bits do not tell of full disks, quotas and read-only mounts."""
-    probe = folder / f".taskdiscovery-{os.getpid()}{TEMPORARY}"
-    try:
-        probe.write_bytes(b"probe")
-    except OSError:
-        return False
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
-    return True

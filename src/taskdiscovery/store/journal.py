@@ -9,17 +9,15 @@ that was under way goes on from its last saved step. Without a place to write it
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from numpy.typing import NDArray
 
 from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.runtime import interrupts, ranks
 from taskdiscovery.store.checkpoints import Checkpoints
-from taskdiscovery.types import Record
-
-_BORDER = "\x1f"  # between the key of a piece of work and the name of its array
+from taskdiscovery.store.segments import Finished
+from taskdiscovery.types import Document, Record
 
 
 class Journal:
@@ -42,7 +40,11 @@ class Journal:
     ) -> None:
         self._checkpoints, self._every, self._header = checkpoints, every, dict(header or {})
         self._on_checkpoint = on_checkpoint
-        self._finished: dict[str, Record] = {}
+        self._finished = None if checkpoints is None else Finished(checkpoints.place)
+        self._records: dict[str, Record] = {} if self._finished is None else self._finished.records
+        self._kept: deque[list[Document]] = deque(
+            maxlen=2 if checkpoints is None else checkpoints.keep
+        )
         self._under_way: tuple[str, Record] | None = None
         self._spent, self._began = 0.0, time.monotonic()
         self._saved = self._began
@@ -55,22 +57,16 @@ class Journal:
                 other data.
         """
         found = None if self._checkpoints is None else self._checkpoints.load()
-        if found is None:
+        if found is None or self._finished is None:
             return
         state, arrays = found
         try:
             _compare(state["header"], self._header)
-            split = {name: name.split(_BORDER) for name in arrays}
-            by_key: dict[str, dict[str, NDArray[Any]]] = {}
-            for name, (key, own) in split.items():
-                by_key.setdefault(key, {})[own] = arrays[name]
-            self._finished = {
-                key: Record(values=values, arrays=by_key.get(key, {}))
-                for key, values in state["finished"].items()
-            }
+            self._finished.load(state["segments"])
+            self._kept.append(state["segments"])
             if state["under_way"] is not None:
                 key, values = state["under_way"]
-                self._under_way = (key, Record(values=values, arrays=by_key.get("", {})))
+                self._under_way = (key, Record(values=values, arrays=arrays))
             self._spent = float(state["seconds"])
         except RunDirError:
             raise
@@ -87,7 +83,8 @@ class Journal:
         Raises:
             WorkerError: where a rank is lost.
         """
-        self._finished, self._under_way = ranks.share((self._finished, self._under_way))
+        records, self._under_way = ranks.share((self._records, self._under_way))
+        self._records.update(records)
 
     @property
     def seconds(self) -> float:
@@ -101,15 +98,15 @@ class Journal:
 
     def has(self, key: str) -> bool:
         """Say whether a piece of work is finished."""
-        return key in self._finished
+        return key in self._records
 
     def get(self, key: str) -> Record | None:
         """Return the result of a finished piece of work, or None."""
-        return self._finished.get(key)
+        return self._records.get(key)
 
     def do(self, key: str, work: Callable[[JournalWatch], Record]) -> Record:
         """Return the result of a piece of work, doing it only if it is not finished."""
-        known = self._finished.get(key)
+        known = self._records.get(key)
         if known is not None:
             return known
         result = work(JournalWatch(self, key))
@@ -124,34 +121,27 @@ class Journal:
             result: what it gave.
             forget: work whose keys begin so is no longer needed.
         """
-        if self._checkpoints is None:
+        if self._finished is None:
             return
-        if forget:
-            self._finished = {k: r for k, r in self._finished.items() if not k.startswith(forget)}
-        self._finished[key] = result
+        self._finished.add(key, result, forget)
         self._under_way = None
         self._commit()
 
     def _commit(self) -> None:
         assert self._checkpoints is not None
-        arrays = {
-            f"{key}{_BORDER}{name}": array
-            for key, record in self._finished.items()
-            for name, array in record.arrays.items()
-        }
-        under_way = None
-        if self._under_way is not None:
-            key, record = self._under_way
-            under_way = [key, dict(record.values)]
-            arrays |= {f"{_BORDER}{name}": array for name, array in record.arrays.items()}
-        state = {
-            "header": self._header,
-            "seconds": self.seconds,
-            "finished": {key: dict(r.values) for key, r in self._finished.items()},
-            "under_way": under_way,
-        }
+        assert self._finished is not None
+        key, record = self._under_way or ("", Record())
         with interrupts.deferred():
-            number = self._checkpoints.save(state, arrays)
+            segments = self._finished.commit()
+            state = {
+                "header": self._header,
+                "seconds": self.seconds,
+                "segments": segments,
+                "under_way": [key, dict(record.values)] if self._under_way is not None else None,
+            }
+            number = self._checkpoints.save(state, record.arrays)
+            self._kept.append(segments)
+            self._finished.tidy(*self._kept)
         self._saved = time.monotonic()
         self._on_checkpoint(number)
 

@@ -6,6 +6,7 @@ directory, and is held against that before it is believed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -67,6 +68,11 @@ def problem(place: Place, name: str, entries: dict[str, dict[str, Any]]) -> str 
         return error.what
     except OSError as error:
         return f"unreadable: {error.strerror}"
+
+
+def measured(content: bytes) -> tuple[int, str]:
+    """Return the size of content in bytes, and its SHA-256."""
+    return len(content), hashlib.sha256(content).hexdigest()
 
 
 def differs(expected: dict[str, Any], size: int, digest: str) -> str | None:

@@ -8,7 +8,7 @@ Axes: N images, D tasks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.errors import RunDirError, first_line
 from taskdiscovery.store.files import RunFiles
 from taskdiscovery.types import (
     ROLES,
@@ -30,6 +29,7 @@ from taskdiscovery.types import (
     Split,
     Tasks,
 )
+from taskdiscovery.types.scores import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +69,12 @@ REMEDIES = {
     REPORT: "write it again: taskdiscovery report RUN",
 }
 
+#: what the columns of scores are; the others are numbers.
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("task", "learner", "preset", "precision", "covers"), str),
+    **dict.fromkeys(("runs", "failed"), int),
+}
+
 
 class Run(RunFiles):
     """A run on disk, and what its jobs found.
@@ -91,18 +97,20 @@ class Run(RunFiles):
         Raises:
             RunDirError: where a file is missing or damaged.
         """
-        table = self.table(TASKS)
-        coordinates = self.table(COORDINATES).drop(columns="image_id")
-        names = tuple(c for c in table.columns if c.startswith("task_"))
-        classes = int(self.numbers.get("classes", 2))
-        return Tasks(
-            labels_ND=table[list(names)].to_numpy(np.int64),
-            names=names,
-            ids_N=table["image_id"].to_numpy(dtype=np.str_),
-            k=(classes,) * len(names),
-            coordinates_NP=coordinates.to_numpy(np.float32),
-            seen_N=(table["partition"] == "train").to_numpy(),
-        )
+        table, coordinates = self.table(TASKS), self.table(COORDINATES)
+        with self.understood("tasks", "restore result.json, or discover again"):
+            names = tuple(c for c in table.columns if c.startswith("task_"))
+            if table[list(names)].isna().to_numpy().any():
+                raise ValueError("an image has no label")
+            classes = int(self.numbers.get("classes", 2))
+            return Tasks(
+                labels_ND=table[list(names)].to_numpy(np.int64),
+                names=names,
+                ids_N=table["image_id"].to_numpy(dtype=np.str_),
+                k=(classes,) * len(names),
+                coordinates_NP=coordinates.drop(columns="image_id").to_numpy(np.float32),
+                seen_N=(table["partition"] == "train").to_numpy(),
+            )
 
     @cached_property
     def encoder(self) -> Encoder | FeatureEncoder:
@@ -140,7 +148,14 @@ class Run(RunFiles):
     @property
     def fingerprint(self) -> str:
         """Of the data set that the run was made from; empty where it is not known."""
-        return str(self.numbers.get("data", {}).get("fingerprint") or "")
+        data = self.numbers.get("data")
+        return str(data.get("fingerprint") or "") if isinstance(data, dict) else ""
+
+    @property
+    def seed(self) -> int:
+        """That decided the partition; 0 where the config has none."""
+        with self.understood("seed", "restore config.yaml"):
+            return int(self.config.get("seed", 0))
 
     def is_of(self, dataset: Dataset) -> bool:
         """Say whether the rows of the run's tables are the images of a data set, in their order."""
@@ -149,7 +164,9 @@ class Run(RunFiles):
         known = [name for name in (IMAGES, PER_IMAGE, ROLES_TABLE) if self.has(name)]
         if not known or dataset.has_row_numbers:
             return False
-        return np.array_equal(self.table(known[0])["image_id"].to_numpy(np.str_), dataset.ids)
+        table = self.table(known[0])
+        with self.understood(f"ids of {known[0]}", "discover again"):
+            return np.array_equal(table["image_id"].to_numpy(np.str_), dataset.ids)
 
     def __repr__(self) -> str:
         return f"<Run {self.path}: {self.config.get('command', '')}, {self.state}>"
@@ -161,7 +178,8 @@ class Run(RunFiles):
             RunDirError: where the file is missing or damaged.
         """
         images = self.table(IMAGES)
-        return images["digest"].to_numpy()[(images["partition"] == "train").to_numpy()]
+        with self.understood(IMAGES, REMEDIES[IMAGES]):
+            return images["digest"].to_numpy()[(images["partition"] == "train").to_numpy()]
 
     def write_discovery(self, found: Discovery, dataset: Dataset) -> None:
         """Write encoder, tasks, coordinates, who was seen, and the headline numbers."""
@@ -198,8 +216,16 @@ class Run(RunFiles):
         """
         if not self.has(SCORES):
             return Scores()
-        rows = self.table(SCORES)
-        per_image = self.table(PER_IMAGE)
+        with self.understood("scores", REMEDIES[SCORES]):
+            return self._scores(self.table(SCORES), self.table(PER_IMAGE))
+
+    def _scores(self, rows: pd.DataFrame, per_image: pd.DataFrame) -> Scores:
+        """Put the scores together again.
+
+        Args:
+            rows: a score each.
+            per_image: agreement by image, a column a task.
+        """
         last = {task: i for i, task in enumerate(rows["task"])}
         found = []
         for i, row in enumerate(rows.to_dict("records")):
@@ -208,9 +234,8 @@ class Run(RunFiles):
             if column is not None and last[row["task"]] == i:
                 measured = np.flatnonzero(column.notna().to_numpy())
             values = np.zeros(0) if column is None else column.to_numpy()[measured]
-            own = {str(key): value for key, value in row.items()}
-            if own["kappa"] is not None and np.isnan(own["kappa"]):
-                own["kappa"] = None
+            own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
+            own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
             found.append(
                 Score(
                     **own,
@@ -232,11 +257,12 @@ class Run(RunFiles):
             rows = pd.concat([self.table(SCORES), rows], ignore_index=True)
             rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
         self.write_table(SCORES, rows)
-        per_image = pd.DataFrame({"image_id": dataset.ids})
+        columns: dict[str, Any] = {"image_id": dataset.ids}
         for result in scores:
             column = np.full(len(dataset), np.nan, dtype=np.float32)
             column[result.rows_n] = result.agreement_n
-            per_image[result.task] = column
+            columns[result.task] = column
+        per_image = pd.DataFrame(columns)
         if self.has(PER_IMAGE):
             old = self.table(PER_IMAGE)
             kept = [c for c in old.columns if c not in per_image.columns]
@@ -257,7 +283,7 @@ class Run(RunFiles):
             return None
         table = self.table(ROLES_TABLE)
         numbers = self.numbers.get("split", self.numbers)
-        try:
+        with self.understood("split", "restore result.json, or split again"):
             ids = table["image_id"].to_numpy(dtype=np.str_)
             target, task = (
                 Labeling(name=str(numbers[name]), classes=classes, labels_N=labels, ids_N=ids)
@@ -267,12 +293,6 @@ class Run(RunFiles):
                 )
             )
             return Split.from_numbers(numbers, target, task, table["role"].to_numpy(np.int8))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunDirError(
-                f"the split cannot be read: {first_line(error)}",
-                where=str(self.path),
-                hint="restore result.json, or split again",
-            ) from error
 
     def write_split(self, found: Split, *, added: bool) -> None:
         """Write the split as other tools read it, into `split/`.
@@ -311,7 +331,7 @@ class Run(RunFiles):
         numbers = self.numbers.get("analysis")
         if numbers is None:
             return None
-        try:
+        with self.understood("evidence", "restore result.json, or analyze again"):
             tasks = {str(task["name"]): task for task in numbers["tasks"]}
             return Evidence(
                 associations=self.table(ASSOCIATIONS),
@@ -322,12 +342,6 @@ class Run(RunFiles):
                 redundancy=numbers["adjusted_mutual_information"],
                 words={name: task["words"] for name, task in tasks.items() if "words" in task},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunDirError(
-                f"the evidence cannot be read: {first_line(error)}",
-                where=str(self.path),
-                hint="restore result.json, or analyze again",
-            ) from error
 
     def write_evidence(self, found: Evidence) -> None:
         """Write the tables of evidence, and its headline numbers."""

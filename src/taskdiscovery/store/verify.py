@@ -7,7 +7,7 @@ from pathlib import Path
 
 from taskdiscovery.errors import first_line
 from taskdiscovery.store import manifest
-from taskdiscovery.store.checkpoints import Checkpoints
+from taskdiscovery.store.checkpoints import STATE, Checkpoints
 from taskdiscovery.store.files import CHECKPOINTS
 from taskdiscovery.store.run import REMEDIES, Run
 
@@ -63,11 +63,29 @@ def _checkpoints(checkpoints: Checkpoints) -> list[Finding]:
     problems = {number: checkpoints.problem(number) or "" for number in numbers}
     usable = [number for number in numbers if not problems[number]]
     remedy = f"resume uses {usable[-1]:06d}" if usable else "none is left: begin again"
-    return [
+    found = [
         Finding(
             file=f"{CHECKPOINTS}/{number:06d}",
             problem=problems[number],
             remedy=remedy if problems[number] else "",
         )
         for number in numbers
+    ]
+    return found + (_segments(checkpoints, usable[-1]) if usable else [])
+
+
+def _segments(checkpoints: Checkpoints, number: int) -> list[Finding]:
+    """Check the finished work that a checkpoint needs."""
+    try:
+        needed = {
+            str(entry["name"]): dict(entry) for entry in checkpoints.read(number)[0]["segments"]
+        }
+    except Exception as error:  # hostile files raise errors of every kind
+        file = f"{CHECKPOINTS}/{number:06d}/{STATE}"
+        return [Finding(file=file, problem=first_line(error), remedy="begin again")]
+    problems = {name: manifest.problem(checkpoints.place, name, needed) or "" for name in needed}
+    remedy = "resume does its work again"
+    return [
+        Finding(file=f"{CHECKPOINTS}/{name}", problem=found, remedy=remedy if found else "")
+        for name, found in problems.items()
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,10 @@ from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.training.optimizers import make_optimizer, optimizer_arrays, restore_optimizer
 from taskdiscovery.training.watch import Watch
 from taskdiscovery.training.weights import like, to_numpy
-from taskdiscovery.types import IntArray, Record
+from taskdiscovery.types import Document, IntArray, Record
+
+#: what a schedule remembers.
+_SCHEDULE = ("last_epoch", "_step_count", "_last_lr")
 
 
 class TrainingState:
@@ -75,9 +80,9 @@ class TrainingState:
         schedule = None
         if self.schedule is not None:
             known = self.schedule.state_dict()
-            schedule = {k: known[k] for k in ("last_epoch", "_step_count", "_last_lr")}
-        groups = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
-        values = {"epoch": self.epoch, "batch": self.batch, "groups": groups, "schedule": schedule}
+            schedule = {k: known[k] for k in _SCHEDULE}
+        values: Document = {"epoch": self.epoch, "batch": self.batch}
+        values |= {"groups": self._groups(), "schedule": schedule}
         values |= {"agreements": self.agreements, "settled": self.settled}
         if self.predictions is not None:
             arrays["predictions"] = self.predictions
@@ -105,10 +110,15 @@ class TrainingState:
     def _restore(self, saved: Record) -> None:
         values, arrays = saved.values, saved.arrays
         own = self.model.state_dict()
+        if not _alike(self._groups(), values["groups"]):
+            raise ValueError("its optimizer has other options")
         self.model.load_state_dict({k: like(arrays[f"model.{k}"], own[k]) for k in own})
         restore_optimizer(self.optimizer, arrays, values["groups"])
         if self.schedule is not None:
-            self.schedule.load_state_dict(dict(values["schedule"]))
+            known, given = self.schedule.state_dict(), dict(values["schedule"])
+            if not _alike({k: known[k] for k in _SCHEDULE}, given):
+                raise ValueError("its learning rates are none")
+            self.schedule.load_state_dict(given)
         self.epoch, self.batch = int(values["epoch"]), int(values["batch"])
         self.agreements, self.settled = list(values["agreements"]), bool(values["settled"])
         self.predictions = arrays.get("predictions")
@@ -120,3 +130,20 @@ class TrainingState:
         random_states.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}
         )
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the options of the optimizer, of each group of parameters."""
+        return [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
+
+
+def _alike(own: Any, given: Any) -> bool:
+    """Say whether saved options are of the kinds that our own are of: numbers for numbers."""
+    if isinstance(own, dict):
+        known = isinstance(given, dict) and own.keys() == given.keys()
+        return known and all(_alike(own[k], given[k]) for k in own)
+    if isinstance(own, list | tuple):
+        known = isinstance(given, list | tuple) and len(own) == len(given)
+        return known and all(map(_alike, own, given))
+    if isinstance(own, bool) or not isinstance(own, int | float):
+        return type(own) is type(given)
+    return isinstance(given, int | float) and not isinstance(given, bool)

@@ -5,6 +5,7 @@ Axes: N images, H rows, W columns, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,16 @@ from numpy.typing import NDArray
 from taskdiscovery.errors import DataError
 
 HINT = "give uint8 of shape (N, H, W, channels), or floats in [0, 1]"
+
+#: values of images that are worked on at once.
+_AT_ONCE = 2**24
+
+
+def blocks_of(images: NDArray[Any]) -> Iterator[slice]:
+    """Yield images in blocks, few where they are large: whatever is made of a block is small."""
+    count = max(1, _AT_ONCE * len(images) // max(1, images.size))
+    for start in np.arange(0, len(images), count).tolist():
+        yield slice(start, start + count)
 
 
 def array_of(value: Any) -> NDArray[Any]:

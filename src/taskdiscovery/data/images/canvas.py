@@ -15,6 +15,7 @@ from taskdiscovery.data.images.flat import as_array
 from taskdiscovery.data.images.pixels import read
 from taskdiscovery.data.images.resizing import fitted
 from taskdiscovery.data.images.scale import fits
+from taskdiscovery.data.images.work import Work
 from taskdiscovery.data.listing import Reading, Source
 from taskdiscovery.errors import first_line
 from taskdiscovery.types import ImageArray
@@ -112,18 +113,16 @@ class _Canvas:
         self.rows[row] = pixels
 
 
-def decode_block(
-    block: tuple[Item, ...], into: Filled, how: Reading, stop: list[int] | None
-) -> Done:
+def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[int] | None) -> Done:
     """Decode a block of images into their rows.
 
     Args:
         block: the images.
         into: the images of all, and the range of deep ones.
-        how: as asked for.
+        work: how, and the gate that threads take memory from.
         stop: gets the first image that cannot be decoded so, and ends the pass; None to go on.
     """
-    canvas = _Canvas(into, how)
+    canvas = _Canvas(into, work.how)
     rows: list[Facts] = []
     remarks: list[str] = []
     late: dict[int, str] = {}
@@ -131,8 +130,10 @@ def decode_block(
         if stop:
             break
         try:
-            content, found, own = read(source)
-            canvas.put(content, row)
+            with work.gate.entered() as hold:
+                content, found, own = read(source, hold)
+                canvas.put(content, row)
+                del content
             rows.append(found)
             remarks += own
         except Exception as error:  # hostile files raise errors of every kind

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from taskdiscovery.data.images.axes import blocks_of
 from taskdiscovery.data.listing import hash_text
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import ImageArray
@@ -19,8 +20,8 @@ from taskdiscovery.types import ImageArray
 def hash_images(images: ImageArray) -> str:
     """SHA-256 of all pixels and of the shape."""
     digest = hashlib.sha256(repr(images.shape).encode())
-    for start in range(0, len(images), 4096):
-        digest.update(np.ascontiguousarray(images[start : start + 4096]).data)
+    for some in blocks_of(images):
+        digest.update(np.ascontiguousarray(images[some]).data)
     return digest.hexdigest()
 
 
@@ -46,8 +47,8 @@ def look_for_problems(images: ImageArray, name: str) -> tuple[str, ...]:
         DataError: where there are several images, and every one is constant.
     """
     constant, hashes = 0, []
-    for start in range(0, len(images), 4096):
-        block = np.ascontiguousarray(images[start : start + 4096])
+    for some in blocks_of(images):
+        block = np.ascontiguousarray(images[some])
         flat = block.reshape(len(block), -1)
         constant += int((flat == flat[:, :1]).all(axis=1).sum())
         hashes.append(digests(block))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.data.images.scale import levels_of
+from taskdiscovery.data.images.scale import levels_of, strips
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,7 +81,9 @@ def samples_of(upper: NDArray[Any], lower: NDArray[Any] | None, image: Image.Ima
     tags: Any = getattr(image, "tag_v2", {})
     premultiplied = False
     if lower is not None:
-        values = upper.astype(np.uint16) << 8 | lower
+        values = upper.astype(np.uint16)
+        values <<= 8
+        values |= lower
         premultiplied = image.mode == "RGBA" and _first(tags.get(338)) == 1
     elif upper.ndim == 3:
         values = upper[..., 0::2].astype(np.uint16) << 8 | upper[..., 1::2]
@@ -124,12 +126,15 @@ def as_image(deep: Deep, range: tuple[float, float]) -> Image.Image:
 
 def _scaled(deep: Deep, range: tuple[float, float]) -> NDArray[np.uint8]:
     """Return (H, W, C) levels, rounded to the nearest, on white where they are transparent."""
-    levels = levels_of(deep.samples, range)
-    if deep.inverted:
-        levels = 255 - levels
-    if deep.alpha is not None:
-        alpha = deep.alpha[..., None]
-        levels = np.clip(
-            (levels if deep.premultiplied else levels * alpha) + 255 * (1 - alpha), 0, 255
-        )
-    return np.rint(levels).astype(np.uint8)
+    shown = np.empty(deep.samples.shape, dtype=np.uint8)
+    for rows in strips(deep.samples):
+        levels = levels_of(deep.samples[rows], range)
+        if deep.inverted:
+            levels = 255 - levels
+        if deep.alpha is not None:
+            alpha = deep.alpha[rows][..., None]
+            levels = np.clip(
+                (levels if deep.premultiplied else levels * alpha) + 255 * (1 - alpha), 0, 255
+            )
+        shown[rows] = np.rint(levels)
+    return shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from taskdiscovery.data.images.scale import strips
 from taskdiscovery.types import ImageArray
 
 #: modes of one channel.
@@ -31,8 +32,11 @@ def on_white(image: Image.Image) -> tuple[Image.Image, bool]:
 
 def lit(image: Image.Image) -> tuple[Image.Image, bool]:
     """Set an image that was multiplied with its alpha on white; return it as `on_white` does."""
-    bands = np.asarray(image).astype(np.int64)
-    levels = np.clip(bands[..., :-1] + 255 - bands[..., -1:], 0, 255).astype(np.uint8)
+    bands = np.asarray(image)
+    levels = np.empty((*bands.shape[:2], bands.shape[2] - 1), dtype=np.uint8)
+    for rows in strips(bands):
+        own = bands[rows].astype(np.int64)
+        levels[rows] = np.clip(own[..., :-1] + 255 - own[..., -1:], 0, 255)
     shown = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
     return shown, bool((bands[..., -1] < 255).any())
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError, features
 
+from taskdiscovery.data.images.deep import is_deep
 from taskdiscovery.data.listing import Source
+from taskdiscovery.errors import DataError
+from taskdiscovery.runtime.budget import ALL, EXPANSION, Budget
 
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000"),
@@ -17,6 +22,17 @@ FORMATS = (
 PIXELS_AT_MOST = 64_000_000
 #: larger files are read piece by piece, others at once: a TIFF may hold thousands of pages.
 AT_ONCE = 2**28
+#: only TIFF has files that are larger than its pictures: so much, and a little, has a picture of as
+#: many pixels as there may be, however it is written.
+_LARGEST = 2**29
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: bytes of memory that a pixel takes until it is shown: of eight bits, in formats whose decoders
+#: keep a picture of their own, and of deep samples by their bands; as measured.
+_FLAT, _OWN, _DEEP = 16, 20, {1: 14, 2: 26, 3: 22, 4: 34}
+_KEEPING = ("JPEG2000", "WEBP", "AVIF")
+#: bytes that any picture may take; those above which one that says little is decoded alone; and
+#: those up to which none has to wait.
+_PICTURE, _ALONE, _LITTLE = 2**30, 2**26, 2**20
 #: the tag of TIFF and EXIF that says how an image lies.
 _ORIENTATION = 274
 _TURNS = {
@@ -42,8 +58,47 @@ def content_of(source: Source) -> tuple[bytes | Path, int]:
         raise ValueError("the cell is empty")
     if isinstance(source, bytes):
         return source, len(source)
-    size = source.stat().st_size
-    return (source.read_bytes() if size <= AT_ONCE else source), size
+    state = source.stat()
+    if not stat.S_ISREG(state.st_mode):  # a pipe or a device may never end
+        raise ValueError("it is no regular file")
+    if (size := state.st_size) <= AT_ONCE:
+        return source.read_bytes(), size
+    with source.open("rb") as stream:
+        if size > _LARGEST and stream.read(4) not in _TIFF:
+            raise ValueError(f"a file of {size:,} bytes is too large")
+    return source, size
+
+
+def admit(image: Image.Image, raw: str, size: int, hold: Callable[[int], None]) -> None:
+    """Let an image that was opened be decoded, as soon as there is memory for it.
+
+    Args:
+        image: of any format.
+        raw: how its samples stand in the file, in Pillow's words.
+        size: bytes of the file.
+        hold: takes bytes, and waits for them.
+
+    Raises:
+        ValueError: where it takes too much for what its file says, or for this machine; and as
+            `is_deep`.
+    """
+    pixels = image.width * image.height
+    if pixels * max(_DEEP.values()) <= _LITTLE:
+        return
+    pixel = _OWN if image.format in _KEEPING else _FLAT
+    if is_deep(image, raw):
+        pixel = _DEEP.get(2 if raw.startswith("LA") else len(image.getbands()), max(_DEEP.values()))
+    needed = pixels * pixel
+    if needed > _ALONE:
+        try:
+            Budget.of(size, "", _PICTURE).check(
+                needed, f"a picture of {image.width}×{image.height}"
+            )
+        except DataError as error:  # of this image, which may be left out
+            raise ValueError(error.what) from None
+        if needed > EXPANSION * size:  # it may be a bomb, and others with it
+            needed = ALL
+    hold(needed)
 
 
 def opened(content: bytes | Path) -> Image.Image:

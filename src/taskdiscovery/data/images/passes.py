@@ -7,11 +7,15 @@ how large they are, and on what scale deep ones are.
 
 from __future__ import annotations
 
+import errno
 import itertools
+import math
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 
-from taskdiscovery.data.images.canvas import Filled, Item, decode_block
+from taskdiscovery.data.images.canvas import Done, Filled, Item, decode_block
 from taskdiscovery.data.images.pixels import look
 from taskdiscovery.data.images.survey import Survey
 from taskdiscovery.data.images.work import Work, over, stream_of
@@ -26,7 +30,8 @@ def uniform(work: Work) -> Filled | None:
         All images; None as soon as one is of another kind than the first, deep or damaged.
     """
     try:
-        first = look(next(stream_of(work.listing), None), values=False)
+        with work.gate.entered() as hold:
+            first = look(next(stream_of(work.listing), None), hold, values=False)
     except DataError:
         raise
     except Exception:  # hostile files raise errors of every kind
@@ -39,7 +44,7 @@ def uniform(work: Work) -> Filled | None:
     numbered = (Item(i, i, source) for i, source in enumerate(stream_of(work.listing)))
     items = itertools.takewhile(lambda _: not stop, numbered)
     count = 0
-    for done in over(work.pool, items, lambda block: decode_block(block, filled, work.how, stop)):
+    for done in _decoded(work, items, filled, stop):
         count += done.images
         filled.add(done)
         work.bar.advance(2 * done.images)
@@ -55,13 +60,33 @@ def fill(work: Work, seen: Survey) -> Filled:
     filled = Filled(images=images, range=seen.range)
     sound = ((i, s) for i, s in enumerate(stream_of(work.listing)) if i not in seen.bad)
     items = (Item(row, place, source) for row, (place, source) in enumerate(sound))
-    for done in over(work.pool, items, lambda block: decode_block(block, filled, work.how, None)):
+    for done in _decoded(work, items, filled, None):
         filled.add(done)
         work.bar.advance(done.images)
     return filled
 
 
+def _decoded(
+    work: Work, items: Iterator[Item], filled: Filled, stop: list[int] | None
+) -> Iterator[Done]:
+    """Decode images into their rows, block by block; as `decode_block`."""
+
+    def decode(block: tuple[Item, ...]) -> Done:
+        return decode_block(block, filled, work, stop)
+
+    return over(work.pool, items, decode, lambda item: item.source)
+
+
 def _new(work: Work, count: int, shape: tuple[int, int, int]) -> ImageArray:
+    """Make the file of images.
+
+    Raises:
+        OSError: where the disk has less room than it needs; mapped, it would only show when it is
+            written, and end the process.
+    """
+    needed, free = count * math.prod(shape), shutil.disk_usage(work.place).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"decoded images take {needed:,} bytes, {free:,} are free")
     return np.lib.format.open_memmap(
         work.place / "images.npy", mode="w+", dtype=np.uint8, shape=(count, *shape)
     )

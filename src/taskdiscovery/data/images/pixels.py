@@ -6,6 +6,7 @@ picture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from taskdiscovery.data.images.deep import Deep, is_deep, needs_both, samples_of
 from taskdiscovery.data.images.facts import Facts, facts_of
 from taskdiscovery.data.images.flat import GREY, lit, on_white
 from taskdiscovery.data.images.opening import (
+    admit,
     content_of,
     opened,
     orientation_of,
@@ -63,8 +65,12 @@ class Look(NamedTuple):
     extent: Extent | None
 
 
-def read(source: Source) -> Picture:
+def read(source: Source, hold: Callable[[int], None]) -> Picture:
     """Decode an image.
+
+    Args:
+        source: where it is.
+        hold: takes bytes of memory, and waits for them.
 
     Raises:
         Exception: of many kinds, where it is damaged or cannot be read without a guess.
@@ -72,18 +78,22 @@ def read(source: Source) -> Picture:
     content, size = content_of(source)
     if not isinstance(content, bytes):
         with opened(content) as image:
-            return _read(image, content, size)
+            return _read(image, content, size, hold)
     image = opened(content)
     # The commonest kind, of which nothing of what `_read` looks for can be true. It is decoded
     # when its pixels are asked for.
     if image.format == "JPEG" and image.mode in ("RGB", "L") and orientation_of(image) == 1:
+        admit(image, "", size, hold)
         return Picture(image, facts_of(image, (image.mode, "", 1), image.size, size), ())
-    return _read(image, content, size)
+    return _read(image, content, size, hold)
 
 
-def _read(image: Image.Image, content: bytes | Path, size: int) -> Picture:
+def _read(
+    image: Image.Image, content: bytes | Path, size: int, hold: Callable[[int], None]
+) -> Picture:
     """Decode an image that was opened; `size` is that of its file."""
     mode, raw, stored = image.mode, raw_of(image), 1
+    admit(image, raw, size, hold)
     if image.format == "TIFF":  # Pillow may turn it while decoding, and forget the tag
         stored = orientation_of(image)
     if is_deep(image, raw):
@@ -101,16 +111,22 @@ def _read(image: Image.Image, content: bytes | Path, size: int) -> Picture:
     return Picture(picture, facts, remarks)
 
 
-def look(source: Source, *, values: bool) -> Look:
+def look(source: Source, hold: Callable[[int], None], *, values: bool) -> Look:
     """Look at the header of an image, and with `values` at the samples of a deep one.
+
+    Args:
+        source: where it is.
+        hold: takes bytes of memory, and waits for them.
+        values: whether the samples of a deep image are looked at, which decodes it.
 
     Raises:
         Exception: of many kinds, where it is damaged or cannot be read without a guess.
     """
-    content, _ = content_of(source)
+    content, size = content_of(source)
     with opened(content) as image:
         raw = raw_of(image)
         grey = image.mode in GREY or raw == _GREY_ALPHA_16
+        admit(image, raw, size, hold)  # Pillow decodes PNG to look for its EXIF
         if is_deep(image, raw) and values:
             deep, _ = _deep(image, raw, content)
             height, width = deep.samples.shape[:2]

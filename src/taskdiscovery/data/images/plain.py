@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.config.options import number_text
-from taskdiscovery.data.images.axes import HINT, array_of, channels_last
+from taskdiscovery.data.images.axes import HINT, array_of, blocks_of, channels_last
 from taskdiscovery.data.images.scale import fits, levels_of, range_text, scale_problems
 from taskdiscovery.data.listing import Reading
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import ImageArray
 
-#: images whose levels are in memory as floats at once.
-_BLOCK = 1024
 _SAY = "say which values become black and white: range=(LOW, HIGH), or --range LOW,HIGH"
 
 
@@ -134,8 +132,8 @@ def _range(
     others = [b for b in blocks if b.dtype != np.uint8 and b.dtype.kind != "b"]
     start = 0
     for block in blocks:
-        if block.dtype.kind == "f" and not np.isfinite(block).all():
-            bad = start + np.flatnonzero(~np.isfinite(block).all(axis=(1, 2, 3)))
+        bad = start + np.flatnonzero(_not_finite(block))
+        if len(bad):
             raise DataError(
                 f"{len(bad)} images hold values that are not finite, the first at row {bad[0]}",
                 where=name,
@@ -164,6 +162,15 @@ def _range(
     return 0.0, 255.0
 
 
+def _not_finite(block: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return (n,) which images of a block hold values that are not finite."""
+    found = np.zeros(len(block), dtype=np.bool_)
+    if block.dtype.kind == "f":
+        for some in blocks_of(block):
+            found[some] = ~np.isfinite(block[some]).all(axis=(1, 2, 3))
+    return found
+
+
 def _bytes(block: NDArray[Any], range: tuple[float, float] | None) -> tuple[ImageArray, int, int]:
     """Return a block as uint8, how many images had values outside of the range, and are dark."""
     if block.dtype == np.uint8:
@@ -172,9 +179,9 @@ def _bytes(block: NDArray[Any], range: tuple[float, float] | None) -> tuple[Imag
         return np.where(block, 255, 0).astype(np.uint8), 0, 0
     levels = np.empty(block.shape, dtype=np.uint8)
     outside = dark = 0
-    for start in np.arange(0, len(block), _BLOCK):
-        part = block[start : start + _BLOCK]
-        levels[start : start + _BLOCK] = np.rint(levels_of(part, range))
+    for some in blocks_of(block):
+        part = block[some]
+        levels[some] = np.rint(levels_of(part, range))
         beyond, black = fits(part, range)
         outside, dark = outside + int(beyond.sum()), dark + int(black.sum())
     return levels, outside, dark

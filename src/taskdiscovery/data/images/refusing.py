@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from taskdiscovery.data.images.axes import blocks_of
 from taskdiscovery.data.listing import Listing
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import BoolArray, ImageArray
@@ -55,8 +56,8 @@ def drop(images: ImageArray, good: BoolArray, place: Path) -> ImageArray:
     final = np.lib.format.open_memmap(
         place / "good.npy", mode="w+", dtype=np.uint8, shape=(len(chosen), *images.shape[1:])
     )
-    for start in range(0, len(chosen), 4096):
-        final[start : start + 4096] = images[chosen[start : start + 4096]]
+    for some in blocks_of(final):
+        final[some] = images[chosen[some]]
     final.flush()
     (place / "good.npy").replace(place / "images.npy")
     return final

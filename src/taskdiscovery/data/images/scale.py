@@ -5,7 +5,7 @@ Axes: H rows, W columns, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from taskdiscovery.types import BoolArray
 
 #: the greatest values of 8, 10, 12, 14 and 16 bits.
 FULL = (255, 1023, 4095, 16383, 65535)
+#: values whose levels are in memory as floats at once.
+_STRIP = 2**20
 _SAY = "say which values become black and white: --range LOW,HIGH (in Python range=(LOW, HIGH))"
 
 
@@ -128,3 +130,10 @@ def levels_of(values: NDArray[Any], range: tuple[float, float]) -> NDArray[np.fl
     """Return levels from 0 to 255, not rounded; values outside of the range are clipped."""
     low, high = range
     return np.clip((values.astype(np.float64) - low) * 255 / (high - low), 0, 255)
+
+
+def strips(values: NDArray[Any]) -> Iterator[slice]:
+    """Yield the rows of an image in strips, so that few of its values are floats at once."""
+    height = max(1, _STRIP * len(values) // max(1, values.size))
+    for start in np.arange(0, len(values), height).tolist():
+        yield slice(start, start + height)

@@ -41,13 +41,14 @@ def survey(work: Work) -> Survey:
         found: list[Look | str] = []
         for source in block:
             try:
-                found.append(look(source, values=how.range is None))
+                with work.gate.entered() as hold:
+                    found.append(look(source, hold, values=how.range is None))
             except Exception as error:  # hostile files raise errors of every kind
                 found.append(first_line(error))
         return found
 
     looks: list[Look | str] = []
-    for some in over(work.pool, stream_of(listing), headers):
+    for some in over(work.pool, stream_of(listing), headers, lambda source: source):
         looks += some
         work.bar.advance(len(some))
     if len(looks) != len(listing.ids):

@@ -5,23 +5,32 @@ Everything is read as text first; what a column holds is decided column by colum
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.data.labels.rows import UNNAMED, is_id_column
 from taskdiscovery.errors import DataError, first_line
+from taskdiscovery.runtime.budget import Budget, check_columns
 from taskdiscovery.types.classes import NO_VALUE, all_numbers, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t", "|")
-_LINES = 100
+#: lines that tell how a table is written, in so many letters at the beginning of the file.
+_LINES, _BEGINNING = 100, 2**22
+#: bytes of memory: of a byte of the file, a cell, and a row, of whose values one column at a time
+#: is looked at by itself.
+_OF_BYTE, _OF_CELL, _OF_ROW = 2, 20, 100
+_BLOCK = 2**20
 #: numbers that lose nothing when they are read as such: not 007, which is a text.
 _PLAIN = re.compile(r"[+-]?(0|[1-9]\d*|(?=\.\d))(\.\d*)?([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d+")
@@ -48,13 +57,14 @@ def form_of(path: Path) -> Form:
     """Find how a table is written, by its header and first lines.
 
     Raises:
-        DataError: where it is missing, or no text in UTF-8.
+        DataError: where it is missing, no text in UTF-8, or its first line is too long.
     """
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), hint="check the path")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(islice(stream, _LINES))
+            beginning = stream.read(_BEGINNING)
+        lines = list(islice(io.StringIO(beginning, newline=""), _LINES))
         tried = [(separator, _records(lines, separator)) for separator in SEPARATORS]
         even = [(s, rows) for s, rows in tried if rows and len(rows[0]) > 1 and _even(rows)]
         wide = [(s, rows) for s, rows in tried if rows and len(rows[0]) > 1]
@@ -64,6 +74,13 @@ def form_of(path: Path) -> Form:
     except Exception as error:  # hostile files raise errors of every kind
         raise unreadable(path, error) from error
     header = tuple(name.strip() for name in rows[0]) if rows else ()
+    check_columns(len(header), str(path))
+    if len(lines) == 1 and len(beginning) == _BEGINNING:
+        raise DataError(
+            "the first line is no header: it is too long",
+            where=str(path),
+            hint="give CSV with a header line",
+        )
     return Form(
         separator=separator,
         header=header,
@@ -80,11 +97,12 @@ def read_csv(path: Path, missing: Collection[str] = ()) -> pd.DataFrame:
         missing: texts that stand for a missing value, but in columns of ids.
 
     Raises:
-        DataError: where it is missing or cannot be parsed.
+        DataError: where it is missing, would take too much memory, or cannot be parsed.
     """
     import pandas as pd
 
     form = form_of(path)
+    _check_size(path, form.separator)
     options: Any = {"names": [UNNAMED, *form.header], "header": 0} if form.unnamed else {}
     try:
         frame = pd.read_csv(
@@ -97,13 +115,34 @@ def read_csv(path: Path, missing: Collection[str] = ()) -> pd.DataFrame:
             encoding="utf-8-sig",
             **options,
         )
-        frame.columns = [str(column).strip() for column in frame.columns]
-        for column in frame.columns:
-            if not is_id_column(column) and column != UNNAMED:
-                frame[column] = typed(frame[column], missing)
+        names = [str(column).strip() for column in frame.columns]
+        columns = {
+            i: frame.iloc[:, i]
+            if is_id_column(name) or name == UNNAMED
+            else typed(frame.iloc[:, i], missing)
+            for i, name in enumerate(names)
+        }
+        frame = pd.DataFrame(columns, index=frame.index)
+        frame.columns = pd.Index(names)
     except Exception as error:  # hostile files raise errors of every kind
         raise unreadable(path, error) from error
     return frame
+
+
+def _check_size(path: Path, separator: str) -> None:
+    """Refuse a table whose cells would take too much memory, before any of it is parsed.
+
+    Raises:
+        DataError: saying how much.
+    """
+    budget, size = Budget.of_file(path), path.stat().st_size
+    budget.take(_OF_BYTE * size, f"a table of {size:,} bytes")
+    cells = rows = 0
+    with path.open("rb") as stream:
+        for block in iter(partial(stream.read, _BLOCK), b""):
+            lines = max(block.count(b"\n"), block.count(b"\r"))
+            rows, cells = rows + lines, cells + lines + block.count(separator.encode())
+    budget.take(_OF_CELL * cells + _OF_ROW * rows, f"a table of {cells:,} cells")
 
 
 def typed(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
@@ -131,13 +170,22 @@ def unreadable(path: Path, error: Exception) -> DataError:
     """Say why a table cannot be read, and the line where it is no UTF-8."""
     what = f"the table cannot be read: {first_line(error)}"
     if isinstance(error, UnicodeDecodeError):
-        content = path.read_bytes()
-        try:
-            content.decode("utf-8-sig")
-        except UnicodeDecodeError as found:
-            line = content[: found.start].count(b"\n") + 1
-            what = f"the table is not in UTF-8: byte 0x{content[found.start]:02x} in line {line}"
+        what = f"the table is not in UTF-8: {_not_utf8(path)}"
     return DataError(what, where=str(path), hint="give a CSV file in UTF-8 with a header line")
+
+
+def _not_utf8(path: Path) -> str:
+    """Name the first byte that is not UTF-8, and its line."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with path.open("rb") as stream:
+        for block in iter(partial(stream.read, _BLOCK), b""):
+            try:
+                decoder.decode(block)
+            except UnicodeDecodeError as found:
+                known = found.object[: found.start]
+                return f"byte 0x{found.object[found.start]:02x} in line {line + known.count(10)}"
+            line += block.count(b"\n")
+    return f"its last character, in line {line}, is cut"
 
 
 def _records(lines: list[str], separator: str, *, spaces: bool = True) -> list[list[str]]:

@@ -66,7 +66,7 @@ def read_labelings(
         DataError: for an unreadable file, other counts, ids that do not match.
         ConfigError: for a column that is not there.
     """
-    frame = read_table(path, dataset.missing)
+    frame = read_table(path, dataset.missing, needed=columns or ())
     rows, ids = rows_of(frame, dataset, str(path))
     known = {str(c): c for c in frame.columns if c not in (ids, UNNAMED)}
     if columns is None:

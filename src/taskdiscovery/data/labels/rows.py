@@ -158,9 +158,18 @@ def _names(frame: pd.DataFrame, from_file: bool) -> Iterator[Names]:
     listed = {known[name] for name in (*ID_COLUMNS, *PERHAPS) if name in known}
     for column in frame.columns:
         if column not in listed and column != UNNAMED and frame[column].dtype.kind not in "iufbM":
+            if _has_twice(frame[column]):
+                continue
             ids = texts(frame[column])
             if len(set(ids)) == len(ids):  # whatever it is called
                 yield Names(column=column, words=f"column {column}", ids=ids, certain=False)
+
+
+def _has_twice(values: pd.Series) -> bool:
+    """Say whether a column of texts holds one twice, where that is quickly known."""
+    import pandas as pd
+
+    return isinstance(values.dtype, pd.StringDtype) and not values.is_unique
 
 
 def _unnamed(column: object, words: str, values: Any, may_count: bool) -> Names:

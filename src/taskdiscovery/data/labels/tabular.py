@@ -6,32 +6,37 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from taskdiscovery.data.formats.archives import read_arrays
+from taskdiscovery.data.formats.columnar import opened, read_columns, tell_left_out
 from taskdiscovery.data.labels.delimited import read_csv
+from taskdiscovery.data.labels.rows import is_id_column
 from taskdiscovery.errors import DataError, first_line
+from taskdiscovery.runtime.budget import Budget
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_table(path: Path, missing: Collection[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, missing: Collection[str] = (), needed: Collection[str] | None = ()
+) -> pd.DataFrame:
     """Read a table; of columns of one name, the first.
+
+    Columns of texts or lists that would take too much memory are left out, and warned of.
 
     Args:
         path: a CSV file (.csv, .tsv, .txt), Parquet, or npz with an array for each column.
         missing: texts that stand for a missing value.
+        needed: columns that must be there, as ids and numbers must; None for all.
 
     Raises:
-        DataError: where there is no such file, or it cannot be read.
+        DataError: where there is no such file, it cannot be read, or takes too much memory.
     """
-    frame = _read(path, missing)
+    frame = _read(path, missing, needed)
     return frame.loc[:, ~frame.columns.duplicated()]
 
 
-def _read(path: Path, missing: Collection[str]) -> pd.DataFrame:
-    import pandas as pd
-
+def _read(path: Path, missing: Collection[str], needed: Collection[str] | None) -> pd.DataFrame:
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), hint="check the path")
     ending = path.suffix.lower()
@@ -39,10 +44,11 @@ def _read(path: Path, missing: Collection[str]) -> pd.DataFrame:
         return read_csv(path, missing)
     try:
         if ending == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return pd.DataFrame({key: file[key] for key in file.files})
+            return _archive(path, needed)
         if ending in (".parquet", ".pq"):
-            return pd.read_parquet(path)
+            return _parquet(path, needed)
+    except DataError:
+        raise
     except Exception as error:  # hostile files raise errors of every kind
         raise DataError(
             f"the labelings cannot be read: {first_line(error)}",
@@ -54,3 +60,25 @@ def _read(path: Path, missing: Collection[str]) -> pd.DataFrame:
         where=str(path),
         hint="give CSV, Parquet or npz",
     )
+
+
+def _archive(path: Path, needed: Collection[str] | None) -> pd.DataFrame:
+    import pandas as pd
+
+    arrays, left_out = read_arrays(path, Budget.of_file(path), lambda name: _must(name, needed))
+    tell_left_out(left_out, str(path))
+    return pd.DataFrame(arrays)
+
+
+def _parquet(path: Path, needed: Collection[str] | None) -> pd.DataFrame:
+    file = opened(path, str(path))
+    names = file.schema.names
+    must = {name for name in names if _must(name, needed)}
+    table, left_out = read_columns(file, names, Budget.of_file(path), must)
+    tell_left_out(left_out, str(path))
+    return table.to_pandas()
+
+
+def _must(name: str, needed: Collection[str] | None) -> bool:
+    """Say whether a table is of no use without a column."""
+    return needed is None or name in needed or is_id_column(name)

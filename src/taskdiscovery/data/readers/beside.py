@@ -6,16 +6,19 @@ Axes: N rows.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taskdiscovery.config.specs import Spec
+from taskdiscovery.data.formats.columnar import Columnar, read_columns, tell_left_out
 from taskdiscovery.data.labels.columns import Columns, columns_of
 from taskdiscovery.data.labels.matching import texts
 from taskdiscovery.data.readers.shards import Shards, put_together
 from taskdiscovery.errors import DataError
+from taskdiscovery.runtime.budget import Budget
 from taskdiscovery.types.classes import value_name
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 LABELS = ("label", "labels", "fine_label", "class")
 IDS = ("image_id", "id")
 SPLIT = "split"
+#: bytes of an id, of a label and of whatever else there is of every row.
+_ROW = 200
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,7 +54,7 @@ class Table:
         return columns_of(_plain(self.frame, self.label), self.label, self.names, where=where)
 
 
-def check_shards(shards: Shards, files: list[Any], image: str) -> None:
+def check_shards(shards: Shards, files: Sequence[Columnar], image: str) -> None:
     """Refuse files that do not belong together, and those without rows.
 
     Raises:
@@ -59,9 +64,9 @@ def check_shards(shards: Shards, files: list[Any], image: str) -> None:
     first: dict[str, Any] = {}
     parts = shards.parts or ("",) * len(files)
     for shard, file, part in zip(shards.files, files, parts, strict=True):
-        schema = file.schema_arrow
+        schema = file.schema
         own = first.setdefault(part, schema)
-        kind = files[0].schema_arrow.field(image).type
+        kind = files[0].schema.field(image).type
         if schema.names != own.names or image not in schema.names:
             raise DataError(
                 "the shards have different columns", where=str(shard), hint="read them one by one"
@@ -72,13 +77,15 @@ def check_shards(shards: Shards, files: list[Any], image: str) -> None:
                 where=str(shard),
                 hint="read them one by one",
             )
-    if not sum(int(file.metadata.num_rows) for file in files):
+    if not sum(file.rows for file in files):
         raise DataError(
             "the table has no rows", where=str(shards.files[0]), hint="give data with images"
         )
 
 
-def table_of(shards: Shards, files: list[Any], image: str, spec: Spec) -> Table:
+def table_of(
+    shards: Shards, files: Sequence[Columnar], image: str, spec: Spec, budget: Budget
+) -> Table:
     """Read all columns but the images, and those of lists.
 
     Args:
@@ -86,35 +93,50 @@ def table_of(shards: Shards, files: list[Any], image: str, spec: Spec) -> Table:
         files: the same, open.
         image: the column of images.
         spec: DATA, for what is told.
+        budget: of memory; attributes that would take too much are left out.
 
     Raises:
+        DataError: where labels or ids take too much.
         Exception: of many kinds, for damaged files.
     """
-    import pandas as pd
-    import pyarrow as pa
-
-    frames, parts = [], shards.parts or ("",) * len(files)
-    for file in files:
-        schema = file.schema_arrow
-        others = [f.name for f in schema if f.name != image and not pa.types.is_nested(f.type)]
-        own = file.read(columns=others).to_pandas(ignore_metadata=True)
-        frames.append(pd.DataFrame(own, index=pd.RangeIndex(file.metadata.num_rows)))
-    frame = pd.concat(frames, ignore_index=True)
-    part_N = np.repeat(np.array(parts, dtype=object), [len(own) for own in frames])
-    indices = _index_columns(files[0].schema_arrow)
+    parts = shards.parts or ("",) * len(files)
+    indices = _index_columns(files[0].schema)
+    frame, problems = _others(files, image, indices, budget)
+    part_N = np.repeat(np.array(parts, dtype=object), [file.rows for file in files])
     ids = _ids(frame, indices)
     frame = frame.drop(columns=[c for c in indices if c in frame.columns])
     label = next((name for name in LABELS if name in frame.columns), None)
-    names = next((n for file in files if (n := _class_names(file.schema_arrow, label))), ())
+    names = next((n for file in files if (n := _class_names(file.schema, label))), ())
     if label is not None and not names:
         frame[label] = _without_marks(frame[label], part_N)
-    problems: tuple[str, ...] = ()
     if shards.parts:
         if SPLIT not in frame.columns:
             frame[SPLIT] = part_N
         counts = {part: int((part_N == part).sum()) for part in dict.fromkeys(parts)}
-        problems = put_together(spec, counts)
+        problems = (*put_together(spec, counts), *problems)
     return Table(frame=frame, ids=ids, label=label, names=names, problems=problems)
+
+
+def _others(
+    files: Sequence[Columnar], image: str, indices: Sequence[str], budget: Budget
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read the columns beside the images; say which were left out."""
+    import pandas as pd
+    import pyarrow as pa
+
+    rows = sum(file.rows for file in files)
+    budget.take(rows * _ROW, f"a table of {rows:,} rows")
+    frames, left_out = [], []
+    for file in files:
+        others = [f.name for f in file.schema if f.name != image and not pa.types.is_nested(f.type)]
+        needed = {c for c in others if c in (*LABELS, *indices) or c.lower() in IDS}
+        table, own = read_columns(file, others, budget, needed)
+        left_out += own
+        frame = table.to_pandas(ignore_metadata=True)
+        frames.append(pd.DataFrame(frame, index=pd.RangeIndex(file.rows)))
+    found = pd.concat(frames, ignore_index=True)
+    left_out = list(dict.fromkeys(left_out))
+    return found.drop(columns=left_out, errors="ignore"), tell_left_out(left_out, budget.where)
 
 
 def _plain(frame: pd.DataFrame, label: str | None) -> pd.DataFrame:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskdiscovery.data.formats.columnar import Columnar
 from taskdiscovery.errors import DataError
+from taskdiscovery.runtime.budget import Budget
 from taskdiscovery.types import ImageArray
 
-#: images read at once.
+#: images read at once, at most.
 _ROWS = 1024
 
 
@@ -28,29 +30,39 @@ def is_pixels(kind: Any) -> bool:
     return depth in (2, 3) and bool(pa.types.is_uint8(kind))
 
 
-def read_pixels(files: Sequence[Any], column: str, where: str) -> ImageArray:
+def read_pixels(files: Sequence[Columnar], column: str, where: str, budget: Budget) -> ImageArray:
     """Read the images of all files.
 
     Args:
         files: Parquet files that are open.
         column: of the images.
         where: for the error.
+        budget: of memory, that the images are taken from.
 
     Returns:
         (N, H, W) or (N, H, W, C) as the lists are nested.
 
     Raises:
         DataError: naming the row, where a list or a value is missing, or lists are of another
-            length than those of the first image.
+            length than those of the first image; where the images take too much.
     """
-    parts: list[ImageArray] = []
-    row = 0
+    images: ImageArray | None = None
+    rows, row = sum(file.rows for file in files), 0
     for file in files:
-        for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
-            shape = parts[0].shape[1:] if parts else None
-            parts.append(_batch(batch.column(0), row, shape, where))
-            row += len(parts[-1])
-    return np.concatenate(parts)
+        for values in file.batches(column, budget, _ROWS):
+            part = _batch(values, row, None if images is None else images.shape[1:], where)
+            if images is None:
+                budget.take(rows * part[0].nbytes, f"column {column}, of {rows:,} images,")
+                images = np.empty((rows, *part.shape[1:]), dtype=np.uint8)
+            images[row : row + len(part)] = part
+            row += len(part)
+    if images is None or row != rows:
+        raise DataError(
+            f"there are {row} images for {rows} rows",
+            where=where,
+            hint="check that the file is complete",
+        )
+    return images
 
 
 def _batch(values: Any, row: int, shape: tuple[int, ...] | None, where: str) -> ImageArray:

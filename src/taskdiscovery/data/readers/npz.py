@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from taskdiscovery.data.formats.archives import read_arrays, sizes_of
+from taskdiscovery.data.formats.columnar import tell_left_out
 from taskdiscovery.data.listing import Reading
 from taskdiscovery.data.readers.arrays import from_arrays
-from taskdiscovery.errors import DataError
+from taskdiscovery.errors import DataError, first_line
+from taskdiscovery.runtime.budget import Budget
 from taskdiscovery.types import Dataset
 
 IMAGES = ("images", "x", "X", "data", "x_train", "arr_0")
 LABELS = ("labels", "y", "label", "y_train", "arr_1")
+_BESIDE, _ATTRIBUTE = ("ids", "classes"), "attr_"
 
 
 def check(path: Path, name: str) -> None:
@@ -22,51 +25,48 @@ def check(path: Path, name: str) -> None:
     Raises:
         DataError: saying what is wrong.
     """
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path), hint="check the path")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-    except Exception as error:  # hostile files raise errors of every kind
-        raise DataError(
-            f"this is not an npz file: {error}", where=str(path), hint="write it with numpy.savez"
-        ) from error
-    declared = sum(entry.file_size for entry in entries.values())
-    if declared > max(2**30, 200 * path.stat().st_size):
-        raise DataError(
-            f"the file declares {declared / 2**30:.1f} GiB in {path.stat().st_size:,} bytes",
-            where=str(path),
-            hint="this looks like a decompression bomb; save it again with numpy.savez",
-        )
-    if not any(key in entries for key in IMAGES):
+    sizes = sizes_of(path)
+    if not any(key in sizes for key in IMAGES):
         raise DataError(
             "the file has no array of images",
-            where=f"{path}: {', '.join(entries) or 'empty'}",
+            where=f"{path}: {', '.join(sizes)[:200] or 'empty'}",
             hint=f"name it one of {', '.join(IMAGES)}",
         )
+    budget = Budget.of_file(path)
+    for key in filter(None, _keys(sizes)):
+        budget.take(sizes[key], f"array {key}")
 
 
 def read(path: Path, name: str, how: Reading) -> Dataset:
-    """Read arrays `images`, `labels`, optional `ids` and `attr_NAME` from an npz file.
+    """Read arrays `images`, `labels`, optional `ids`, `classes` and `attr_NAME` from an npz file.
 
     Raises:
-        DataError: for pickled content (never executed), or as `from_arrays`.
+        DataError: for pickled content (never executed), arrays that would take too much memory, or
+            as `from_arrays`.
     """
     import pandas as pd
 
     check(path, name)
+    image, label = keys = _keys(sizes_of(path))
+    must = {*keys, *_BESIDE}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays, left_out = read_arrays(
+            path,
+            Budget.of_file(path),
+            must.__contains__,
+            lambda key: key in must or key.startswith(_ATTRIBUTE),
+        )
+    except DataError:
+        raise
     except Exception as error:  # hostile files raise errors of every kind
         raise DataError(
-            f"the arrays cannot be read: {error}",
+            f"the arrays cannot be read: {first_line(error)}",
             where=str(path),
             hint="save plain numeric arrays; pickled objects are never loaded",
         ) from error
-    images = next(arrays[key] for key in IMAGES if key in arrays)
-    labels = next((arrays[key] for key in LABELS if key in arrays), None)
-    columns = {k.removeprefix("attr_"): v for k, v in arrays.items() if k.startswith("attr_")}
+    images = arrays[image]
+    labels = None if label is None else arrays[label]
+    columns = {k.removeprefix(_ATTRIBUTE): v for k, v in arrays.items() if k not in must}
     ids = [str(i) for i in arrays["ids"]] if "ids" in arrays else None
     for key, values in {**columns, "ids": arrays.get("ids")}.items():
         if values is not None and len(values) != len(images):
@@ -75,7 +75,7 @@ def read(path: Path, name: str, how: Reading) -> Dataset:
                 where=str(path),
                 hint="give one value per image",
             )
-    return from_arrays(
+    made = from_arrays(
         images,
         labels,
         ids=ids,
@@ -84,3 +84,10 @@ def read(path: Path, name: str, how: Reading) -> Dataset:
         name=name,
         **how.pixels,
     )
+    return replace(made, problems=(*tell_left_out(left_out, str(path)), *made.problems))
+
+
+def _keys(names: Collection[str]) -> tuple[str, str | None]:
+    """Return the array of images and that of labels, or None."""
+    image = next(key for key in IMAGES if key in names)
+    return image, next((key for key in LABELS if key in names), None)

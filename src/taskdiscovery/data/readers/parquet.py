@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config.specs import Spec
+from taskdiscovery.data.formats.columnar import damaged, opened
 from taskdiscovery.data.labels.cells import key_of
 from taskdiscovery.data.listing import Listing, Reading, Source, hash_file, hash_text
 from taskdiscovery.data.readers.arrays import from_arrays
 from taskdiscovery.data.readers.beside import check_shards, table_of
 from taskdiscovery.data.readers.nested import is_pixels, read_pixels
 from taskdiscovery.data.readers.shards import shards_of
-from taskdiscovery.errors import DataError, first_line
-from taskdiscovery.types import Dataset
+from taskdiscovery.errors import DataError
+from taskdiscovery.runtime.budget import Budget
+from taskdiscovery.types import Dataset, Document
 
-#: rows read at once: photographs may have megabytes each.
+#: rows read at once, at most.
 _ROWS = 128
 
 
@@ -27,7 +31,8 @@ def check(path: Path, spec: Spec) -> None:
         DataError: saying what is wrong.
         ConfigError: for a split that there is not.
     """
-    _image_column(_open(shards_of(path, spec).files[0]).schema_arrow, path)
+    first = shards_of(path, spec).files[0]
+    _image_column(opened(first, str(first)).schema, path)
 
 
 def read(path: Path, spec: Spec, how: Reading) -> Listing | Dataset:
@@ -40,49 +45,41 @@ def read(path: Path, spec: Spec, how: Reading) -> Listing | Dataset:
         DataError: for damaged files, no image column, shards that differ, an empty table.
     """
     shards = shards_of(path, spec)
-    files = [_open(shard) for shard in shards.files]
-    schema = files[0].schema_arrow
-    image = _image_column(schema, path)
+    files = [opened(shard, str(shard)) for shard in shards.files]
+    image = _image_column(files[0].schema, path)
     check_shards(shards, files, image)
+    budget = Budget.of(sum(file.size for file in files), str(path))
+    pixels = None
     try:
-        table = table_of(shards, files, image, spec)
+        table = table_of(shards, files, image, spec, budget)
+        if is_pixels(files[0].schema.field(image).type):
+            pixels = read_pixels(files, image, f"{path}, column {image}", budget)
+    except DataError:
+        raise
     except Exception as error:  # hostile files raise errors of every kind
-        raise _damaged(path, error) from error
-    found, ids = table.columns(str(path)), table.ids
-    if is_pixels(schema.field(image).type):
-        try:
-            pixels = read_pixels(files, image, f"{path}, column {image}")
-        except DataError:
-            raise
-        except Exception as error:  # hostile files raise errors of every kind
-            raise _damaged(path, error) from error
-        return from_arrays(
-            pixels,
-            found.labels,
-            ids=ids,
-            classes=found.classes,
-            attributes=found.attributes,
-            name=spec.text,
-            **how.pixels,
-        )
+        raise damaged(str(path), error) from error
+    found = table.columns(str(path))
+    problems = (*table.problems, *found.problems)
+    known: Document = {"ids": table.ids, "classes": found.classes, "attributes": found.attributes}
+    if pixels is not None:
+        made = from_arrays(pixels, found.labels, name=spec.text, **known, **how.pixels)
+        return replace(made, problems=(*problems, *made.problems))
 
     def stream() -> Iterator[Source]:
         for shard, file in zip(shards.files, files, strict=True):
-            for batch in file.iter_batches(batch_size=_ROWS, columns=[image]):
-                yield from _sources(batch.column(0), shard.parent)
+            for values in file.batches(image, budget, _ROWS):
+                yield from _sources(values, shard.parent)
 
     hashes = [hash_file(shard) for shard in shards.files]
-    if _may_name_files(files, image):
+    if any(file.may_lack(image, "bytes") for file in files):  # else none names a file
         hashes.append(key_of(source for source in stream() if not isinstance(source, bytes)))
     return Listing(
         name=spec.text,
         key=hash_text(hashes),
-        ids=ids,
         stream=stream,
         labels=found.labels,
-        classes=found.classes,
-        attributes=found.attributes,
-        problems=(*table.problems, *found.problems),
+        problems=problems,
+        **known,
     )
 
 
@@ -106,41 +103,17 @@ def _sources(column: Any, folder: Path) -> Iterator[Source]:
         yield folder / path if content is None and path else content
 
 
-def _may_name_files(files: list[Any], image: str) -> bool:
-    """Say whether a struct may lack its bytes, as far as the statistics of the files tell."""
-    for file in files:
-        groups = file.metadata
-        for group in map(groups.row_group, range(groups.num_row_groups)):
-            for column in map(group.column, range(group.num_columns)):
-                if column.path_in_schema == f"{image}.bytes":
-                    known = column.statistics
-                    if known is None or not known.has_null_count or known.null_count:
-                        return True
-    return False
-
-
-def _open(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    try:
-        # Buffered ahead, all row groups of a file would be in memory at once.
-        return pq.ParquetFile(path, pre_buffer=False)
-    except Exception as error:  # hostile files raise errors of every kind
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"this is not a readable Parquet file: {first_line(error)}",
-        where=str(path),
-        hint="check that the download is complete",
-    )
-
-
 def _image_column(schema: Any, path: Path) -> str:
     """The column of images: a struct with `bytes`, else binary, else nested lists of uint8."""
     import pyarrow as pa
 
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"the table has several columns called {twice[0]!r}",
+            where=str(path),
+            hint="give each a name of its own",
+        )
     for field in schema:
         if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
             return str(field.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +62,12 @@ class Tree:
                         self.hidden[_kind(entry.name)] += _count(entry)
                         continue
                     self._check(entry, relative)
-                    if entry.is_dir():
+                    if _is(entry.is_dir):
                         real = os.path.realpath(entry.path)
                         if real not in seen:
                             seen.add(real)
                             pending.append(relative)
-                    elif entry.is_file():
+                    elif _is(entry.is_file):
                         if entry.name.lower().endswith(ENDINGS):
                             yield relative
                         else:
@@ -135,3 +135,11 @@ def _listed(counts: Counter[str]) -> str:
 
 def _inside(path: str, root: str) -> bool:
     return os.path.commonpath([path, root]) == root
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Ask an entry what it is; a link that leads to itself is nothing."""
+    try:
+        return kind()
+    except OSError:
+        return False
