@@ -275,7 +275,7 @@ def test_a_run_of_ones_own_opens_its_data_and_one_from_elsewhere_asks(tmp_path, 
     capfd.readouterr()
     assert main(["report", str(run), "--quiet"]) == 4
     said = capfd.readouterr().err
-    assert "this user's own job has not written it" in said
+    assert "carries no seal of this user's" in said
     assert f"--data {data}" in said
     assert main(["report", str(run), "--quiet", "--data", data]) == 0
     with pytest.raises(td.RunDirError, match="lies outside"):
@@ -582,3 +582,200 @@ def test_code_that_a_config_file_names_is_to_be_named_beside_it(stranger, capfd)
     assert not (stranger / "executed").exists()
     assert main(["score", "evil:load", *scored[1:], "--out", str(run)]) == 3
     assert (stranger / "executed").exists()
+
+
+# --- checkpoints that a stranger wrote, with hashes that fit -------------------------------------
+
+
+def rewritten(run, state=None, arrays=None, segment=None):
+    """Change the newest checkpoint of a run, or its finished work; every hash is made to fit."""
+    from safetensors.numpy import load, save
+
+    from taskdiscovery.store import Checkpoints, manifest
+    from taskdiscovery.store.place import Place
+
+    number = Checkpoints(run / "checkpoints").numbers()[-1]
+    place = run / "checkpoints" / f"{number:06d}"
+    document = json.loads((place / "state.json").read_text())
+    tensors = load((place / "arrays.safetensors").read_bytes())
+    for entry in document["segments"] if segment else []:
+        file = run / "checkpoints" / entry["name"]
+        content = file.read_bytes()
+        length = int.from_bytes(content[:8], "little")
+        own = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["segment"])
+        changed, kept = segment(own, load(content))
+        file.write_bytes(save(kept, {"segment": json.dumps(changed)}))
+        entry["bytes"], entry["sha256"] = manifest.measured(file.read_bytes())
+    if state:
+        state(document)
+    if arrays:
+        arrays(tensors)
+    (place / "state.json").write_text(json.dumps(document))
+    (place / "arrays.safetensors").write_bytes(save(tensors))
+    manifest.write(Place(place), ["state.json", "arrays.safetensors"])
+
+
+def under_way(**values):
+    return {"state": lambda document: document["under_way"][1].update(values)}
+
+
+def array(name, value):
+    return {"arrays": lambda tensors: tensors.update({name: np.asarray(value)})}
+
+
+HOSTILE = {
+    "optimizer too short": array("optimizer.0.exp_avg", np.zeros(5, np.float32)),
+    "optimizer of one": array("optimizer.0.exp_avg", np.zeros(1, np.float64)),
+    "optimizer of integers": array("optimizer.1.exp_avg_sq", np.zeros(2, np.int64)),
+    "optimizer of nothing": array("optimizer.99.exp_avg", np.zeros(2, np.float32)),
+    "optimizer's own": array("optimizer.0.evil", np.zeros(2, np.float32)),
+    "steps": array("optimizer.0.step", np.zeros(3, np.float32)),
+    "order": array("permutation", np.arange(10**6)),
+    "order twice": array("permutation", np.zeros(4, np.int64)),
+    "total": array("total", np.zeros(5, np.float32)),
+    "random": array("random.numpy", np.zeros(3, np.int64)),
+    "weights": {
+        "arrays": lambda tensors: tensors.update(
+            {next(k for k in tensors if k.startswith("model.")): np.zeros((7, 2), np.float32)}
+        )
+    },
+    "groups a text": under_way(groups="x"),
+    "groups nothing": under_way(groups=[None]),
+    "epoch endless": under_way(epoch=float("inf")),
+    "epoch late": under_way(epoch=10**9),
+    "batch before": under_way(batch=-1),
+    "values a list": {"state": lambda document: document["under_way"].__setitem__(1, [3])},
+    "header": {"state": lambda document: document.update(header=[])},
+    "segments again": {"state": lambda document: document.update(segments=[{"name": "x"}] * 10**5)},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_fault_66_a_checkpoint_is_held_against_the_training(name, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["unfinished"], run)
+    rewritten(run, **HOSTILE[name])
+    assert main(["resume", str(run), "--quiet"]) == 4
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        lambda document, arrays: (document, {}),
+        lambda document, arrays: ({**document, "finished": {"x": 3}}, arrays),
+        lambda document, arrays: (document, {k: v.ravel()[:1] for k, v in arrays.items()}),
+        lambda document, arrays: ({**document, "finished": {k: [] for k in document}}, arrays),
+    ],
+)
+def test_fault_66_finished_work_that_is_none(segment, runs, tmp_path, monkeypatch):
+    run, left = tmp_path / "run", [3]
+
+    def boundary(self, state):
+        left[0] -= 1
+        if left[0] == 0:
+            interrupts.request(signal.SIGINT)
+        BOUNDARY(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalWatch, "boundary", boundary)
+        options = [*SCORE, "--target", "label", "--out", str(run)]
+        assert main(["score", DATA, *options, "--checkpoint-every", "0"]) == 130
+    rewritten(run, segment=segment)
+    assert main(["resume", str(run), "--quiet"]) in (0, 4)  # left out and done again, or refused
+
+
+# --- small documents that cost much --------------------------------------------------------------
+
+LEVELS = ["a0: &a0 {k: 1}"]
+LEVELS += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 9)]
+CONFIGS_THAT_COST = {
+    "merges": "\n".join(["format: 2", *LEVELS]),
+    "a number": f"format: 0x{'F' * 5000}",
+    "a seed": f"format: 2\ncommand: discover\nseed: 0x{'F' * 5000}",
+    "lines": "format: 2\nx:\n" + "- a\n" * 60_000,
+    "a date": "format: 2\ncommand: discover\nsize: 2001-01-01",
+    "deep": "format: 2\nx: " + "[" * 500 + "]" * 500,
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS_THAT_COST)
+def test_fault_64_a_config_costs_little_whatever_it_says(name, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["finished"], run)
+    (run / "config.yaml").write_text(CONFIGS_THAT_COST[name])
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(10)
+    try:
+        for command in ("verify", "report", "resume"):
+            assert main(commands(run)[command]) == 4
+        file = ["--config", str(run / "config.yaml")]
+        assert main(["discover", DATA, "--out", str(tmp_path / "new"), *file]) == 2
+    finally:
+        signal.alarm(0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 1024}, {"data": "shapes?n=1000000"}, {"data": " "}, {"data": "digits?a=x"}]
+)
+def test_what_a_stranger_has_drawn_is_small(change, runs, stranger):
+    (stranger / " ").symlink_to(stranger / "photos")
+    run = stranger.parent / "run"
+    shutil.copytree(runs["finished"], run)
+    document = yaml.safe_load((run / "config.yaml").read_text())
+    write(run / "config.yaml", {**document, **change})
+    for command in ("report", "analyze"):
+        assert not untouched(stranger, lambda c=command: main(commands(run)[c]))
+
+
+@pytest.mark.parametrize("classes", [1, 10**8, 3.5, "many"])
+def test_fault_66_classes_are_held_against_labels(classes, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["finished"], run)
+    numbers = json.loads((run / "result.json").read_text())
+    if classes == 3.5:
+        numbers["classes"] = 1
+    (run / "result.json").write_text(json.dumps({**numbers, "classes": classes}))
+    with pytest.raises(td.RunDirError, match="tasks cannot be read"):
+        _ = td.open_run(run).tasks if classes != 3.5 else _with_odd_labels(run)
+
+
+def _with_odd_labels(run):
+    opened = td.open_run(run)
+    table = opened.table("tasks.parquet")
+    table["task_000"] = 7
+    opened.table = lambda name: table
+    return opened.tasks
+
+
+def test_hints_are_safe_to_paste(tmp_path, capfd, monkeypatch):
+    place = tmp_path / "a; touch b $(c)"
+    stop_at_once(monkeypatch)
+    scored = ["score", DATA, *SCORE, "--target", "label", "--checkpoint-every", "0"]
+    assert main([*scored, "--out", str(place)]) == 130
+    said = capfd.readouterr().err
+    assert f"taskdiscovery resume '{place}'" in said
+
+
+def test_allow_takes_texts_and_not_their_parts(runs, tmp_path):
+    from taskdiscovery.jobs.trust import Allowed
+
+    allowed = Allowed(networks={}, texts="see /etc/hostname or evil:load")
+    assert not allowed.has("evil:load")
+    assert Allowed(networks={}, texts=["evil:load"]).has("untrained:evil:load")
+    run = tmp_path / "run"
+    shutil.copytree(runs["unfinished"], run)
+    assert td.resume(run, allow=["", "/data/a?x=1&x=2"], callbacks=()) is not None
+
+
+def test_without_a_place_for_a_key_the_hint_names_what_is_needed(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("taskdiscovery.store.seals._key", lambda **_: None)
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "d.npz", images=images, labels=np.arange(80) % 2)
+    data, run = f"npz:{tmp_path / 'd.npz'}", tmp_path / "run"
+    scored = ["score", data, *SCORE, "--target", "label", "--out", str(run)]
+    with monkeypatch.context() as patch:
+        stop_at_once(patch)
+        assert main([*scored, "--checkpoint-every", "0"]) == 130
+    assert f"resume {run} --data {data}" in capfd.readouterr().err
+    assert main(["resume", str(run), "--quiet"]) == 4
+    assert main(["resume", str(run), "--quiet", "--data", data]) == 0

@@ -579,12 +579,11 @@ def resume(
         RunDirError: where options or data have changed, no checkpoint is whole, or another
             process is at work.
     """
-    networks = {**{text: text for text in allow}, **_named(learner)}
     return _resume.run(
         Path(run),
         data,
         {"tasks": tasks, "target": target},
-        allowed=Allowed(networks=networks, texts=allow),
+        allowed=Allowed(networks=_named(learner), texts=allow),
         change_ranks=change_ranks,
         callbacks=callbacks_of(callbacks),
     )

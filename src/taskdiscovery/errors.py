@@ -8,6 +8,7 @@ and the details it needs to recover.
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,6 +93,15 @@ def printable(text: str) -> str:
 def _one_line(text: str, limit: int = 400) -> str:
     clean = printable(text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def command(*words: object) -> str:
+    """Return a command of ours as a hint shows it: whatever a name holds, a shell takes it as one.
+
+    Args:
+        words: what follows `taskdiscovery`.
+    """
+    return shlex.join(["taskdiscovery", *map(str, words)])
 
 
 def first_line(error: BaseException) -> str:

@@ -212,8 +212,7 @@ def resume(
     from taskdiscovery.jobs import resume as job
     from taskdiscovery.jobs.trust import Allowed
 
-    named = {text: text for text in (learner, *allow) if text}
-    allowed = Allowed(networks=named, texts=allow)
+    allowed = Allowed(networks=_named(learner), texts=allow)
     job.run(run, data, {}, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
     show.line(f"{opened.job['command']} is done, in {run}")
 

@@ -13,7 +13,7 @@ from taskdiscovery.types import Document
 
 C = TypeVar("C", bound=Options)
 #: bytes of a config; far more than anybody writes.
-_MOST = 2**18
+_MOST = 2**16
 
 
 def read_config(name: Path | str) -> Document:
@@ -22,18 +22,12 @@ def read_config(name: Path | str) -> Document:
     Raises:
         ConfigError: where it cannot be read or is no mapping.
     """
-    import yaml
-
     file = Path(name)
     if str(name) == "published" and not file.exists():
         file = Path(__file__).with_name("published.yaml")
     try:
         with file.open("rb") as stream:  # a pipe, too: `--config <(…)`
-            content = stream.read(_MOST + 1)
-        if len(content) > _MOST:
-            raise ValueError(f"it has more than {_MOST:,} bytes")
-        document = yaml.safe_load(content.decode("utf-8"))
-        check_size(document)
+            document = yaml_of(stream.read(_MOST + 1))
     except Exception as error:  # hostile files raise errors of every kind
         raise ConfigError(
             f"the config cannot be read: {first_line(error)}",
@@ -47,21 +41,47 @@ def read_config(name: Path | str) -> Document:
     return document
 
 
-def check_size(document: Any) -> None:
-    """Refuse a document whose references unfold to far more than its text.
+def yaml_of(content: bytes) -> Any:
+    """Read YAML from a stranger: plain values, each written out.
+
+    References and merges (`*a`, `<<`) unfold to any size within the parser, so they are refused.
 
     Raises:
-        ValueError: where it has too many parts, or is nested too deeply.
+        ValueError: where it is too long, refers to itself, is nested too deeply or holds numbers
+            that no option has.
+        Exception: of many kinds, where it is no YAML.
     """
-    waiting, parts = [(document, 0)], 0
+    import yaml
+
+    if len(content) > _MOST:
+        raise ValueError(f"it has more than {_MOST:,} bytes")
+    for token in yaml.scan(content.decode("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("it refers to a part of itself: write it out")
+    document = yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    _check_plain(document)
+    return document
+
+
+def _check_plain(document: Any) -> None:
+    """Refuse what options never are, before anything is made of it.
+
+    Raises:
+        ValueError: saying what.
+    """
+    waiting = [(document, 0)]
     while waiting:
         value, depth = waiting.pop()
-        parts += 1
-        if parts > 100_000 or depth > 50:
-            raise ValueError("it has too many parts")
-        inner = value.values() if isinstance(value, dict) else value
-        if isinstance(value, dict | list | tuple | set):
-            waiting += [(one, depth + 1) for one in inner]
+        if depth > 20:
+            raise ValueError("it is nested too deeply")
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError("a number is too large")
+        if isinstance(value, dict):
+            waiting += [(one, depth + 1) for pair in value.items() for one in pair]
+        elif isinstance(value, list):
+            waiting += [(one, depth + 1) for one in value]
+        elif not isinstance(value, str | int | float | bool | None):
+            raise ValueError(f"it holds a {type(value).__name__}")
 
 
 def from_mapping(kind: type[C], values: Mapping[str, Any], where: str) -> C:

@@ -112,7 +112,7 @@ def spec_of(data: str | Path) -> Spec:
         ConfigError, DataError: where it is neither.
     """
     text = str(data)
-    bare = isinstance(data, Path) or (":" not in text and text not in KINDS)
+    bare = isinstance(data, Path) or (":" not in text and text.partition("?")[0] not in KINDS)
     if bare and Path(text).expanduser().exists():
         from taskdiscovery.data.readers.objects import spec_of_path
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import torch
@@ -308,7 +309,7 @@ def _named(learner: str, objects: Mapping[str, Network], where: str) -> Network:
         raise RunDirError(
             f"the encoder was built by {learner!r}, which runs code of its own",
             where=where,
-            hint=f"if you trust it, say so: --learner {learner!r}",
+            hint=f"if you trust it, say so: --learner {quote(learner)}",
         )
     return found
 

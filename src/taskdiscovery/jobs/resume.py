@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskdiscovery import errors
 from taskdiscovery.config import ScoreConfig, SplitConfig, WorkConfig, from_mapping
 from taskdiscovery.discovery import DiscoverConfig
-from taskdiscovery.errors import RunDirError
+from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
 from taskdiscovery.jobs import discover, score, split
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.jobs.trust import Allowed, check_job, data_of
 from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store import Run
 from taskdiscovery.types import Document, Evidence, Scores, Split
 
@@ -61,7 +65,7 @@ def run(
             raise RunDirError(
                 f"{command} is not resumed",
                 where=where,
-                hint=f"taskdiscovery analyze {opened.path}",
+                hint=errors.command("analyze", opened.path),
             )
         document = dict(job["config"])
         if data is None:
@@ -69,15 +73,57 @@ def run(
         config = _config(opened, document, allowed, where)
         _check_ranks(opened, config.ranks or 1, where, change_ranks)
         _check_objects(opened, document, given, where)
-        config = replace(config, ranks=ranks.size(), objects=allowed.networks)
+        config = replace(config, ranks=ranks.size(), objects=allowed.networks_of(config))
+        if not opened.is_ours(document):
+            config = _within_means(config, where)
         sink = Sink.of(command, None, opened)
         tasks, target = given.get("tasks"), given.get("target")
-        if isinstance(config, DiscoverConfig):
-            return discover.run(data, config, sink, callbacks)
-        if isinstance(config, ScoreConfig):
-            return score.run(data, tasks, config, sink, callbacks)
-        assert isinstance(config, SplitConfig)
-        return split.run(data, target, tasks, config, sink, callbacks)
+        with _explained(opened):
+            if isinstance(config, DiscoverConfig):
+                return discover.run(data, config, sink, callbacks)
+            if isinstance(config, ScoreConfig):
+                return score.run(data, tasks, config, sink, callbacks)
+            assert isinstance(config, SplitConfig)
+            return split.run(data, target, tasks, config, sink, callbacks)
+
+
+@contextlib.contextmanager
+def _explained(run: Run) -> Iterator[None]:
+    """Say that a checkpoint may be the cause, where going on fails in a way that has no words.
+
+    Raises:
+        RunDirError: for what is no error of this package.
+    """
+    try:
+        yield
+    except (TaskDiscoveryError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a hostile checkpoint leads to errors of every kind
+        if "out of memory" in str(error).lower():
+            raise
+        raise RunDirError(
+            f"going on failed: {type(error).__name__}: {first_line(error)}",
+            where=str(run.path),
+            hint="if the run is your own, please report it, with the output of --debug",
+        ) from error
+
+
+def _within_means(config: WorkConfig, where: str) -> WorkConfig:
+    """Have a job from elsewhere take what this machine would give one of its own.
+
+    Raises:
+        RunDirError: where it asks for more threads than that, which its numbers depend on.
+    """
+    cores = cpu_cores()
+    if (config.threads or 1) > 2 * cores:
+        raise RunDirError(
+            f"the job was done with {config.threads} threads, and here are {cores} cores",
+            where=where,
+            hint="do it again with another --out, where you trust what it does",
+        )
+    if config.executor == "processes":
+        config = replace(config, executor="auto", jobs=None)
+    return config
 
 
 _CONFIGS: dict[str, type[WorkConfig]] = {
@@ -142,8 +188,8 @@ def _check_ranks(run: Run, before: int, where: str, change: bool) -> None:
         raise RunDirError(
             f"the job was started by {before} ranks, and there are {now}",
             where=where,
-            hint=f"torchrun --nproc-per-node {before} -m taskdiscovery resume {run.path}; or add "
-            "--change-ranks: sums are then rounded otherwise, and the result is marked",
+            hint=f"torchrun --nproc-per-node {before} -m {errors.command('resume', run.path)}; "
+            "or add --change-ranks: sums are then rounded otherwise, and the result is marked",
         )
     if before != now and ranks.first():
         run.add_numbers({"exact": False, "ranks": [before, now]})

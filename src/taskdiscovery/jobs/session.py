@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from taskdiscovery.config import Options, to_mapping
-from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError
+from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError, command
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN, split_run_task
 from taskdiscovery.jobs.trust import words_again
@@ -28,6 +28,7 @@ FREE = (
     "ray_address",
     "cpus_per_job",
     "gpus_per_job",
+    "jobs",  # how many at once; threads of each are kept
     "ranks",  # `resume` has looked at it
 )
 
@@ -99,7 +100,8 @@ def session(
                 run.finish(sink.command)
         except BaseException as error:
             if run is not None:
-                _ended_badly(sink, run, words_again(config, dataset.name), error)
+                again = words_again(config, dataset.name, run.is_ours(kept))
+                _ended_badly(sink, run, again, error)
             told.on_job_end(info, error)
             raise
         told.on_job_end(info, None)
@@ -173,7 +175,7 @@ def _ended_badly(sink: Sink, run: Run, again: str, error: BaseException) -> None
         if run.state == "done":  # a signal that came while the checkpoints were removed
             return
         state, reason = "stopped", interrupts.reason(error)
-        error.args = (f"go on with: taskdiscovery resume {run.path}{again}",)
+        error.args = (f"go on with: {command('resume', run.path)}{again}",)
     else:
         state = "failed"
         reason = error.what if isinstance(error, TaskDiscoveryError) else type(error).__name__

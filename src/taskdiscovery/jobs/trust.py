@@ -22,6 +22,7 @@ from taskdiscovery.config.learners import NETWORK_OPTIONS, RIDGE, object_of
 from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
+from taskdiscovery.data.readers.shapes import check_options
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import is_backbone
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
@@ -30,6 +31,8 @@ from taskdiscovery.store import Run
 #: what a run says of data that it was handed over as objects.
 IN_MEMORY = ("array", "torch", "frame", "hf")
 _WITHIN_PACKAGE = ("digits", "shapes")
+#: what a run from elsewhere may have the package draw; some hundred bytes each on the way.
+_MOST_PIXELS = 2**23
 _FILES = ("folder", "parquet", "csv", "npz")
 
 
@@ -50,16 +53,30 @@ class Allowed:
 
     Attributes:
         networks: by name, as texts or objects.
-        texts: anything else, word for word.
+        texts: anything, word for word; networks, too.
     """
 
     networks: Mapping[str, Network]
     texts: Collection[str] = ()
 
+    def __post_init__(self) -> None:
+        texts = [self.texts] if isinstance(self.texts, str) else self.texts
+        object.__setattr__(self, "texts", frozenset(texts))
+
     def has(self, text: str) -> bool:
         """Say whether the caller has named a text."""
         plain = text.removeprefix(UNTRAINED)
-        return text in self.texts or object_of(plain, self.networks) is not None
+        known = text in self.texts or plain in self.texts
+        return known or object_of(plain, self.networks) is not None
+
+    def networks_of(self, config: Options) -> dict[str, Network]:
+        """Return the networks that a config names and the caller has named, too."""
+        named = (
+            text.removeprefix(UNTRAINED)
+            for _, names, text in _named(config)
+            if reach_of(names, text) is Reach.CODE
+        )
+        return {**{text: text for text in named if text in self.texts}, **self.networks}
 
 
 def reach_of(names: str, text: str) -> Reach:
@@ -110,10 +127,12 @@ def data_of(run: Run, document: Mapping[str, Any]) -> str:
             where=str(run.path),
             hint="give the data: --data",
         )
-    reach = reach_of("data", spec)
+    reach, does = reach_of("data", spec), _DOES
+    if reach is Reach.INSIDE and _pixels(spec, document.get("size")) > _MOST_PIXELS:
+        reach, does = Reach.OUTSIDE, {Reach.OUTSIDE: "takes much memory"}
     if reach is Reach.CODE or (reach is Reach.OUTSIDE and not run.is_ours(document)):
         raise RunDirError(
-            f"the run's data is {spec!r}, which {_DOES[reach]}",
+            f"the run's data is {spec!r}, which {does[reach]}",
             where=str(run.path),
             hint=f"if you trust it, give it again: --data {quote(spec)}",
         )
@@ -142,21 +161,28 @@ def check_config_file(config: Options, data: str, given: Collection[str], file: 
             )
 
 
-def words_again(config: Options, data: str) -> str:
-    """Return what `resume` needs beside the run when this user's own job goes on."""
+def words_again(config: Options, data: str, ours: bool) -> str:
+    """Return what `resume` needs beside the run when this user's own job goes on.
+
+    Args:
+        config: of the job.
+        data: DATA.
+        ours: whether the run carries a seal; without one, places are to be named as well.
+    """
+    least = Reach.CODE if ours else Reach.OUTSIDE
     again = [
         text.removeprefix(UNTRAINED)
         for _, names, text in _named(config)
-        if reach_of(names, text) is Reach.CODE
+        if reach_of(names, text) >= least
     ]
     words = "".join(f" --allow {quote(text)}" for text in dict.fromkeys(again))
-    if data not in IN_MEMORY and reach_of("data", data) is Reach.CODE:
+    if data not in IN_MEMORY and reach_of("data", data) >= least:
         words += f" --data {quote(data)}"
     return words
 
 
 _DOES = {
-    Reach.OUTSIDE: "lies outside of the run, and this user's own job has not written it",
+    Reach.OUTSIDE: "lies outside of the run, which carries no seal of this user's",
     Reach.CODE: "runs code or downloads",
 }
 
@@ -175,8 +201,8 @@ def _named(config: Options) -> Iterator[tuple[str, str, str]]:
 def _of_data(text: str) -> Reach:
     try:
         kind = parse(text).kind
-    except ConfigError:  # it will be refused as what it is
-        return Reach.INSIDE
+    except ConfigError:  # who knows what a reader makes of it
+        return Reach.CODE
     if kind in _WITHIN_PACKAGE:
         return Reach.INSIDE
     return Reach.OUTSIDE if kind in _FILES else Reach.CODE
@@ -204,6 +230,16 @@ def _of_place(text: str) -> Reach:
 
 def _of_features(text: str) -> Reach:
     return Reach.INSIDE if is_backbone(text) else Reach.OUTSIDE
+
+
+def _pixels(spec: str, size: Any) -> int:
+    """Count the pixels of what the package draws by itself, as far as the texts say."""
+    parsed = parse(spec)
+    own: Mapping[str, Any] = {"n": 1797, "size": 8}
+    if parsed.kind == "shapes":
+        own = check_options(parsed)
+    side = size if isinstance(size, int) and size > 0 else int(own["size"])
+    return int(own["n"]) * side * side
 
 
 REACHES = {

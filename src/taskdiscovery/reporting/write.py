@@ -61,7 +61,7 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
     if data is None:
         data = data_of(run, run.config)
     dataset = read_data(data, reading_of(run), callbacks)
-    with run.understood("material of the report", f"see taskdiscovery verify {run.path}"):
+    with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)

@@ -36,10 +36,10 @@ from taskdiscovery.store.writing import (
 STATE, ARRAYS = "state.json", "arrays.safetensors"
 BUILDING = ".building-"
 _OWN = (STATE, ARRAYS, manifest.NAME)
-_NUMBER = re.compile(r"\d{6,12}", re.ASCII)
+_NUMBER = re.compile(r"\d{6,9}", re.ASCII)
 _HIDDEN = re.compile(rf"{re.escape(BUILDING)}(old-)?\d{{6,12}}", re.ASCII)
 #: bytes of a state: JSON of what is finished; arrays may take what memory there is.
-_MOST = 2**29
+_MOST = 2**24
 _LOG = logging.getLogger("taskdiscovery")
 
 Arrays = dict[str, NDArray[Any]]

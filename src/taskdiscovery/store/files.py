@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 import yaml
 
-from taskdiscovery.config.files import check_size
-from taskdiscovery.errors import ResourceError, RunDirError, TaskDiscoveryError, first_line
+from taskdiscovery.config.files import yaml_of
+from taskdiscovery.errors import ResourceError, RunDirError, TaskDiscoveryError, command, first_line
 from taskdiscovery.runtime.budget import room
 from taskdiscovery.runtime.disk import takes_a_file
 from taskdiscovery.store import manifest, seals
@@ -45,9 +45,19 @@ CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 CONFIG, STATUS, RESULT = "config.yaml", "status.json", "result.json"
 METRICS, ENVIRONMENT = "metrics.jsonl", "environment.json"
-#: bytes of a config, and of any other document; far more than jobs write.
-_MOST_CONFIG, _MOST, _MOST_METRICS = 2**18, 2**26, 2**28
+#: bytes of documents; far more than jobs write, and parsed they take thirty times as much.
+_MOST_CONFIG, _MOST_STATUS, _MOST = 2**16, 2**20, 2**24
+#: bytes at the end of metrics, which tell how far a job has come.
+_TAIL = 2**16
 _LOG = logging.getLogger("taskdiscovery")
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice: references are not read back."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Say that nothing is to be referred to."""
+        return True
 
 
 class RunFiles:
@@ -87,7 +97,7 @@ class RunFiles:
         except OSError as error:
             raise resource_error(error, path) from error
         document = {"format": FORMAT, "command": command, **config, **seals.made(config)}
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True)
         with contextlib.ExitStack() as opened:
             run = cls(path)
             opened.enter_context(run)
@@ -135,7 +145,7 @@ class RunFiles:
                 raise RunDirError(
                     f"an unfinished {run.job['command']} is kept in this run",
                     where=str(run.path),
-                    hint=f"finish it first: taskdiscovery resume {run.path}; or give another --out",
+                    hint=f"finish it first: {command('resume', run.path)}; or give another --out",
                 )
             opened.pop_all()  # it stays open
         return run
@@ -167,8 +177,7 @@ class RunFiles:
     def _config(self) -> Document:
         file = self.path / CONFIG
         try:
-            document = yaml.safe_load(self.place.read(CONFIG, most=_MOST_CONFIG).decode("utf-8"))
-            check_size(document)
+            document = yaml_of(self.place.read(CONFIG, most=_MOST_CONFIG))
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirError(
                 "this is not a run directory", where=str(self.path), hint="give the --out of a run"
@@ -209,7 +218,7 @@ class RunFiles:
             added: whether it adds to a finished run.
         """
         with contextlib.suppress(FileNotFoundError):
-            self._before = self.place.read(STATUS, most=_MOST)
+            self._before = self.place.read(STATUS, most=_MOST_STATUS)
         self._job = {"command": command, "config": dict(config), "added": added}
         if added:  # config.yaml has the seal of any other
             self._job |= seals.made(config)
@@ -232,7 +241,8 @@ class RunFiles:
         changed = {name: now[name] for name in names if now[name] != then.get(name)}
         if changed:
             _LOG.warning("resumed in another environment: results may differ in their last bits")
-            then.setdefault("resumed_with", []).append(changed)
+            earlier = then.get("resumed_with")
+            then["resumed_with"] = [*(earlier if isinstance(earlier, list) else []), changed]
             write_json(self.place, ENVIRONMENT, then)
 
     @property
@@ -248,7 +258,7 @@ class RunFiles:
         found = self._status.get("job")
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
             return own  # killed before the first status was written
-        return {"command": str(found.get("command", "")), **found} if found.get("added") else own
+        return {**found, "command": str(found.get("command"))} if found.get("added") else own
 
     def is_ours(self, config: Mapping[str, Any]) -> bool:
         """Say whether a config of this run, or of its job, is as this user's own job wrote it.
@@ -341,7 +351,7 @@ class RunFiles:
             raise RunDirError(
                 f"the run has no {name}",
                 where=str(self.path),
-                hint=f"if it is not finished: taskdiscovery resume {self.path}",
+                hint=f"if it is not finished: {command('resume', self.path)}",
             ) from None
         except OSError as error:
             raise RunDirError(
@@ -358,7 +368,7 @@ class RunFiles:
             raise RunDirError(
                 f"{name} is damaged ({found})",
                 where=str(self.path),
-                hint=f"see taskdiscovery verify {self.path}",
+                hint=f"see {command('verify', self.path)}",
             )
         return content
 
@@ -369,10 +379,10 @@ class RunFiles:
             self.place.append(METRICS, line.encode("utf-8"))
 
     def metrics(self) -> list[Document]:
-        """Return the lines of `metrics.jsonl`; one that was cut off is left out."""
+        """Return the last lines of `metrics.jsonl`; what is cut off or damaged is left out."""
         found = []
         with contextlib.suppress(OSError):
-            for line in self.place.read(METRICS, most=_MOST_METRICS).splitlines():
+            for line in self.place.tail(METRICS, _TAIL).splitlines():
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
                     found.append(dict(json.loads(line)))
         return found
@@ -432,7 +442,8 @@ class RunFiles:
             RunDirError: where it is damaged.
         """
         try:
-            document = json.loads(self.place.read(name, most=_MOST).decode("utf-8"))
+            most = _MOST if name == RESULT else _MOST_STATUS
+            document = json.loads(self.place.read(name, most=most).decode("utf-8"))
             if not isinstance(document, dict):
                 raise ValueError("it is no mapping")
         except FileNotFoundError:
@@ -475,12 +486,13 @@ def check_new(path: Path) -> None:
                 "this is a file", where=str(path), hint="give a new directory as --out"
             )
         if path.is_dir() and any(not _is_trace(p.name) for p in path.iterdir()):
-            unfinished = (path / "config.yaml").exists()
             hint = "give a new one as --out"
+            if (path / CONFIG).exists():
+                hint += f", or go on with: {command('resume', path)}"
             raise RunDirError(
                 "the output directory is not empty",
                 where=str(path),
-                hint=f"{hint}, or go on with: taskdiscovery resume {path}" if unfinished else hint,
+                hint=hint,
             )
     except OSError as error:
         raise resource_error(error, path) from error

@@ -30,7 +30,7 @@ _CLOSED = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _AS_IT_IS = _CLOSED | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _WRITING = os.O_WRONLY | os.O_RDWR
 #: files of so many bytes, of which the disk has a thousandth, were not written by us.
-_LARGE, _HOLLOW = 2**28, 1000
+_LARGE, _HOLLOW = 2**24, 1000
 _FOLDER = os.O_RDONLY | _CLOSED | getattr(os, "O_DIRECTORY", 0)
 
 
@@ -151,6 +151,17 @@ class Place:
                     where=str(self.within(name)),
                     hint="restore the file",
                 )
+            return stream.read(most)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; errors as of `stream`."""
+        with self.stream(name) as stream:
+            return os.fstat(stream.fileno()).st_size
+
+    def tail(self, name: str, most: int) -> bytes:
+        """Return the end of a file, at most so many bytes; errors as of `stream`."""
+        with self.stream(name) as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - most))
             return stream.read(most)
 
     def digest(self, name: str) -> tuple[int, str]:

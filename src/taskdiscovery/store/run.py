@@ -102,9 +102,11 @@ class Run(RunFiles):
             names = tuple(c for c in table.columns if c.startswith("task_"))
             if table[list(names)].isna().to_numpy().any():
                 raise ValueError("an image has no label")
-            classes = int(self.numbers.get("classes", 2))
+            classes, labels = int(self.numbers.get("classes", 2)), table[list(names)]
+            if not 2 <= classes <= 100 or not labels.isin(range(classes)).to_numpy().all():
+                raise ValueError(f"its labels are not those of {classes} classes")
             return Tasks(
-                labels_ND=table[list(names)].to_numpy(np.int64),
+                labels_ND=labels.to_numpy(np.int64),
                 names=names,
                 ids_N=table["image_id"].to_numpy(dtype=np.str_),
                 k=(classes,) * len(names),

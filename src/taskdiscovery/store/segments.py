@@ -29,7 +29,7 @@ from taskdiscovery.types import Record
 
 #: so many segments of a level become one of the next.
 MERGED = 8
-_NAME = re.compile(r"finished-\d{6,12}\.safetensors", re.ASCII)
+_NAME = re.compile(r"finished-\d{6,9}\.safetensors", re.ASCII)
 _BORDER = "\x1f"  # between the key of a piece of work and the name of its array
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -103,6 +103,8 @@ class Finished:
         One that is damaged is left out with a warning: its work is done again, and gives the same.
         """
         self._number = self._last()
+        if len(entries) > len(set(segments_in(self._place))):
+            raise ValueError("it needs more segments than there are")
         for entry in entries:
             segment = Segment(**entry)
             try:

@@ -73,6 +73,15 @@ def make_optimizer(
     return optimizer, None
 
 
+#: what optimizers keep of a parameter: how often it was updated, and what has its shape.
+_SLOTS = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")
+#: settings that a schedule changes on the way.
+_CHANGING = (
+    *("lr", "betas", "momentum", "weight_decay", "initial_lr", "max_lr", "min_lr", "eps"),
+    *("max_momentum", "base_momentum"),
+)
+
+
 def optimizer_arrays(optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray[Any, Any]]:
     """Return what an optimizer keeps for each parameter, as arrays."""
     return {
@@ -93,6 +102,9 @@ def restore_optimizer(
         optimizer: over the parameters it had.
         arrays: among them those of the optimizer.
         groups: its settings, where they change on the way; else they stay as they are.
+
+    Raises:
+        ValueError: where what is kept of a parameter has not its shape, or is none of the known.
     """
     fresh = optimizer.state_dict()["param_groups"]
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -100,14 +112,22 @@ def restore_optimizer(
     for name, array in arrays.items():
         if name.startswith("optimizer."):
             _, index, slot = name.split(".", 2)
+            number = int(index)
+            if slot not in _SLOTS or not 0 <= number < len(parameters):
+                raise ValueError(f"{name} is nothing that an optimizer keeps")
             value = torch.from_numpy(array.copy())
-            if value.dim() and value.shape == parameters[int(index)].shape:
-                # Fused optimizers walk the memory: it must be laid out as the parameter is.
-                value = torch.empty_like(parameters[int(index)]).detach().copy_(value)
-            slots.setdefault(int(index), {})[slot] = value
+            # Fused optimizers walk the memory: what is of another size would lead them out of it.
+            like = torch.zeros(()) if slot == "step" else parameters[number]
+            if value.shape != like.shape or not value.is_floating_point():
+                raise ValueError(f"{name} is of shape {tuple(value.shape)}")
+            value = torch.empty_like(like).detach().copy_(value)
+            slots.setdefault(number, {})[slot] = value
+    if len({frozenset(kept) for kept in slots.values()}) > 1:
+        raise ValueError("the optimizer lacks what it keeps of some parameters")
     saved = fresh if groups is None else groups
     merged = [
-        {**{k: _tuples(v) for k, v in own.items()}, "params": group["params"]}
+        # Whether it is fused, or captured, is decided here and now, and by no file.
+        {**group, **{k: _tuples(own[k]) for k in group if k in _CHANGING}}
         for own, group in zip(saved, fresh, strict=True)
     ]
     optimizer.load_state_dict({"state": slots, "param_groups": merged})

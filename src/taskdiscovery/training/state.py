@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner
-from taskdiscovery.errors import NumericalError, RunDirError
+from taskdiscovery.errors import NumericalError, RunDirError, first_line
 from taskdiscovery.networks import Model
 from taskdiscovery.runtime import random_states
 from taskdiscovery.runtime.seeds import derive
@@ -100,9 +100,9 @@ class TrainingState:
             return
         try:
             self._restore(saved)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
-                f"the saved training does not fit: {str(error).splitlines()[0]}",
+                f"the saved training does not fit: {first_line(error)}",
                 where="checkpoints",
                 hint="was taskdiscovery upgraded meanwhile? begin again with another --out",
             ) from error
@@ -124,7 +124,12 @@ class TrainingState:
         self.predictions = arrays.get("predictions")
         if self.predictions is not None:
             self.before = {k: like(arrays[f"before.{k}"], own[k]) for k in own}
-        self.permutation = torch.from_numpy(arrays["permutation"].copy())
+        permutation = torch.from_numpy(arrays["permutation"].copy())
+        if not torch.equal(permutation.sort().values, torch.arange(self.n)):
+            raise ValueError("its order of images is none")
+        if not (0 <= self.epoch <= self.learner.recipe.epochs and 0 <= self.batch <= self.batches):
+            raise ValueError("its epoch or batch is out of range")
+        self.permutation = permutation
         self.total = like(arrays["total"], self.total)
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))
         random_states.restore(

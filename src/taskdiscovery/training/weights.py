@@ -30,8 +30,14 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def like(array: np.ndarray[Any, Any], tensor: Tensor) -> Tensor:
-    """Return an array of `to_numpy` with the device of a tensor, and bfloat16 where it is."""
+    """Return an array of `to_numpy` with the device of a tensor, and bfloat16 where it is.
+
+    Raises:
+        ValueError: where it has another shape or type than the tensor.
+    """
     found = torch.from_numpy(array.copy())
     if tensor.dtype == torch.bfloat16:
         found = found.view(torch.bfloat16)
+    if found.shape != tensor.shape or found.dtype != tensor.dtype:
+        raise ValueError(f"{tuple(found.shape)} in place of {tuple(tensor.shape)}")
     return found.to(tensor.device)

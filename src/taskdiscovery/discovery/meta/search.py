@@ -21,7 +21,7 @@ from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex, task_columns
-from taskdiscovery.errors import NumericalError, RunDirError
+from taskdiscovery.errors import NumericalError, RunDirError, first_line
 from taskdiscovery.runtime import interrupts, random_states, ranks
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
@@ -379,9 +379,9 @@ class MetaSearch:
             set_weights(self.trained, own)
             restore_optimizer(self.optimizer, saved.arrays)
             self.progress = Progress(**{**saved.values, "history": list(saved.values["history"])})
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # hostile files raise errors of every kind
             raise RunDirError(
-                f"the saved search does not fit: {str(error).splitlines()[0]}",
+                f"the saved search does not fit: {first_line(error)}",
                 where="checkpoints",
                 hint="was taskdiscovery upgraded meanwhile? begin again with another --out",
             ) from error
