@@ -15,6 +15,7 @@ import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.cli.main import main
 from taskdiscovery.data.labels.matching import match
+from taskdiscovery.features import read_features
 from taskdiscovery.jobs.inputs import choose
 from taskdiscovery.scoring import human_reference
 from taskdiscovery.types import class_codes
@@ -214,7 +215,7 @@ def test_everything_that_has_ids_is_matched_in_the_same_way(tmp_path, caplog):
     other = data.from_arrays(IMAGES, EVEN, ids=FILES).target("label")
     for found in (data.target_of(own, series), from_frame, from_index, data.target_of(own, other)):
         assert labels_of(found) == RIGHT
-    features = data.read_features(tmp_path / "t.csv", own)
+    features, _ = read_features(tmp_path / "t.csv", own)
     assert features[:, 0].tolist() == EVEN
     caplog.clear()
     tasks = td.Tasks.of([other, other, other])

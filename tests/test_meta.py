@@ -302,7 +302,7 @@ class TestMistakes:
     def test_features_with_holes(self, shapes, tmp_path):
         table = pd.DataFrame({"image_id": shapes.ids[1:], "x": np.arange(len(shapes) - 1.0)})
         table.to_parquet(tmp_path / "x.parquet")
-        with pytest.raises(DataError, match="1 of 240 images have missing"):
+        with pytest.raises(DataError, match="1 of 240 images have no row of features"):
             discover(shapes, **SMALL, features=str(tmp_path / "x.parquet"))
 
     def test_a_network_that_cannot_be_differentiated_twice_is_named(

@@ -131,6 +131,7 @@ def labels(lab: Lab) -> Row:
         executor="serial",
         callbacks=[],
     ).encoder
+    assert isinstance(encoder, td.Encoder)
     cpu = encoder.transform(images, "cpu")
     few = images[:40]
     found: Row = {}

@@ -134,6 +134,8 @@ def _change_column(column: Any, how: str, rng: random.Random, victim: Path) -> t
 
 
 def _change_footer(content: bytes, rng: random.Random) -> tuple[bytes, str]:
+    if len(content) < 12:  # another mutation has cut it
+        return content, "too short to change"
     (length,) = struct.unpack("<I", content[-8:-4])
     if rng.random() < 0.3:
         new = rng.choice((0, 1, length + 1, length - 1, len(content), 2**31, 2**32 - 1)) % 2**32

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taskdiscovery.api import (
         analyze,
         discover,
+        embed,
         info,
         label,
         load,
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     )
     from taskdiscovery.config import Learner, Recipe
     from taskdiscovery.data import from_arrays, from_torch
-    from taskdiscovery.discovery import Meta, Method, Power, Spectral
+    from taskdiscovery.discovery import Meta, Method, Power, Pursuit, Spectral
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
     from taskdiscovery.errors import (
         ConfigError,
         DataError,
@@ -74,6 +76,7 @@ __all__ = [
     "Discovery",
     "Encoder",
     "Evidence",
+    "FeatureEncoder",
     "Info",
     "Interval",
     "Labeling",
@@ -83,6 +86,7 @@ __all__ = [
     "NumericalError",
     "Power",
     "ProgressBar",
+    "Pursuit",
     "Recipe",
     "ResourceError",
     "Run",
@@ -96,6 +100,7 @@ __all__ = [
     "WorkerError",
     "analyze",
     "discover",
+    "embed",
     "from_arrays",
     "from_torch",
     "info",
@@ -109,12 +114,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze discover info label load open_run report resume score split",
+    "api": "analyze discover embed info label load open_run report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
-    "discovery": "Meta Method Power Spectral",
+    "discovery": "Meta Method Power Pursuit Spectral",
     "encoders.discovery": "Discovery",
     "encoders.encoder": "Encoder",
+    "encoders.linear": "FeatureEncoder",
     "errors": "ConfigError DataError NumericalError ResourceError RunDirError TaskDiscoveryError "
     "WorkerError",
     "runtime.callbacks": "Callback",

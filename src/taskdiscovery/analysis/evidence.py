@@ -23,6 +23,7 @@ from taskdiscovery.analysis.verdict import verdict
 from taskdiscovery.config import AnalyzeConfig
 from taskdiscovery.data import partition
 from taskdiscovery.encoders.encoder import Encoder
+from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import Dataset, Document, Evidence, FloatArray, ImageArray, IntArray, Tasks
@@ -31,7 +32,7 @@ from taskdiscovery.types import Dataset, Document, Evidence, FloatArray, ImageAr
 def analyze(
     dataset: Dataset,
     tasks: Tasks,
-    encoder: Encoder | None,
+    encoder: Encoder | FeatureEncoder | None,
     config: AnalyzeConfig,
     callbacks: Callbacks,
 ) -> Evidence:
@@ -89,7 +90,10 @@ def _of(table: pd.DataFrame, task: str) -> pd.DataFrame:
 
 
 def _probes(
-    images: ImageArray, names: tuple[str, ...], encoder: Encoder, callbacks: Callbacks
+    images: ImageArray,
+    names: tuple[str, ...],
+    encoder: Encoder | FeatureEncoder,
+    callbacks: Callbacks,
 ) -> pd.DataFrame:
     with callbacks.stage("running counterfactual probes", 1 + len(PROBES)) as meter:
 

@@ -10,6 +10,7 @@ from taskdiscovery import data as reading
 from taskdiscovery.cli import infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
+    EmbedConfig,
     LabelConfig,
     ReadConfig,
     ScoreConfig,
@@ -22,6 +23,7 @@ from taskdiscovery.config import (
 from taskdiscovery.config.specs import parse
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.features import backbone_of, writing
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -66,7 +68,8 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
     if config is None:
         return
     assert isinstance(config, DiscoverConfig)
-    path = out or next_run("discover", config.learner)
+    by_itself = config.method.needs_features
+    path = out or next_run("discover", config.method.name if by_itself else config.learner)
     _check_new(path)
     from taskdiscovery.jobs import discover as job
 
@@ -78,7 +81,8 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
-        show.line(f"next: taskdiscovery score {data} --from {path}")
+        more = f" --learner ridge --features {config.features}" if by_itself else ""
+        show.line(f"next: taskdiscovery score {data} --from {path}{more}")
 
 
 def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -145,6 +149,20 @@ def label(
     else:
         with atomic(out) as stream:
             stream.write(frame.to_csv(index=False).encode("utf-8"))
+
+
+def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
+    """Write the features of images."""
+    config = from_mapping(EmbedConfig, given, "embed")
+    writing.check_place(out)
+    backbone_of(config.backbone)
+    reading.check_spec(data)
+    from taskdiscovery.jobs import embed as job
+
+    found = job.run(data, config, out, callbacks)
+    assert found.features is not None
+    show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
+    show.line(f"next: taskdiscovery discover {data} --method pursuit --features {out}")
 
 
 def analyze(
@@ -244,7 +262,8 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
         show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     reading.check_spec(data)
-    check_learner(config.learner)
+    if not (isinstance(config, ScoreConfig) and config.in_closed_form):
+        check_learner(config.learner)
     return data, config
 
 

@@ -40,6 +40,7 @@ _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
+    "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "report": "one HTML file of a run: report.html",
     "resume": "go on with the job of a run that was stopped",
@@ -91,6 +92,7 @@ COMMANDS = (
     "discover",
     "label",
     "split",
+    "embed",
     "analyze",
     "report",
     "resume",
@@ -166,6 +168,18 @@ def _label(command: Parser) -> None:
     command.add_argument("--out", type=Path, metavar="FILE", help="FILE.csv or FILE.parquet")
 
 
+def _embed(command: Parser) -> None:
+    _data(command)
+    _options_of(command, CONFIGS["embed"])
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="FILE.parquet, which keeps ids and the backbone; or FILE.npy, which does not",
+    )
+
+
 def _analyze(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -212,6 +226,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "demo": _demo,
     "info": _info,
     "label": _label,
+    "embed": _embed,
     "analyze": _analyze,
     "report": _report,
     "resume": _resume,

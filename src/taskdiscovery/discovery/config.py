@@ -22,6 +22,7 @@ from taskdiscovery.discovery.method import Method
 from taskdiscovery.discovery.methods import METHODS
 from taskdiscovery.discovery.power import Power
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.features.backbones import backbone_of, is_backbone
 from taskdiscovery.types import Document
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -50,9 +51,10 @@ class DiscoverConfig(WorkConfig):
     )
     features: str = option(
         "",
-        "look for tasks on the numbers of this table in place of pixels",
-        metavar="FILE",
-        names="place",
+        "look for tasks on these numbers in place of pixels: a table, or what a frozen network "
+        "gives, e.g. lite0 or lite0?size=224 (--method pursuit, meta)",
+        metavar="FILE|BACKBONE",
+        names="features",
     )
     epochs: int | None = option(
         None,
@@ -97,8 +99,11 @@ class DiscoverConfig(WorkConfig):
                     where=f"--method {method.name}",
                     hint="leave it out, or keep tasks in the embedding with --contain",
                 )
+        method.check_classes(self.classes)
         if self.features:
             method.check_features()
+            if is_backbone(self.features):
+                backbone_of(self.features)
 
     @classmethod
     def nest(cls, values: Mapping[str, Any], where: str) -> Document:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from taskdiscovery.data.statistics import GROUPS, image_statistics
 from taskdiscovery.discovery import subspace
-from taskdiscovery.discovery.subspace import Matrix, Whitened
+from taskdiscovery.discovery.subspace import Whitened
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import Dataset, Float32, FloatArray, IntArray, class_codes
+from taskdiscovery.types import Dataset, Float32, FloatArray, IntArray, Matrix, class_codes
 
 #: an excluded attribute gets a column for each value.
 _VALUES = 1000

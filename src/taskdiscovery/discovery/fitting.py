@@ -13,7 +13,6 @@ import torch
 from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery import untrained
 from taskdiscovery.discovery.problem import Found, Problem
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.discovery.targets import soft_targets
 from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.labelling import balance, classify
@@ -29,7 +28,7 @@ from taskdiscovery.training import (
     train,
     weights,
 )
-from taskdiscovery.types import Float32, Record
+from taskdiscovery.types import Float32, Matrix, Record
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -92,6 +91,7 @@ def fit_encoder(problem: Problem, coordinates_NP: Matrix) -> Found:
     wanted_NP = coordinates_NP.astype(np.float32)
     _, offsets = balance(wanted_NP, problem.classes)
     wanted = classify(wanted_NP, offsets, problem.classes)
+    assert isinstance(found.encoder, Encoder)
     given = found.encoder.classify(found.outputs[problem.rows] - found.encoder.centre)
     return replace(found, quality={"encoder_agreement": (given == wanted).mean(axis=0)})
 

@@ -15,13 +15,12 @@ from taskdiscovery.discovery import subspace
 from taskdiscovery.discovery.fitting import untrained_features
 from taskdiscovery.discovery.power_options import PowerOptions
 from taskdiscovery.discovery.problem import Problem
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.discovery.targets import soft_targets
 from taskdiscovery.errors import NumericalError
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import Request, Seeds, Training
-from taskdiscovery.types import Document, Float32, FloatArray, IntArray, Record
+from taskdiscovery.types import Document, Float32, FloatArray, IntArray, Matrix, Record
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,8 @@ class Method(Options):
     separate_trainings: ClassVar[bool] = False
     #: whether it keeps to `exclude` and `within`.
     constrained: ClassVar[bool] = True
+    #: whether it looks at features, and at nothing else.
+    needs_features: ClassVar[bool] = False
 
     def check_features(self) -> None:
         """Refuse to search on given features, where the method or its options cannot.
@@ -59,8 +61,17 @@ class Method(Options):
             ConfigError: saying why.
         """
         raise ConfigError(
-            f"--method {self.name} looks at pixels", where="--features", hint="add --method meta"
+            f"--method {self.name} looks at pixels",
+            where="--features",
+            hint="add --method pursuit or meta",
         )
+
+    def check_classes(self, classes: int) -> None:
+        """Refuse tasks of so many classes, where the method cannot find such.
+
+        Raises:
+            ConfigError: saying so.
+        """
 
     def least_images(self, coordinates: int) -> int:
         """Say how many training images so many coordinates need."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from taskdiscovery.config import Network, TrainingRecipe
 from taskdiscovery.discovery.constraints import Constraints
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.encoders.encoder import Encoder
+from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.training import Workbench
-from taskdiscovery.types import Document, Float32, FloatArray, IntArray
+from taskdiscovery.types import Document, Float32, FloatArray, IntArray, Matrix
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,7 +28,8 @@ class Problem:
         seed: of the job.
         constraints: what the coordinates must be free of, and where they are whitened.
         encoder_recipe: how an encoder is fitted to coordinates.
-        features: (all images, F) numbers to search on in place of pixels, or None.
+        features: (all images, F) numbers to search on in place of pixels, maybe memory-mapped; or
+            None.
         warm: the encoder of another run to begin with, or None.
         objects: networks of the caller's own, by name.
     """
@@ -61,12 +62,13 @@ class Found:
 
     Attributes:
         encoder: of the tasks, best first.
-        outputs: (all images, outputs) of the encoder's model.
+        outputs: (all images, outputs) of the encoder's model; of one that takes features, its
+            coordinates.
         quality: numbers of each task (D,), by name.
         numbers: what else `result.json` is to say of the search.
     """
 
-    encoder: Encoder
+    encoder: Encoder | FeatureEncoder
     outputs: Float32
     quality: Mapping[str, FloatArray] = field(default_factory=dict)
     numbers: Document = field(default_factory=dict)

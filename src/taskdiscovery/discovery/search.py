@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from taskdiscovery.agreement import similarity_matrix
-from taskdiscovery.data import partition, read_features
+from taskdiscovery.data import partition
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
 from taskdiscovery.discovery.method import Sought
@@ -20,12 +19,13 @@ from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.encoders.discovery import Discovery
 from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.labelling import task_columns
-from taskdiscovery.errors import DataError, NumericalError
+from taskdiscovery.encoders.linear import FeatureEncoder
+from taskdiscovery.errors import ConfigError, DataError, NumericalError
 from taskdiscovery.executors import resolve_hardware, resolve_work
 from taskdiscovery.networks import preflight
 from taskdiscovery.runtime import ranks
 from taskdiscovery.training import Workbench
-from taskdiscovery.types import BoolArray, Dataset, Document, FloatArray, IntArray, Tasks
+from taskdiscovery.types import BoolArray, Dataset, Document, Float32, FloatArray, IntArray, Tasks
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -104,7 +104,7 @@ def discover(
     constraints = Constraints.of(dataset, rows, excluded, config.within)
     found = config.method.search(replace(problem, constraints=constraints))
 
-    coordinates = found.encoder.transform(dataset.images, config.device, outputs=found.outputs)
+    coordinates = _coordinates(found, dataset, config.device)
     labels_ND = found.encoder.classify(coordinates)
     kept = _not_degenerate(labels_ND, rows, config.classes)
     encoder = found.encoder.keep(kept)
@@ -136,6 +136,13 @@ def discover(
     return Discovery(tasks=tasks, encoder=encoder, numbers=numbers, fingerprint=dataset.fingerprint)
 
 
+def _coordinates(found: Found, dataset: Dataset, device: str) -> Float32:
+    """Return the coordinates of all images."""
+    if isinstance(found.encoder, FeatureEncoder):
+        return found.outputs
+    return found.encoder.transform(dataset.images, device, outputs=found.outputs)
+
+
 def _problem(
     bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | None
 ) -> Problem:
@@ -148,9 +155,13 @@ def _problem(
             hint=f"give at least {least}, or ask for fewer tasks or folds",
         )
     assert config.encoder_epochs is not None
-    features = None
-    if config.features:
-        features = read_features(Path(config.features), bench.dataset)
+    needed = bool(config.features) or config.method.needs_features
+    if needed and bench.dataset.features is None:
+        raise ConfigError(
+            f"--method {config.method.name} looks at features, and the data has none",
+            where="--features",
+            hint="add --features FILE or lite0; in Python load(data, features=…) takes arrays, too",
+        )
     return Problem(
         workbench=bench,
         rows=rows,
@@ -159,7 +170,7 @@ def _problem(
         seed=config.seed,
         constraints=Constraints(),
         encoder_recipe=config.recipe(config.encoder_epochs),
-        features=features,
+        features=bench.dataset.features if needed else None,
         warm=warm,
         objects=config.objects,
     )

@@ -10,17 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from threadpoolctl import threadpool_limits
 
-from taskdiscovery.types import FloatArray, IntArray
-
-#: (N, ·) of any floating type.
-Matrix = NDArray[np.floating[Any]]
+from taskdiscovery.types import FloatArray, IntArray, Matrix
 
 _BLOCK = 16_384
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskdiscovery.discovery import subspace
-from taskdiscovery.discovery.subspace import Matrix
-from taskdiscovery.types import Float32
+from taskdiscovery.types import Float32, Matrix
 
 
 def soft_targets(coordinates_NP: Matrix) -> Float32:

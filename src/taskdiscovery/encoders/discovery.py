@@ -10,6 +10,7 @@ from taskdiscovery.types import Document, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -25,7 +26,7 @@ class Discovery:
     """
 
     tasks: Tasks
-    encoder: Encoder
+    encoder: Encoder | FeatureEncoder
     numbers: Document = field(repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str = ""

@@ -31,7 +31,7 @@ from taskdiscovery.networks import Model, Normalization
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.networks.saving import unshared
-from taskdiscovery.types import Document, Float32, FloatArray, ImageArray, IntArray
+from taskdiscovery.types import Dataset, Document, Float32, FloatArray, ImageArray, IntArray
 
 FORMAT = 1
 
@@ -68,6 +68,11 @@ class Encoder:
     columns: IntArray
     centre: Float32
     offsets: Float32
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it labels images: every encoder of this kind does."""
+        return True
 
     def __repr__(self) -> str:
         height, width, channels = self.image_shape
@@ -106,6 +111,10 @@ class Encoder:
             alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
             coordinates[i] = alone[0, self.columns] - self.centre
         return coordinates
+
+    def of_dataset(self, dataset: Dataset, device: str = "cpu") -> Float32:
+        """Return the coordinates of the images of a data set, as `transform` does."""
+        return self.transform(dataset.images, device)
 
     def as_taken(self, images: ImageArray) -> ImageArray:
         """Return images as the encoder takes them; grey ones become RGB, as files of both kinds do.

@@ -5,7 +5,14 @@ Importable without torch, so that mistakes are found before anything slow begins
 
 from __future__ import annotations
 
-from taskdiscovery.config import AnalyzeConfig, LabelConfig, Options, ScoreConfig, SplitConfig
+from taskdiscovery.config import (
+    AnalyzeConfig,
+    EmbedConfig,
+    LabelConfig,
+    Options,
+    ScoreConfig,
+    SplitConfig,
+)
 from taskdiscovery.discovery import DiscoverConfig
 
 #: the options of each command that has some of its own.
@@ -15,4 +22,5 @@ CONFIGS: dict[str, type[Options]] = {
     "split": SplitConfig,
     "analyze": AnalyzeConfig,
     "label": LabelConfig,
+    "embed": EmbedConfig,
 }

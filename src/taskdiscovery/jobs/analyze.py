@@ -26,6 +26,7 @@ from taskdiscovery.types import Evidence, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 def run(
@@ -64,6 +65,9 @@ def run(
     encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)
     from taskdiscovery.analysis.evidence import analyze
 
+    if encoder is not None and not encoder.takes_images:  # which a probe has transformed
+        encoder = None
+
     config = replace(config, threads=config.threads or hardware.cpu_cores())
     assert config.threads is not None
     labelings = replace(Tasks.of(chosen.labelings), seen_N=chosen.seen_N)
@@ -92,6 +96,6 @@ def run_of(tasks: Any) -> Run | None:
     return None
 
 
-def _encoder(tasks: Any) -> Encoder | None:
+def _encoder(tasks: Any) -> Encoder | FeatureEncoder | None:
     """Return what labels transformed images: the encoder of a discovery."""
     return getattr(tasks, "encoder", None)

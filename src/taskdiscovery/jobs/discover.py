@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.discovery import DiscoverConfig, Meta
+from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.features import with_features
 from taskdiscovery.jobs.inputs import encoder_of, named_networks, read_data
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Dataset
@@ -39,8 +42,16 @@ def run(
     """
     dataset = read_data(data, config, callbacks)
     from taskdiscovery.discovery import search
-    from taskdiscovery.executors import workbench
+    from taskdiscovery.executors import resolve_device, workbench
 
+    if config.features:
+        with hardware.threads(config.threads or hardware.cpu_cores()):
+            dataset = with_features(
+                dataset,
+                config.features,
+                device=resolve_device(config.device),
+                callbacks=callbacks.callbacks,
+            )
     warm = _warm_encoder(config, dataset)
     config = search.resolve(config, dataset)
     view = search.view_of(dataset, config)
@@ -66,6 +77,12 @@ def _warm_encoder(config: DiscoverConfig, dataset: Dataset) -> Encoder | None:
         return None
     named = named_networks(method.encoder or config.learner, config.objects)
     encoder = encoder_of(Run.open(Path(method.warm_start)), named)
+    if isinstance(encoder, FeatureEncoder):
+        raise ConfigError(
+            "the run's tasks were found on features, by no network that could go on",
+            where="--warm-start",
+            hint="give a run of --method power, spectral or meta",
+        )
     if encoder.image_shape != dataset.image_shape or encoder.classes != config.classes:
         raise ConfigError(
             f"the run's tasks have {encoder.classes} classes, on images of {encoder.image_shape}; "

@@ -26,6 +26,7 @@ from taskdiscovery.types.classes import column_of
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 C = TypeVar("C", bound="ReadConfig")
 
@@ -314,7 +315,7 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
     return labelled(encoder, dataset, seen_N=seen_N, device=device)
 
 
-def _seen_before(encoder: Encoder, dataset: Dataset, seen: Any) -> BoolArray:
+def _seen_before(encoder: Encoder | FeatureEncoder, dataset: Dataset, seen: Any) -> BoolArray:
     """Return (N,) True for images whose digest is among those of the images discovery has seen."""
     return np.isin(digests(encoder.as_taken(dataset.images)), seen)
 
@@ -327,7 +328,11 @@ def _with_partition(seen_N: BoolArray, seed: int) -> BoolArray:
 
 
 def labelled(
-    encoder: Encoder, dataset: Dataset, *, seen_N: BoolArray | None, device: str = "cpu"
+    encoder: Encoder | FeatureEncoder,
+    dataset: Dataset,
+    *,
+    seen_N: BoolArray | None,
+    device: str = "cpu",
 ) -> Tasks:
     """Label images with an encoder.
 
@@ -337,7 +342,7 @@ def labelled(
         seen_N: (N,) True for images that may be trained on, or None where nothing was seen.
         device: where to compute.
     """
-    coordinates = encoder.transform(dataset.images, device)
+    coordinates = encoder.of_dataset(dataset, device)
     return Tasks(
         labels_ND=encoder.classify(coordinates),
         names=encoder.names,
@@ -349,7 +354,7 @@ def labelled(
     )
 
 
-def encoder_of(run: Run, objects: Mapping[str, Network]) -> Encoder:
+def encoder_of(run: Run, objects: Mapping[str, Network]) -> Encoder | FeatureEncoder:
     """Open the encoder of a run.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
+from taskdiscovery.features import with_features
 from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -44,4 +45,8 @@ def run(
     dataset = read_data(data, read_alike(config, reading_of(found)), callbacks)
     from taskdiscovery.executors import resolve_device
 
-    return labelled_by(found, dataset, networks, resolve_device(config.device))
+    device = resolve_device(config.device)
+    if config.features:
+        told = callbacks.callbacks
+        dataset = with_features(dataset, config.features, device=device, callbacks=told)
+    return labelled_by(found, dataset, networks, device)

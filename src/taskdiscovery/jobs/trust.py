@@ -18,12 +18,13 @@ from shlex import quote
 from typing import Any
 
 from taskdiscovery.config import Network, Options
-from taskdiscovery.config.learners import NETWORK_OPTIONS, object_of
+from taskdiscovery.config.learners import NETWORK_OPTIONS, RIDGE, object_of
 from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.data.readers.shapes import check_options
 from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.features import is_backbone
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
 from taskdiscovery.store import Run
 
@@ -209,7 +210,7 @@ def _of_data(text: str) -> Reach:
 
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
-    ours = spec.name in NETWORK_OPTIONS or spec.kind in ("timm", "torchvision")
+    ours = spec.name in (*NETWORK_OPTIONS, RIDGE) or spec.kind in ("timm", "torchvision")
     return Reach.INSIDE if ours else Reach.CODE
 
 
@@ -225,6 +226,10 @@ def _of_tasks(text: str) -> Reach:
 
 def _of_place(text: str) -> Reach:
     return Reach.OUTSIDE
+
+
+def _of_features(text: str) -> Reach:
+    return Reach.INSIDE if is_backbone(text) else Reach.OUTSIDE
 
 
 def _pixels(spec: str, size: Any) -> int:
@@ -243,4 +248,5 @@ REACHES = {
     "labeling": _of_labeling,
     "tasks": _of_tasks,
     "place": _of_place,
+    "features": _of_features,
 }

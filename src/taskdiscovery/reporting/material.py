@@ -14,6 +14,7 @@ from taskdiscovery.types import Dataset, Document, Evidence, Scores, Split, Task
 if TYPE_CHECKING:
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +36,7 @@ class Material:
     tasks: Tasks
     numbers: Document
     config: Document
-    encoder: Encoder | None = None
+    encoder: Encoder | FeatureEncoder | None = None
     scores: Scores = field(default_factory=Scores)
     split: Split | None = None
     evidence: Evidence | None = None
@@ -60,7 +61,7 @@ class Material:
         _check_images(dataset, run.fingerprint, "--data")
         try:
             # A factory of the user's own is not run by opening a report.
-            encoder: Encoder | None = run.encoder
+            encoder: Encoder | FeatureEncoder | None = run.encoder
         except RunDirError:
             encoder = None
         return cls(

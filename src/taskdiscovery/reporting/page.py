@@ -27,7 +27,7 @@ class Page:
 
     def __init__(self, material: Material) -> None:
         self.material, self.dataset, self.tasks = material, material.dataset, material.tasks
-        self.learner = str(material.config.get("learner", material.numbers["learner"]))
+        self.learner = str(material.numbers["learner"])
         seen_N = self.tasks.seen_N
         everywhere: IntArray = np.arange(len(self.dataset))
         self.unseen = everywhere if seen_N is None else np.flatnonzero(~seen_N)

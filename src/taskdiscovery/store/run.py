@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 ENCODER = "encoder.safetensors"
 TASKS = "tasks.parquet"
@@ -117,15 +118,19 @@ class Run(RunFiles):
             )
 
     @cached_property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> Encoder | FeatureEncoder:
         """The encoder of the tasks.
 
         Raises:
             RunDirError: where it is missing or damaged, or needs code that the caller did not name.
         """
         from taskdiscovery.encoders.encoder import Encoder
+        from taskdiscovery.encoders.linear import FeatureEncoder, is_of_features
 
-        return Encoder.from_bytes(self.content(ENCODER), self.objects, str(self.path / ENCODER))
+        content, where = self.content(ENCODER), str(self.path / ENCODER)
+        if is_of_features(content):
+            return FeatureEncoder.from_bytes(content, where)
+        return Encoder.from_bytes(content, self.objects, where)
 
     @property
     def discovery(self) -> Discovery:

@@ -8,7 +8,9 @@ from taskdiscovery.types.aliases import (
     IdArray,
     ImageArray,
     IntArray,
+    Matrix,
 )
+from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.dataset import Dataset
 from taskdiscovery.types.evidence import Evidence
@@ -24,6 +26,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "WITHIN",
+    "Backbone",
     "BoolArray",
     "ClassCount",
     "Column",
@@ -40,6 +43,7 @@ __all__ = [
     "IntArray",
     "Interval",
     "Labeling",
+    "Matrix",
     "Record",
     "Score",
     "Scores",

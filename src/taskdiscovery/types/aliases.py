@@ -13,6 +13,8 @@ FloatArray = NDArray[np.float64]
 ImageArray = NDArray[np.uint8]
 IdArray = NDArray[np.str_]
 Float32 = NDArray[np.float32]
+#: (N, ·) of any floating type.
+Matrix = NDArray[np.floating[Any]]
 
 #: what a JSON or YAML file holds, or a row of a table; its keys are those of docs/run-directory.md.
 Document: TypeAlias = dict[str, Any]

@@ -14,7 +14,8 @@ import numpy as np
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import display
-from taskdiscovery.types.aliases import Float32, IdArray, ImageArray, IntArray
+from taskdiscovery.types.aliases import IdArray, ImageArray, IntArray, Matrix
+from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import is_number
 from taskdiscovery.types.labeling import Labeling
 
@@ -33,7 +34,9 @@ class Dataset:
         labels: (N,) class indices into `classes`, -1 where an image has none; or None.
         classes: class names, in index order; empty without labels.
         attributes: one row per image, or None.
-        features: (N, P) float32 numbers of a frozen network or of a table, or None.
+        features: (N, P) numbers of a frozen network or of a table, of any floating type, in memory
+            or memory-mapped; or None.
+        backbone: the network that gave the features, where it is known.
         groups: (N,) what belongs together (a patient, a video, a burst), or None.
         name: the DATA specification that it was read from.
         fingerprint: SHA-256 over images, ids and labels; the same data has the same fingerprint
@@ -54,7 +57,8 @@ class Dataset:
     labels: IntArray | None = None
     classes: tuple[str, ...] = ()
     attributes: pd.DataFrame | None = None
-    features: Float32 | None = None
+    features: Matrix | None = None
+    backbone: Backbone | None = None
     groups: IdArray | None = None
     name: str = "array"
     fingerprint: str = ""
@@ -88,6 +92,15 @@ class Dataset:
                     hint=f"give one entry of {what} per image",
                 )
 
+        if self.features is not None and (
+            self.features.ndim != 2 or self.features.dtype.kind != "f" or not self.features.shape[1]
+        ):
+            raise DataError(
+                f"features must be floats of shape (N, P), got {self.features.dtype} of shape "
+                f"{self.features.shape}",
+                where=self.name,
+                hint="give them to load(data, features=…), which converts and checks",
+            )
         if self.labels is not None and self.labels.max(initial=-1) >= len(self.classes):
             raise DataError(
                 f"label {self.labels.max()} has no name among {len(self.classes)} classes",
@@ -101,7 +114,9 @@ class Dataset:
         text += f"channel{'s' * (channels > 1)}"
         classes = f", {len(self.classes)} classes" if self.labels is not None else ", no labels"
         columns = 0 if self.attributes is None else len(self.attributes.columns)
-        return text + classes + (f", {columns} attributes>" if columns else ">")
+        attributes = f", {columns} attributes" if columns else ""
+        features = "" if self.features is None else f", {self.features.shape[1]:,} features"
+        return f"{text}{classes}{attributes}{features}>"
 
     def _repr_html_(self) -> str:
         shown = np.unique(np.linspace(0, len(self) - 1, display.SHOWN).round().astype(int))

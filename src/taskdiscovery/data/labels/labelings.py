@@ -16,7 +16,7 @@ import numpy as np
 from taskdiscovery.data.labels.rows import UNNAMED, counts_rows, is_id_column, rows_of
 from taskdiscovery.data.labels.tabular import read_table
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import BoolArray, Dataset, FloatArray, IntArray, Labeling, class_codes
+from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, class_codes
 from taskdiscovery.types.classes import without_empty
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def read_labelings(
     rows, ids = rows_of(frame, dataset, str(path))
     known = {str(c): c for c in frame.columns if c not in (ids, UNNAMED)}
     if columns is None:
-        columns = _classes({n: frame[c] for n, c in known.items() if not _is_no_task(c)}, str(path))
+        columns = _classes({n: frame[c] for n, c in known.items() if not is_no_task(c)}, str(path))
     for column in columns:
         if column not in known:
             raise ConfigError(f"no column {column!r}", where=str(path), hint=nearest(column, known))
@@ -123,39 +123,6 @@ def checked(labeling: Labeling) -> Labeling:
     return labeling
 
 
-def read_features(path: Path, dataset: Dataset) -> FloatArray:
-    """Read given features or factors of a data set.
-
-    Args:
-        path: CSV, Parquet or npz, matched to the images as labelings are; columns of text give one
-            feature for each of their values.
-        dataset: whose images they describe.
-
-    Returns:
-        (N, F) numbers.
-
-    Raises:
-        DataError: for an unreadable file, missing or infinite values, ids that do not match.
-    """
-    import pandas as pd
-
-    frame = read_table(path, dataset.missing, needed=None)
-    rows, ids = rows_of(frame, dataset, str(path))
-    kept = [c for c in frame.columns if c != ids and not _is_no_task(c)]
-    table = frame[kept].reset_index(drop=True).reindex(rows).reset_index(drop=True)
-    columns = pd.get_dummies(table, dtype=float).to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(columns).all(axis=1) | (rows < 0)
-    if columns.shape[1] == 0 or bad.any():
-        raise DataError(
-            f"{int(bad.sum())} of {len(columns)} images have missing or infinite features"
-            if columns.shape[1]
-            else "the table has no features",
-            where=str(path),
-            hint="give every image a number in every column",
-        )
-    return columns
-
-
 def _seen(frame: pd.DataFrame, rows_N: IntArray) -> BoolArray | None:
     """Return (N,) which images a discovery may have seen; None where the table does not say."""
     if PARTITION not in frame.columns:
@@ -167,7 +134,8 @@ def _seen(frame: pd.DataFrame, rows_N: IntArray) -> BoolArray | None:
     return (rows_N < 0) | (part_M == "train")[rows_N]
 
 
-def _is_no_task(column: object) -> bool:
+def is_no_task(column: object) -> bool:
+    """Say whether a column names images or says who sees them."""
     return is_id_column(column) or str(column) in _ROLES or column == UNNAMED
 
 

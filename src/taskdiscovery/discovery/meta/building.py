@@ -22,11 +22,11 @@ from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.discovery.meta.search import MetaSearch, summary
 from taskdiscovery.discovery.problem import Found, Problem
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.networks import Model
 from taskdiscovery.runtime.seeds import derive
+from taskdiscovery.types import Matrix
 
 
 def search(problem: Problem, options: MetaOptions) -> Found:

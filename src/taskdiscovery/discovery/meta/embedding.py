@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from taskdiscovery import networks
 from taskdiscovery.discovery import subspace, untrained
 from taskdiscovery.discovery.components import install
-from taskdiscovery.discovery.subspace import Matrix
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import take
 from taskdiscovery.networks.prediction import autocast, calibrate
-from taskdiscovery.types import FloatArray, IntArray
+from taskdiscovery.types import FloatArray, IntArray, Matrix
 
 
 class Embedding(nn.Module):

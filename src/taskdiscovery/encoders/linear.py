@@ -1,0 +1,268 @@
+"""The encoder of tasks that were found on features: a linear map of rows of numbers.
+
+It labels features of its own width, and images where its file names the backbone that gave them.
+As of any encoder, a row's label is independent of the others in the batch.
+
+Axes: N images, P features, D tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.features import features_of
+from taskdiscovery.features.writing import backbone_from
+from taskdiscovery.types import (
+    Backbone,
+    Dataset,
+    Document,
+    Float32,
+    FloatArray,
+    ImageArray,
+    IntArray,
+    Matrix,
+)
+
+FORMAT = 1
+#: what its file says it is; encoders of images say nothing.
+KIND = "features"
+_BLOCK = 8192
+#: coordinates have about unit variance; products in float64 differ by less with their batch.
+_CLOSE = 1e-9
+#: features of an image differ by less with the others in its batch.
+_CLOSE_IMAGES = 1e-4
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class FeatureEncoder:
+    """Coordinates of rows of features, and the binary tasks they stand for.
+
+    Attributes:
+        names: D task names.
+        weights_PD: what features of length 1 are multiplied by.
+        offset_D: subtracted from the products; class 1 is above.
+        backbone: the network whose features these are, where it is known.
+    """
+
+    names: tuple[str, ...]
+    weights_PD: FloatArray
+    offset_D: FloatArray
+    backbone: Backbone | None = None
+    classes: int = 2
+
+    def __repr__(self) -> str:
+        source = "" if self.backbone is None else f" of {self.backbone}"
+        return f"<FeatureEncoder of {len(self.names)} tasks, for {self.width:,} features{source}>"
+
+    @property
+    def width(self) -> int:
+        """P, the number of features."""
+        return len(self.weights_PD)
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it labels images, and not features alone."""
+        return self.backbone is not None
+
+    def transform(self, values: Any, device: str = "cpu") -> Float32:
+        """Return (N, D) coordinates.
+
+        Args:
+            values: (N, P) features, or (N, H, W, channels) uint8 images where the backbone is
+                known.
+            device: where the backbone computes.
+
+        Raises:
+            DataError: for features of another width or that are not finite, or images where no
+                backbone is known.
+        """
+        values = np.asarray(values)
+        if values.ndim == 4 and values.dtype == np.uint8:
+            return self._of_images(values, device)
+        if values.ndim != 2 or values.dtype.kind != "f" or values.shape[1] != self.width:
+            raise DataError(
+                f"the encoder takes rows of {self.width} features, these are {values.dtype} of "
+                f"shape {values.shape}",
+                where=repr(self)[1:-1],
+                hint="give the features of the same network, as they were when it was made",
+            )
+        blocks = [self._of_rows(values[i : i + _BLOCK]) for i in range(0, len(values), _BLOCK)]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.names)), np.float32)
+
+    def of_dataset(self, dataset: Dataset, device: str = "cpu") -> Float32:
+        """Return (N, D) coordinates of a data set: of its features where it has some.
+
+        Raises:
+            DataError: as `transform`, and for features of another backbone.
+        """
+        if dataset.features is None:
+            return self.transform(dataset.images, device)
+        if None not in (self.backbone, dataset.backbone) and self.backbone != dataset.backbone:
+            raise DataError(
+                f"the encoder takes features of {self.backbone}, these are of {dataset.backbone}",
+                where=dataset.name,
+                hint="give features of the same backbone, size and weights",
+            )
+        return self.transform(dataset.features, device)
+
+    def as_taken(self, images: ImageArray) -> ImageArray:
+        """Return images as they are: a backbone takes any size, grey or RGB."""
+        return images
+
+    def predict(self, values: Any, device: str = "cpu") -> IntArray:
+        """Return the (N, D) classes; arguments and errors as of `transform`."""
+        return self.classify(self.transform(values, device))
+
+    def classify(self, coordinates: Float32) -> IntArray:
+        """Turn (N, D) coordinates into (N, D) classes."""
+        return (coordinates > 0).astype(np.int64)
+
+    def keep(self, tasks: list[int]) -> FeatureEncoder:
+        """Return the encoder of some of its tasks, named anew."""
+        return replace(
+            self,
+            names=self.names[: len(tasks)],
+            weights_PD=self.weights_PD[:, tasks],
+            offset_D=self.offset_D[tasks],
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write the encoder to a file, that `load` reads.
+
+        Raises:
+            NumericalError: where a weight is not finite.
+            OSError: where the place cannot be written.
+        """
+        Path(path).write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the content of its file.
+
+        Raises:
+            NumericalError: where a weight is not finite.
+        """
+        from safetensors.numpy import save
+
+        tensors = {"weights": self.weights_PD, "offset": self.offset_D}
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                raise NumericalError(
+                    f"the encoder's {name} is not finite", hint="check the features"
+                )
+        header = {
+            "format": FORMAT,
+            "kind": KIND,
+            "names": list(self.names),
+            "backbone": None if self.backbone is None else self.backbone.to_json(),
+        }
+        whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+        return save(whole, metadata={"taskdiscovery": json.dumps(header)})
+
+    @classmethod
+    def load(cls, path: Path | str) -> FeatureEncoder:
+        """Read an encoder.
+
+        Raises:
+            RunDirError: where the file is missing, damaged, or of another kind of encoder.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise _unreadable(error, str(path)) from error
+        return cls.from_bytes(content, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str) -> FeatureEncoder:
+        """Read an encoder from the content of its file; errors as of `load`."""
+        from safetensors.numpy import load
+
+        try:
+            header, tensors = header_of(content), load(content)
+            if header.get("kind") != KIND or header["format"] > FORMAT:
+                raise ValueError("it is no encoder of features, or of a newer taskdiscovery")
+            names = tuple(map(str, header["names"]))
+            weights_PD, offset_D = tensors["weights"], tensors["offset"]
+            _refuse_other_shapes(names, weights_PD, offset_D)
+            said = header["backbone"]
+            backbone = None if said is None else backbone_from(said)
+        except Exception as error:  # hostile files raise errors of every kind
+            raise _unreadable(error, where) from error
+        return cls(names=names, weights_PD=weights_PD, offset_D=offset_D, backbone=backbone)
+
+    def _of_rows(self, features: Matrix) -> Float32:
+        values = np.asarray(features, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise DataError(
+                "features are missing or infinite",
+                where=repr(self)[1:-1],
+                hint="give every image a number in every column",
+            )
+        values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        coordinates = values @ self.weights_PD - self.offset_D
+        # Products differ in their last bits with the batch: what is next to a border is summed
+        # again alone.
+        for i in np.flatnonzero(np.abs(coordinates).min(axis=1) < _CLOSE):
+            coordinates[i] = (values[i, :, None] * self.weights_PD).sum(axis=0) - self.offset_D
+        return coordinates.astype(np.float32)
+
+    def _of_images(self, images: ImageArray, device: str) -> Float32:
+        if self.backbone is None:
+            raise DataError(
+                "the encoder takes features: it is not known which network gives them",
+                where=repr(self)[1:-1],
+                hint="give those of the images (--features FILE, load(data, features=…)); "
+                "or discover with --features lite0, which labels images, too",
+            )
+        coordinates = self._of_rows(features_of(images, self.backbone, device))
+        for i in np.flatnonzero(np.abs(coordinates).min(axis=1) < _CLOSE_IMAGES):
+            coordinates[i] = self._of_rows(features_of(images[i : i + 1], self.backbone, device))[0]
+        return coordinates
+
+
+def header_of(content: bytes) -> Document:
+    """Return what the file of any encoder says of itself.
+
+    Raises:
+        Exception: of any kind, where it is none.
+    """
+    length = int.from_bytes(content[:8], "little")
+    found = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["taskdiscovery"])
+    if not isinstance(found, Mapping):
+        raise ValueError("its header is no mapping")
+    return dict(found)
+
+
+def is_of_features(content: bytes) -> bool:
+    """Say whether a file is that of an encoder of features."""
+    try:
+        return header_of(content).get("kind") == KIND
+    except Exception:  # hostile files raise errors of every kind
+        return False
+
+
+def _refuse_other_shapes(
+    names: tuple[str, ...], weights_PD: FloatArray, offset_D: FloatArray
+) -> None:
+    """Hold the arrays against each other and against the header.
+
+    Raises:
+        ValueError: where they differ.
+    """
+    D = len(names)
+    if not D or weights_PD.ndim != 2 or weights_PD.shape[1:] != (D,) or offset_D.shape != (D,):
+        raise ValueError(f"its arrays are not those of {len(names)} tasks")
+    if weights_PD.dtype != np.float64 or offset_D.dtype != np.float64:
+        raise ValueError("its arrays are not of float64")
+
+
+def _unreadable(error: Exception, where: str) -> RunDirError:
+    return RunDirError(
+        f"the encoder cannot be read: {first_line(error)}", where=where, hint="discover again"
+    )

