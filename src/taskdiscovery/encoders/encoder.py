@@ -25,8 +25,9 @@ from taskdiscovery import networks
 from taskdiscovery.config import Network
 from taskdiscovery.config.learners import object_of
 from taskdiscovery.config.specs import parse
+from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
-from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model, Normalization
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.prediction import predict
@@ -227,19 +228,19 @@ class Encoder:
                 "there is no encoder", where=str(path), hint="give the directory of a finished run"
             ) from None
         except OSError as error:
-            raise _unreadable(error, str(path)) from error
+            raise unreadable(error, str(path)) from error
         return cls.from_bytes(content, objects or {}, str(path))
 
     @classmethod
     def from_bytes(cls, content: bytes, objects: Mapping[str, Network], where: str) -> Encoder:
         """Read an encoder from the content of its file; arguments and errors as of `load`."""
         try:
-            header, tensors = _parts(content)
-            return cls._from(header, tensors, objects, where)
+            tensors = from_bytes(content)  # which holds the file against its own header first
+            return cls._from(header_of(content), tensors, objects, where)
         except RunDirError:
             raise
         except Exception as error:  # hostile files raise errors of every kind
-            raise _unreadable(error, where) from error
+            raise unreadable(error, where) from error
 
     @classmethod
     def _from(
@@ -280,20 +281,6 @@ class Encoder:
             centre=centre,
             offsets=offsets,
         )
-
-
-def _parts(content: bytes) -> tuple[Document, dict[str, Tensor]]:
-    """Return the header of an encoder's file, and its tensors."""
-    tensors = from_bytes(content)  # which holds the file against its own header first
-    length = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    return json.loads(metadata["taskdiscovery"]), tensors
-
-
-def _unreadable(error: Exception, where: str) -> RunDirError:
-    return RunDirError(
-        f"the encoder cannot be read: {first_line(error)}", where=where, hint="discover again"
-    )
 
 
 def _named(learner: str, objects: Mapping[str, Network], where: str) -> Network:

@@ -9,20 +9,19 @@ Axes: N images, P features, D tasks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.encoders.files import header_of, unreadable
+from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.features import features_of
 from taskdiscovery.features.writing import backbone_from
 from taskdiscovery.types import (
     Backbone,
     Dataset,
-    Document,
     Float32,
     FloatArray,
     ImageArray,
@@ -175,7 +174,7 @@ class FeatureEncoder:
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            raise _unreadable(error, str(path)) from error
+            raise unreadable(error, str(path)) from error
         return cls.from_bytes(content, str(path))
 
     @classmethod
@@ -193,7 +192,7 @@ class FeatureEncoder:
             said = header["backbone"]
             backbone = None if said is None else backbone_from(said)
         except Exception as error:  # hostile files raise errors of every kind
-            raise _unreadable(error, where) from error
+            raise unreadable(error, where) from error
         return cls(names=names, weights_PD=weights_PD, offset_D=offset_D, backbone=backbone)
 
     def _of_rows(self, features: Matrix) -> Float32:
@@ -226,19 +225,6 @@ class FeatureEncoder:
         return coordinates
 
 
-def header_of(content: bytes) -> Document:
-    """Return what the file of any encoder says of itself.
-
-    Raises:
-        Exception: of any kind, where it is none.
-    """
-    length = int.from_bytes(content[:8], "little")
-    found = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["taskdiscovery"])
-    if not isinstance(found, Mapping):
-        raise ValueError("its header is no mapping")
-    return dict(found)
-
-
 def is_of_features(content: bytes) -> bool:
     """Say whether a file is that of an encoder of features."""
     try:
@@ -260,9 +246,3 @@ def _refuse_other_shapes(
         raise ValueError(f"its arrays are not those of {len(names)} tasks")
     if weights_PD.dtype != np.float64 or offset_D.dtype != np.float64:
         raise ValueError("its arrays are not of float64")
-
-
-def _unreadable(error: Exception, where: str) -> RunDirError:
-    return RunDirError(
-        f"the encoder cannot be read: {first_line(error)}", where=where, hint="discover again"
-    )

@@ -100,9 +100,9 @@ class Run(RunFiles):
         table, coordinates = self.table(TASKS), self.table(COORDINATES)
         with self.understood("tasks", "restore result.json, or discover again"):
             names = tuple(c for c in table.columns if c.startswith("task_"))
-            if table[list(names)].isna().to_numpy().any():
-                raise ValueError("an image has no label")
             classes, labels = int(self.numbers.get("classes", 2)), table[list(names)]
+            if labels.isna().to_numpy().any():
+                raise ValueError("an image has no label")
             if not 2 <= classes <= 100 or not labels.isin(range(classes)).to_numpy().all():
                 raise ValueError(f"its labels are not those of {classes} classes")
             numbers = coordinates.drop(columns="image_id").to_numpy(np.float32)

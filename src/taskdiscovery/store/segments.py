@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskdiscovery.encoders.files import metadata_of
 from taskdiscovery.errors import TaskDiscoveryError, first_line
 from taskdiscovery.runtime.budget import room
 from taskdiscovery.store import manifest
@@ -196,8 +197,7 @@ class Finished:
         if found is not None:
             raise ValueError(found)
         arrays = from_bytes(content)
-        length = int.from_bytes(content[:8], "little")
-        document = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["segment"])
+        document = metadata_of(content, "segment")
         by_key: dict[str, dict[str, NDArray[Any]]] = {}
         for name, array in arrays.items():
             key, own = name.split(_BORDER)
