@@ -35,7 +35,7 @@ _EXAMPLES = {
 }
 _JOBS = ("discover", "score", "split")
 _TRUST = "allow this factory, which the run was made with, to be imported"
-_DATA_OF_RUN = "DATA, if it has moved since the run was made"
+_DATA_OF_RUN = "DATA, if it has moved since, or the run is from elsewhere and may read it"
 _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
