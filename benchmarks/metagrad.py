@@ -128,6 +128,7 @@ def problem_of(dataset: Dataset, images: Tensor, learner: ResolvedLearner) -> Pr
     journal = Journal()
     bench = Workbench(
         dataset=dataset,
+        inputs=dataset.images,
         images=images,
         normalization=NORMAL,
         learner=learner,

@@ -28,17 +28,18 @@ Calls from several threads wait for each other: they would share torch's global 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
+    DataConfig,
     EmbedConfig,
     LabelConfig,
     Learner,
     Network,
-    ReadConfig,
     Recipe,
     ScoreConfig,
     SplitConfig,
@@ -48,7 +49,7 @@ from taskdiscovery.config import (
 )
 from taskdiscovery.discovery import DiscoverConfig, Method
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.features import with_features
+from taskdiscovery.features import load as _load
 from taskdiscovery.jobs import analyze as _analyze
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
@@ -57,6 +58,7 @@ from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
+from taskdiscovery.jobs.looking import features_of, with_usual_features
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
@@ -106,7 +108,8 @@ def load(
         data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
             `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
             path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
-            set, or a frame with a column of paths or images. A `Dataset` is returned as it is.
+            set, or a frame with a column of paths or images; or features alone: `features:PATH`, an
+            npy file, an array (N, P), a frame of numbers. A `Dataset` is returned as it is.
         labels: (N,) labels of arrays.
         attributes: one row per image, of arrays.
         features: numbers of each image: (N, P) array or tensor in their order; a frame, or the path
@@ -129,10 +132,11 @@ def load(
         ConfigError: for a specification that cannot be understood.
         DataError: for content that cannot be used.
     """
-    dataset = _data.load(
+    return _load(
         data,
         labels=labels,
         attributes=attributes,
+        features=features,
         size=size,
         fit=fit,
         range=range,
@@ -141,15 +145,12 @@ def load(
         cache=cache,
         callbacks=callbacks,
     )
-    if features is None:
-        return dataset
-    kept = None if cache is None else Path(cache)
-    return with_features(dataset, features, cache=kept, callbacks=callbacks)
 
 
 def info(
     data: Any,
     *,
+    features: str = "",
     size: int | None = None,
     fit: str = "crop",
     range: tuple[float, float] | None = None,
@@ -162,6 +163,7 @@ def info(
 
     Args:
         data: anything that `load` takes.
+        features: numbers of the images, as `load` takes them.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         report: where to write one HTML page of all of it.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -186,14 +188,14 @@ def info(
 def discover(
     data: Any,
     *,
-    method: str | Method = "power",
+    features: str = "",
+    method: str | Method = "auto",
     tasks: int = 8,
     classes: int = 2,
-    learner: Network | Learner = "convnet",
+    learner: Network | Learner = "auto",
     train_images: int | None = None,
     exclude: Sequence[str] = (),
     within: str = "",
-    features: str = "",
     epochs: int | None = None,
     encoder_epochs: int | None = None,
     batch: int = 256,
@@ -224,14 +226,16 @@ def discover(
 
     Args:
         data: anything that `load` takes.
-        method: `power`, `spectral`, `pursuit`, `meta`; or `Power(…)`, … with options.
+        features: numbers of the images to search on in place of pixels: a table, a backbone
+            (`lite0`), or `data`, those that the data has: the default where it has some.
+        method: `power`, `spectral`, `pursuit`, `meta`; or `Power(…)`, … with options. `auto` is
+            pursuit on features, power on pixels.
         tasks, classes: how many tasks to find, and how many classes each has.
         learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
-            `Learner(network, recipe)`.
+            `Learner(network, recipe)`; `auto` is `ridge` on features, `convnet` on pixels.
         train_images: discover on at most so many images.
         exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
-        within, features: discover inside each class of this labeling; a table of numbers, or a
-            backbone, to search on in place of pixels (`Pursuit`, `Meta`).
+        within: discover inside each class of this labeling.
         epochs, encoder_epochs: passes over the images of a fold, and when the encoder is fitted.
         batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
         out: a new run directory; nothing is written where options or data are wrong. Other
@@ -240,7 +244,8 @@ def discover(
     Raises:
         TaskDiscoveryError: see `errors`.
     """
-    config = from_mapping(DiscoverConfig, _options(locals()), "discover")
+    options = with_usual_features(data, _options(locals()))
+    config = from_mapping(DiscoverConfig, options, "discover")
     sink = Sink.of("discover", out)
     return _discover.run(data, config, sink, callbacks_of(callbacks))
 
@@ -288,12 +293,12 @@ def score(
     data: Any,
     tasks: Any,
     *,
-    learner: Network | Learner = "convnet",
+    features: str = "",
+    learner: Network | Learner = "auto",
     preset: str = "quick",
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
-    features: str = "",
     early: bool = False,
     train_images: int | None = None,
     test_images: int | None = None,
@@ -327,15 +332,19 @@ def score(
     Random labels are scored beside them, and a human labeling where tasks were discovered.
 
     Args:
-        data: anything that `load` takes; `ridge` looks at its features.
+        data: anything that `load` takes.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
             or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        learner: SPEC, `nn.Module` class, factory, `Learner(network, recipe)`, or `ridge`.
+        features: numbers of the images to look at in place of pixels, as of `discover`; by default
+            those that the tasks were found on.
+        learner: SPEC, `nn.Module` class, factory, `Learner(network, recipe)`; on features `ridge`
+            (the default), `logistic`, `mlp`, `linear` or your own. Ridge and logistic regression
+            have one optimum, so their runs have a part of the images each.
         preset: `smoke`, `quick` or `paper`: sizes and epochs together.
         runs: independent trainings per labeling; intervals of two cover images only.
         vary, shared_order: what differs between runs (`init`, `order`, `data`); identical batches.
-        features, early: a table or a backbone, for `ridge`; end a run when its predictions settle.
+        early: end a run when its predictions settle.
         train_images, test_images: train and measure on at most so many images.
         epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
@@ -343,6 +352,7 @@ def score(
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
+    options = with_usual_features(data, options, tasks)
     config = from_mapping(ScoreConfig, options, "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
 
@@ -353,7 +363,8 @@ def split(
     target: Any,
     tasks: Any,
     *,
-    learner: Network | Learner = "convnet",
+    features: str = "",
+    learner: Network | Learner = "auto",
     preset: str = "quick",
     orientation: str = "auto",
     class_balanced: bool | None = None,
@@ -394,7 +405,7 @@ def split(
         data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        learner, preset, runs: as of `score`; trainings per figure, each from a fresh seed.
+        features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
         orientation: `same` trains where target and task are equal, `opposite` where they differ.
         class_balanced: cut at the median within each class, if the task has coordinates.
         search: try all tasks, orientations and groupings, and judge the worst again.
@@ -406,6 +417,7 @@ def split(
     options = _options(locals(), drop=("target", "tasks"))
     options |= {"target": target} if isinstance(target, str) else {}
     options |= {"from": tasks} if isinstance(tasks, str) else {}
+    options = with_usual_features(data, options, tasks)
     config = from_mapping(SplitConfig, options, "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
 
@@ -415,6 +427,7 @@ def analyze(
     data: Any,
     tasks: Any,
     *,
+    features: str = "",
     images: int = 5000,
     probe_images: int = 1000,
     text_model: str = "",
@@ -435,6 +448,7 @@ def analyze(
         data: anything that `load` takes; None for the data of a run.
         tasks: a `Discovery`, a `Run` or its path; or labelings as `score` takes them, which have no
             encoder, so that no probes are run.
+        features: numbers of the images; by default those that the tasks were found on.
         images: measure associations on at most so many images that discovery has not seen.
         probe_images: run counterfactual probes on at most this many images.
         text_model: path of a CLIP model whose words are set beside each task.
@@ -497,6 +511,7 @@ def report(
     path: Path | str,
     data: Any,
     *found: Any,
+    features: str = "",
     size: int | None = None,
     fit: str = "crop",
     range: tuple[float, float] | None = None,
@@ -510,6 +525,7 @@ def report(
         data: anything that `load` takes: the images that were searched.
         *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
             `Evidence`, in any order.
+        features: numbers of the images; by default those that the tasks were found on.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
 
     Returns:
@@ -519,10 +535,11 @@ def report(
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    how = from_mapping(ReadConfig, _options(locals(), drop=("path", "found")), "report")
+    how = from_mapping(DataConfig, _options(locals(), drop=("path", "found")), "report")
     check_writable(Path(path))
     for one in found:
         how = read_alike(how, reading_of(one))
+        how = how if how.features else replace(how, features=features_of(one, data))
     from taskdiscovery.reporting import write_report
 
     return write_report(Path(path), load(data, **to_mapping(how)), found)

@@ -16,9 +16,7 @@ import numpy as np
 from taskdiscovery.agreement import agreement
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import partition
-from taskdiscovery.discovery.ridge import Classifier, Reduction
 from taskdiscovery.errors import DataError, NumericalError, WorkerError
-from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
@@ -34,8 +32,6 @@ from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, Record, 
 _LOG = logging.getLogger("taskdiscovery")
 
 RANDOM = "random"
-#: principal components of features that a ridge looks at.
-COMPONENTS = 384
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -124,7 +120,7 @@ def score(
                 )
                 meter.advance(each)
             meter.advance(0, f"{plan.labeling.name}: {result.agreement:.3f}")
-            result = replace(result, images=bench.dataset.images)
+            result = replace(result, images=bench.dataset.pictures)
             bench.callbacks.on_score(result, remembered=known is not None)
             yield result
     if lost:
@@ -133,56 +129,6 @@ def score(
             where=lost[0].where,
             hint=lost[0].hint,
         )
-
-
-def score_by_ridge(
-    dataset: Dataset,
-    labelings: Sequence[Labeling],
-    config: ScoreConfig,
-    view: View,
-    callbacks: Callbacks,
-) -> Iterator[Score]:
-    """Score labelings by ridges on features, in closed form, each on its part of the images.
-
-    A ridge has one optimum: two on the same images would always agree.
-
-    Args:
-        dataset: has features.
-        labelings: images without a class take no part.
-        config: with its preset filled in.
-        view: the images to train and measure on.
-        callbacks: told of progress.
-
-    Yields:
-        The score of each labeling.
-
-    Raises:
-        DataError: for a labeling with one class, or with too few images.
-    """
-    assert dataset.features is not None
-    reduction = Reduction.measure(dataset.features, view.fit, COMPONENTS)
-    table_FR = reduction.apply(dataset.features, view.fit)
-    table_HR = reduction.apply(dataset.features, view.held)
-    prepared: dict[bytes, Classifier] = {}  # labelings of all images share their parts
-    with callbacks.stage("scoring", len(labelings)) as meter:
-        for labeling in labelings:
-            began = time.perf_counter()
-            known_N = labeling.known_N
-            fit, held = view.fit[known_N[view.fit]], view.held[known_N[view.held]]
-            _check_shares(labeling, fit, held, config.runs)
-            predictions = []
-            for rows in _disjoint(config, fit):
-                if (key := rows.tobytes()) not in prepared:
-                    prepared[key] = Classifier(table_FR[np.searchsorted(view.fit, rows)])
-                there_HR = table_HR[known_N[view.held]]
-                classes_n = prepared[key].predict(labeling.labels_N[rows], labeling.k, there_HR)
-                predictions.append(classes_n)
-            result = _result(labeling, held, np.stack(predictions), config)
-            seconds = round(time.perf_counter() - began, 2)
-            result = replace(result, seconds=seconds, images=dataset.images)
-            meter.advance(1, f"{labeling.name}: {result.agreement:.3f}")
-            callbacks.on_score(result, remembered=False)
-            yield result
 
 
 def random_like(labeling: Labeling, seed: int) -> Labeling:

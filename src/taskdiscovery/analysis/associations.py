@@ -93,6 +93,8 @@ def factor_table(dataset: Dataset, rows: IntArray) -> dict[str, Factor]:
             factor = _attribute(dataset.attributes[name].iloc[rows])
             if factor is not None:
                 found[str(name)] = factor
+    if not dataset.has_images:
+        return found
     statistics = image_statistics(dataset.images, rows)
     for name in statistics.columns:
         values = statistics[name].to_numpy(np.float64)

@@ -6,13 +6,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from taskdiscovery import data as reading
 from taskdiscovery.cli import infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
+    DataConfig,
     EmbedConfig,
     LabelConfig,
-    ReadConfig,
     ScoreConfig,
     SplitConfig,
     WorkConfig,
@@ -21,9 +20,10 @@ from taskdiscovery.config import (
     to_mapping,
 )
 from taskdiscovery.config.specs import parse
+from taskdiscovery.data import describe
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.features import backbone_of, writing
+from taskdiscovery.features import backbone_of, check_spec, load, writing
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -37,7 +37,7 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
     """Discover, score, split and report, in a few minutes."""
     from taskdiscovery.cli import demonstration
 
-    reading.check_spec(data)
+    check_spec(data)
     path = out or next_run("demo", parse(data).kind)
     check_new(path)
     tell = show.progress_line
@@ -47,12 +47,12 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
 
 def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Print what was read; write a page of it."""
-    how = from_mapping(ReadConfig, given, "info")
+    how = from_mapping(DataConfig, given, "info")
     if report is not None:
         check_writable(report)
     logging.getLogger("taskdiscovery").setLevel(logging.ERROR)  # what it would warn of is shown
-    dataset = reading.load(data, **to_mapping(how), callbacks=callbacks.callbacks)
-    found = reading.describe(dataset)
+    dataset = load(data, **to_mapping(how), callbacks=callbacks.callbacks)
+    found = describe(dataset)
     infoview.show_info(found, format)
     if report is not None:
         from taskdiscovery.reporting import write_data_page
@@ -81,8 +81,7 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
-        more = f" --learner ridge --features {config.features}" if by_itself else ""
-        show.line(f"next: taskdiscovery score {data} --from {path}{more}")
+        show.line(f"next: taskdiscovery score {data} --from {path}")
 
 
 def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -132,7 +131,7 @@ def label(
 ) -> None:
     """Print or write the tasks of other images."""
     Run.open(run)
-    reading.check_spec(data)
+    check_spec(data)
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise ConfigError("labels go into .csv or .parquet", where=str(out), hint="rename --out")
     if out is not None:
@@ -156,13 +155,13 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     config = from_mapping(EmbedConfig, given, "embed")
     writing.check_place(out)
     backbone_of(config.backbone)
-    reading.check_spec(data)
+    check_spec(data)
     from taskdiscovery.jobs import embed as job
 
     found = job.run(data, config, out, callbacks)
     assert found.features is not None
     show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
-    show.line(f"next: taskdiscovery discover {data} --method pursuit --features {out}")
+    show.line(f"next: taskdiscovery discover {data} --features {out}")
 
 
 def analyze(
@@ -172,7 +171,7 @@ def analyze(
     if ranks.first():
         check_free(run)
     if data is not None:
-        reading.check_spec(data)
+        check_spec(data)
     config = from_mapping(AnalyzeConfig, given, "analyze")
     opened, networks = Run.open(run), _named(learner)
     from taskdiscovery.jobs import analyze as job
@@ -182,13 +181,13 @@ def analyze(
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
 
-def report(run: Path, data: str | None, learner: str, callbacks: Callbacks) -> None:
+def report(run: Path, data: str | None, features: str, learner: str, callbacks: Callbacks) -> None:
     """Write report.html and print its path."""
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     from taskdiscovery.reporting import write_report_of_run
 
-    show.exact(str(write_report_of_run(opened, data, callbacks)))
+    show.exact(str(write_report_of_run(opened, data, callbacks, features)))
 
 
 def resume(
@@ -205,7 +204,7 @@ def resume(
         show.line(f"nothing to resume: {opened.job['command']} is done")
         return
     if data is not None:
-        reading.check_spec(data)
+        check_spec(data)
     # Locked for a moment: what is busy or damaged is refused before anything slow is imported.
     with Run.open(run, write=ranks.first()):
         opened.checkpoints.load()
@@ -261,9 +260,8 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
 
         show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
-    reading.check_spec(data)
-    if not (isinstance(config, ScoreConfig) and config.in_closed_form):
-        check_learner(config.learner)
+    check_spec(data)
+    check_learner(config.learner)
     return data, config
 
 

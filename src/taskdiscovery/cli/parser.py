@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from taskdiscovery.config import (
+    OF_DATA,
+    DataConfig,
     Options,
-    ReadConfig,
     WorkConfig,
     flag_of,
     from_mapping,
@@ -21,12 +22,15 @@ from taskdiscovery.config import (
 from taskdiscovery.config.options import base_type
 from taskdiscovery.discovery import METHODS, Method
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.features import is_backbone
+from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
+from taskdiscovery.jobs.looking import with_usual_features
 from taskdiscovery.types import Document
 
 DATA_HELP = (
     "digits, shapes?n=5000, folder:PATH, parquet:PATH, npz:PATH, csv:PATH, hf:NAME, "
-    "torchvision:NAME, package.module:function"
+    "torchvision:NAME, features:PATH, package.module:function"
 )
 _EXAMPLES = {
     "discover": "taskdiscovery discover parquet:train.parquet --tasks 16 --out runs/cifar",
@@ -155,7 +159,7 @@ def _demo(command: Parser) -> None:
 
 def _info(command: Parser) -> None:
     _data(command)
-    _options_of(command, ReadConfig)
+    _options_of(command, DataConfig)
     command.add_argument("--report", type=Path, metavar="FILE", help="one HTML page of all of it")
     _format(command)
 
@@ -191,6 +195,12 @@ def _analyze(command: Parser) -> None:
 def _report(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument(
+        "--features",
+        default="",
+        metavar="FILE|BACKBONE",
+        help="numbers of the images (default: those that the tasks were found on)",
+    )
     command.add_argument("--learner", default="", help=_TRUST)
 
 
@@ -269,9 +279,13 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
         values.pop(ignored, None)
     given = {key: arguments[key] for key in _keys(kind) if key in arguments}
     values |= given
+    if not data and values.get("features") and not is_backbone(values["features"]):
+        # The table itself is what is looked at.
+        data, values["features"] = f"{ALONE}:{values['features']}", OF_DATA
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"
+    values = with_usual_features(data, values, values.get("from"))
     config = from_mapping(kind, values, where)
     assert isinstance(config, WorkConfig)
     if file is not None:
@@ -305,7 +319,7 @@ def _options_of(command: Parser, kind: type[Options]) -> None:
             default=argparse.SUPPRESS,
             metavar="|".join(METHODS),
             help="; ".join(f"{name}: {m.about}" for name, m in METHODS.items())
-            + " (default: power)",
+            + " (default: pursuit on features, power on pixels)",
         )
     groups: dict[str, Any] = {"": command}
     for owner, item in _fields(kind):

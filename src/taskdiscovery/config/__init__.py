@@ -14,8 +14,10 @@ from taskdiscovery.config.learners import (
     Network,
     ResolvedLearner,
     check_learner,
+    is_convex,
     learner_of,
     name_of,
+    takes_features,
 )
 from taskdiscovery.config.load import Load, Use
 from taskdiscovery.config.measure import (
@@ -29,6 +31,8 @@ from taskdiscovery.config.measure import (
     TrainingConfig,
 )
 from taskdiscovery.config.options import (
+    OF_DATA,
+    DataConfig,
     JobConfig,
     Options,
     ReadConfig,
@@ -43,9 +47,11 @@ from taskdiscovery.config.recipes import PRESETS, Preset, Recipe, TrainingRecipe
 
 __all__ = [
     "CONTROLS",
+    "OF_DATA",
     "PRESETS",
     "VARIED",
     "AnalyzeConfig",
+    "DataConfig",
     "EmbedConfig",
     "Factory",
     "JobConfig",
@@ -67,6 +73,7 @@ __all__ = [
     "check_learner",
     "flag_of",
     "from_mapping",
+    "is_convex",
     "key_of",
     "learner_of",
     "name_of",
@@ -74,6 +81,7 @@ __all__ = [
     "options",
     "part_of",
     "read_config",
+    "takes_features",
     "to_mapping",
     "words_of",
 ]

@@ -129,8 +129,28 @@ def name_of(network: Network) -> str:
     return f"{network.__module__}:{name}"
 
 
-#: the learner on features, in closed form: no network, and nothing to train.
-RIDGE = "ridge"
+#: learners on features that have one optimum: two on the same images always agree.
+CONVEX = ("ridge", "logistic")
+#: networks of the package that look at features as well as at pixels.
+_EITHER = ("mlp", "linear")
+
+
+def is_convex(text: str) -> bool:
+    """Say whether a learner has one optimum, and so looks at features alone."""
+    return text in CONVEX
+
+
+def takes_features(text: str) -> bool:
+    """Say whether a learner looks at features where some are named, and not at pixels.
+
+    Networks of the user's own are asked with features of shape (N, P, 1, 1).
+    """
+    if is_convex(text):
+        return True
+    spec = parse(text)
+    if spec.kind in ("timm", "torchvision"):
+        return False
+    return spec.name in _EITHER or spec.name not in NETWORK_OPTIONS
 
 
 def check_learner(text: str) -> tuple[Spec, tuple[str, ...]]:
@@ -163,12 +183,15 @@ def check_network(spec: Spec) -> None:
     """
     if spec.kind in ("timm", "torchvision") or ":" in spec.name:
         return
+    if spec.name in CONVEX:
+        spec.only(())
+        return
     if spec.name not in NETWORK_OPTIONS:
         raise ConfigError(
             f"unknown network {spec.name!r}",
             where="--learner",
-            hint=f"{nearest(spec.name, NETWORK_OPTIONS)} (or package.module:factory, timm:NAME, "
-            "torchvision:NAME)",
+            hint=f"{nearest(spec.name, (*NETWORK_OPTIONS, *CONVEX))} (or package.module:factory, "
+            "timm:NAME, torchvision:NAME)",
         )
     spec.only(NETWORK_OPTIONS[spec.name])
     network_options(spec)

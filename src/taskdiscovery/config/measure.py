@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from taskdiscovery.config.learners import RIDGE, ResolvedLearner, check_learner, learner_of
-from taskdiscovery.config.options import JobConfig, ReadConfig, WorkConfig, option
+from taskdiscovery.config.learners import (
+    ResolvedLearner,
+    check_learner,
+    is_convex,
+    learner_of,
+    takes_features,
+)
+from taskdiscovery.config.options import DataConfig, JobConfig, ReadConfig, WorkConfig, option
 from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, TrainingRecipe
 from taskdiscovery.errors import ConfigError
 
@@ -29,6 +35,16 @@ class TrainingConfig(WorkConfig):
     optimizer: str = option("adam", "what updates the weights", choices=OPTIMIZERS)
     schedule: str = option("constant", "of the learning rate", choices=SCHEDULES)
     weight_decay: float = option(0.0, "of the optimizer", low=0.0, high=100.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if is_convex(self.learner) and not self.features:
+            raise ConfigError(
+                f"the learner {self.learner} looks at features, and none are named",
+                where=f"--learner {self.learner}",
+                hint="add --features FILE or lite0; in Python load(data, features=…) takes arrays, "
+                "too",
+            )
 
     def filled(self: T) -> T:
         """Fill in what the preset decides."""
@@ -88,13 +104,6 @@ class ScoreConfig(TrainingConfig):
         ("init", "order"), "what differs between runs: init, order, data", choices=VARIED
     )
     shared_order: bool | None = option(None, "give every run identical batches, as published")
-    features: str = option(
-        "",
-        "numbers of the images that --learner ridge looks at: a table, or what a frozen network "
-        "gives, e.g. lite0",
-        metavar="FILE|BACKBONE",
-        names="features",
-    )
     early: bool = option(
         False,
         "end a run when its predictions on held-out images have settled: ranks tasks as whole runs "
@@ -107,23 +116,22 @@ class ScoreConfig(TrainingConfig):
             raise ConfigError(
                 "--target and --from are both given", where="score", hint="give one of the two"
             )
-        if self.features and not self.in_closed_form:
+        if self.features and not takes_features(self.learner):
             raise ConfigError(
                 f"the learner {self.learner} looks at pixels",
                 where="--features",
-                hint="add --learner ridge, which looks at features",
+                hint="leave it out, or take --learner ridge, logistic or mlp",
             )
-
-    @property
-    def in_closed_form(self) -> bool:
-        """Whether the learner is the ridge on features, which is not trained step by step."""
-        return self.learner == RIDGE
-
-    def filled_for_ridge(self) -> ScoreConfig:
-        """Fill in what the preset and the learner decide: every run has its own images."""
-        return replace(
-            self.filled(), device="cpu", precision="float32", executor="serial", vary=("data",)
-        )
+        if not is_convex(self.learner):
+            return
+        if self.early:
+            raise ConfigError(
+                f"the learner {self.learner} is not trained step by step, so no run ends early",
+                where="--early",
+                hint="leave it out",
+            )
+        # Two that see the same images are the same: each run has its own part of them.
+        object.__setattr__(self, "vary", ("data",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,15 +200,9 @@ class AnalyzeConfig(JobConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelConfig(ReadConfig):
+class LabelConfig(DataConfig):
     """`label`: the tasks of a run on other images."""
 
-    features: str = option(
-        "",
-        "numbers of the images, for tasks that were found on a table of them",
-        metavar="FILE|BACKBONE",
-        names="features",
-    )
     device: str = option("cpu", "where to compute", choices=("auto", "cpu", "cuda"))
 
 

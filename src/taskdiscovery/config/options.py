@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, TypedDict, Unpack
 
+from taskdiscovery.config.learners import takes_features
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.types import Document
 
@@ -112,6 +113,23 @@ class ReadConfig(Options):
         check_fit(self.fit, self.size)
 
 
+#: what `--features` says for those that the data has already.
+OF_DATA = "data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(ReadConfig):
+    """How data is read, with the numbers that stand beside its images."""
+
+    features: str = option(
+        "",
+        "numbers of the images: a table, what a frozen network gives (lite0, lite0?size=224), or "
+        "`data`, those that the data has",
+        metavar="FILE|BACKBONE",
+        names="features",
+    )
+
+
 def check_fit(fit: str, size: int | None) -> None:
     """Refuse a way to fit images that is none, or has no size to fit them to.
 
@@ -129,7 +147,7 @@ def check_fit(fit: str, size: int | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobConfig(ReadConfig):
+class JobConfig(DataConfig):
     """What all jobs have in common."""
 
     seed: int = option(0, "decides partition, initializations, batch orders", low=0, high=2**31 - 1)
@@ -146,7 +164,10 @@ class WorkConfig(JobConfig):
     """
 
     learner: str = option(
-        "convnet", "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn", names="learner"
+        "auto",
+        "learner SPEC, e.g. convnet, resnet18?width=0.25, pkg.mod:fn; on features ridge, logistic, "
+        "mlp; auto is convnet, or ridge where features are named",
+        names="learner",
     )
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
     precision: str = option(
@@ -201,6 +222,8 @@ class WorkConfig(JobConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.learner == "auto":
+            object.__setattr__(self, "learner", self.usual_learner())
         if self.executor == "ray" and self.threads is None:
             # Many trainings of one thread each are faster than few of many threads.
             object.__setattr__(self, "threads", 1)
@@ -210,6 +233,15 @@ class WorkConfig(JobConfig):
                 raise ConfigError(
                     f"{flag} is for a Ray cluster", where=flag, hint="add --executor ray"
                 )
+
+    def usual_learner(self) -> str:
+        """Say which learner is meant where none is named."""
+        return "ridge" if self.features else "convnet"
+
+    @property
+    def on_features(self) -> bool:
+        """Whether the learner looks at features, and not at pixels."""
+        return bool(self.features) and takes_features(self.learner)
 
 
 def flag_of(key: str) -> str:

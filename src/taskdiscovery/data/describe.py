@@ -30,6 +30,7 @@ def describe(dataset: Dataset) -> Info:
         counts = np.bincount(dataset.labels[known], minlength=len(dataset.classes))
         unlabelled = int((~known).sum())
     shown = np.unique(np.linspace(0, len(dataset) - 1, THUMBNAILS).round().astype(np.int64))
+    shown = shown if dataset.has_images else shown[:0]
     return Info(
         data=dataset.name,
         images=len(dataset),
@@ -48,6 +49,7 @@ def describe(dataset: Dataset) -> Info:
         fingerprint=dataset.fingerprint,
         thumbnails=np.ascontiguousarray(dataset.images[shown]),
         titles=tuple(_title(dataset, int(i)) for i in shown),
+        features=_features(dataset),
     )
 
 
@@ -57,7 +59,16 @@ def _title(dataset: Dataset, i: int) -> str:
     return f"{dataset.ids[i]} · {dataset.classes[dataset.labels[i]]}"
 
 
+def _features(dataset: Dataset) -> str:
+    if dataset.features is None:
+        return ""
+    source = "" if dataset.backbone is None else f", of {dataset.backbone}"
+    return f"{dataset.features.shape[1]:,}, {dataset.features.dtype}{source}"
+
+
 def _pixels(dataset: Dataset) -> str:
+    if not dataset.has_images:
+        return "none"
     blocks = [dataset.images[i : i + 2000] for i in range(0, len(dataset), 2000)]
     low = min(int(block.min()) for block in blocks)
     high = max(int(block.max()) for block in blocks)

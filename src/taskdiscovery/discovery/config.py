@@ -12,6 +12,7 @@ from taskdiscovery.config import (
     TrainingRecipe,
     WorkConfig,
     flag_of,
+    is_convex,
     key_of,
     learner_of,
     option,
@@ -21,6 +22,7 @@ from taskdiscovery.config.recipes import OPTIMIZERS, SCHEDULES
 from taskdiscovery.discovery.method import Method
 from taskdiscovery.discovery.methods import METHODS
 from taskdiscovery.discovery.power import Power
+from taskdiscovery.discovery.pursuit import Pursuit
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features.backbones import backbone_of, is_backbone
 from taskdiscovery.types import Document
@@ -48,13 +50,6 @@ class DiscoverConfig(WorkConfig):
     )
     within: str = option(
         "", "discover inside each class of this labeling, e.g. label", names="labeling"
-    )
-    features: str = option(
-        "",
-        "look for tasks on these numbers in place of pixels: a table, or what a frozen network "
-        "gives, e.g. lite0 or lite0?size=224 (--method pursuit, meta)",
-        metavar="FILE|BACKBONE",
-        names="features",
     )
     epochs: int | None = option(
         None,
@@ -113,7 +108,9 @@ class DiscoverConfig(WorkConfig):
             ConfigError: for an unknown method, or an option that nothing knows.
         """
         given = dict(values)
-        chosen = given.pop("method", Power.name)
+        chosen = given.pop("method", "auto")
+        if chosen == "auto":
+            chosen = Pursuit.name if given.get("features") else Power.name
         if isinstance(chosen, Method):
             return {**given, "method": chosen}
         if not isinstance(chosen, str) or chosen not in METHODS:
@@ -139,6 +136,15 @@ class DiscoverConfig(WorkConfig):
         if idle:
             _LOG.warning("%s: without effect with --method %s", ", ".join(idle), chosen)
         return {**given, "method": METHODS[chosen](**own)}
+
+    def usual_learner(self) -> str:
+        """Say which learner is meant where none is named: that of a method on features."""
+        return "ridge" if self.features and self.method.needs_features else "convnet"
+
+    @property
+    def on_features(self) -> bool:
+        """Whether the search looks at features, and not at pixels."""
+        return bool(self.features) and is_convex(self.learner)
 
     def with_epochs(self, images: int) -> DiscoverConfig:
         """Decide the epochs for so many training images: never fewer than 60,000 images pass."""

@@ -21,7 +21,7 @@ from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.labelling import task_columns
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
-from taskdiscovery.executors import resolve_hardware, resolve_work
+from taskdiscovery.executors import resolve_hardware, resolve_work, shape_of
 from taskdiscovery.networks import preflight
 from taskdiscovery.runtime import ranks
 from taskdiscovery.training import Workbench
@@ -71,9 +71,10 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         features=bool(config.features),
         objects=config.objects,
     )
-    preflight.check(config.method.uses(learner, sought), dataset.image_shape)
+    shape = shape_of(dataset, config)
+    preflight.check(config.method.uses(learner, sought), shape)
     load = config.method.load(config.epochs, fitted)
-    config = resolve_work(config, learner, dataset.image_shape, load)
+    config = resolve_work(config, learner, shape, load)
     method = config.method.resolve(learner, dataset, config.classes, config.seed)
     return ranks.share(replace(config, method=method))
 
@@ -116,7 +117,8 @@ def discover(
         k=(config.classes,) * len(encoder.names),
         coordinates_NP=coordinates,
         seen_N=view.seen_N,
-        images=dataset.images,
+        images=dataset.pictures,
+        features=None if dataset.has_images else dataset.features,
     )
     unseen = np.flatnonzero(~view.seen_N)
     numbers = {

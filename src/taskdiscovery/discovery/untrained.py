@@ -6,12 +6,14 @@ Axes: N images, F features.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from taskdiscovery import networks
+from taskdiscovery.config import is_convex
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import take
 from taskdiscovery.networks.prediction import PREDICTION_BATCH, calibrate
@@ -28,7 +30,10 @@ def network(bench: Workbench, outputs: int, rows: IntArray, seed: int) -> Model:
         rows: images that the statistics are taken from (a few thousand at most).
         seed: decides the weights.
     """
-    model = networks.build_learner(bench.learner, bench.shape, outputs, bench.normalization, seed)
+    learner = bench.learner
+    if is_convex(learner.name):  # untrained it is a linear map with random weights
+        learner = replace(learner, network="linear")
+    model = networks.build_learner(learner, bench.shape, outputs, bench.normalization, seed)
     calibrate(model, bench.images, rows)
     return model.eval()
 

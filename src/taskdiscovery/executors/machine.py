@@ -14,8 +14,16 @@ from typing import TypeVar
 import torch
 
 from taskdiscovery import networks
-from taskdiscovery.config import Load, ResolvedLearner, TrainingConfig, Use, WorkConfig
+from taskdiscovery.config import (
+    Load,
+    ResolvedLearner,
+    TrainingConfig,
+    Use,
+    WorkConfig,
+    is_convex,
+)
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.executors.opening import inputs_of
 from taskdiscovery.networks import Normalization, preflight
 from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.hardware import bf16_units, cpu_cores, free_memory, semaphores
@@ -61,10 +69,20 @@ def resolve_training(
         for name, counts in outputs.items()
         for count in sorted(set(counts))
     ]
-    preflight.check(uses, dataset.image_shape)
+    preflight.check(uses, shape_of(dataset, config))
     images = min(len(dataset), config.train_images or len(dataset))
     load = Load(trainings=trainings, passes=config.recipe.epochs * images)
-    return ranks.share(resolve_work(config, config.learner_of(), dataset.image_shape, load))
+    return ranks.share(resolve_work(config, config.learner_of(), shape_of(dataset, config), load))
+
+
+def shape_of(dataset: Dataset, config: WorkConfig) -> tuple[int, int, int]:
+    """Return (H, W, channels) of what the learner of a job looks at; (1, 1, P) of features.
+
+    Raises:
+        ConfigError: where the data has none of these.
+    """
+    height, width, channels = inputs_of(dataset, config.on_features).shape[1:]
+    return int(height), int(width), int(channels)
 
 
 def resolve_hardware(config: W) -> W:
@@ -74,6 +92,8 @@ def resolve_hardware(config: W) -> W:
         ConfigError: where they cannot be had as asked.
         WorkerError: where a rank does not answer.
     """
+    if is_convex(config.learner):  # solved here, in seconds
+        config = replace(config, device="cpu", precision="float32", executor="serial", jobs=None)
     there = resolve_ranks(config.ranks, config.executor)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from torch import Tensor
 
-from taskdiscovery.config import ResolvedLearner, WorkConfig
+from taskdiscovery.config import ResolvedLearner, WorkConfig, takes_features
 from taskdiscovery.executors.serial import Serial
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.images import to_tensor
@@ -15,7 +16,7 @@ from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Executor, Workbench
-from taskdiscovery.types import Dataset, ImageArray, IntArray
+from taskdiscovery.types import Dataset, ImageArray, IntArray, Matrix
 
 
 @contextmanager
@@ -41,16 +42,18 @@ def workbench(
         ConfigError: where Ray is asked for and absent.
         WorkerError: where no cluster answers.
     """
-    images = to_tensor(dataset.images, config.device)
+    inputs = inputs_of(dataset, config.on_features)
+    images = to_tensor(inputs, config.device)
     threads = (config.threads or 1) * (config.jobs or 1)
     with (
         hardware.threads(threads),
-        _executor(config, images, dataset.images, journal) as executor,
+        _executor(config, images, inputs, journal) as executor,
     ):
         yield Workbench(
             dataset=dataset,
+            inputs=inputs,
             images=images,
-            normalization=Normalization.measure(dataset.images, rows),
+            normalization=Normalization.measure(inputs, rows),
             learner=learner,
             executor=executor,
             journal=journal,
@@ -58,9 +61,44 @@ def workbench(
         )
 
 
+def inputs_of(dataset: Dataset, on_features: bool) -> Matrix | ImageArray:
+    """Return what a learner looks at: images, or features as images of one pixel.
+
+    Args:
+        dataset: the images.
+        on_features: which of the two.
+
+    Raises:
+        ConfigError: where the data has none of these.
+    """
+    if not on_features:
+        dataset.require_images("this learner")
+        return dataset.images
+    assert dataset.features is not None
+    return dataset.features[:, None, None, :]
+
+
+def looking_at(bench: Workbench, learner: ResolvedLearner, config: WorkConfig) -> Workbench:
+    """Return a workbench for another learner, which may look at features where this one does not.
+
+    Args:
+        bench: of a job.
+        learner: the other one.
+        config: resolved, of the job.
+    """
+    on_features = bool(config.features) and takes_features(learner.name)
+    bench = replace(bench, learner=learner)
+    if on_features == config.on_features:
+        return bench
+    inputs = inputs_of(bench.dataset, on_features)
+    images = to_tensor(inputs, learner.device)
+    own = Serial(images, bench.journal, config.threads or 1)
+    return replace(bench, inputs=inputs, images=images, executor=own)
+
+
 @contextmanager
 def _executor(
-    config: WorkConfig, images: Tensor, mapped: ImageArray, journal: Journal
+    config: WorkConfig, images: Tensor, mapped: Matrix | ImageArray, journal: Journal
 ) -> Iterator[Executor]:
     """Give the executor that the config names, and close it when the block ends.
 

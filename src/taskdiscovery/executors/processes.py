@@ -37,7 +37,7 @@ from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
-from taskdiscovery.types import ImageArray
+from taskdiscovery.types import ImageArray, Matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,21 +46,29 @@ class Mapped:
 
     path: str
     shape: tuple[int, ...]
+    dtype: str
     offset: int
 
     @classmethod
-    def of(cls, images: ImageArray, folder: Path) -> Mapped:
+    def of(cls, images: Matrix | ImageArray, folder: Path) -> Mapped:
         """Say where the images lie; those that lie in memory alone are written to the folder."""
         whole = isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap)
         if not whole or not images.flags.c_contiguous:
             np.save(folder / "images.npy", images)
             images = np.load(folder / "images.npy", mmap_mode="r")
         assert isinstance(images, np.memmap)
-        return cls(path=str(images.filename), shape=images.shape, offset=images.offset)
+        return cls(
+            path=str(images.filename),
+            shape=images.shape,
+            dtype=images.dtype.str,
+            offset=images.offset,
+        )
 
-    def open(self) -> ImageArray:
+    def open(self) -> Matrix | ImageArray:
         """Map them, so that a write would be a copy of one's own."""
-        return np.memmap(self.path, dtype=np.uint8, mode="c", offset=self.offset, shape=self.shape)
+        return np.memmap(
+            self.path, dtype=self.dtype, mode="c", offset=self.offset, shape=self.shape
+        )
 
 
 class Processes(Workers):
@@ -90,7 +98,7 @@ class Processes(Workers):
     @classmethod
     @contextmanager
     def started(
-        cls, config: WorkConfig, images: ImageArray, journal: Journal
+        cls, config: WorkConfig, images: Matrix | ImageArray, journal: Journal
     ) -> Iterator[Processes]:
         """Start the processes with the first training, and end them with the block."""
         with tempfile.TemporaryDirectory(prefix="taskdiscovery-") as name:

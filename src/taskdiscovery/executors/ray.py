@@ -26,7 +26,7 @@ from taskdiscovery.runtime import importing, interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
-from taskdiscovery.types import ImageArray
+from taskdiscovery.types import ImageArray, Matrix
 
 #: seconds without a node that could take a training before the job gives up.
 PATIENCE = 20.0
@@ -47,7 +47,9 @@ class Ray(Workers):
         "then go on with taskdiscovery resume"
     )
 
-    def __init__(self, ray: Any, config: WorkConfig, images: ImageArray, journal: Journal) -> None:
+    def __init__(
+        self, ray: Any, config: WorkConfig, images: Matrix | ImageArray, journal: Journal
+    ) -> None:
         super().__init__(journal)
         self._ray = ray
         self._cpus = config.cpus_per_job or config.threads or 1
@@ -64,7 +66,9 @@ class Ray(Workers):
 
     @classmethod
     @contextmanager
-    def connected(cls, config: WorkConfig, images: ImageArray, journal: Journal) -> Iterator[Ray]:
+    def connected(
+        cls, config: WorkConfig, images: Matrix | ImageArray, journal: Journal
+    ) -> Iterator[Ray]:
         """Connect to the cluster, or start one of this machine's processors.
 
         Raises:

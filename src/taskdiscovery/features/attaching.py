@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from taskdiscovery.config import OF_DATA
+from taskdiscovery.errors import ConfigError
 from taskdiscovery.features.backbones import backbone_of, embed_images, is_backbone
 from taskdiscovery.features.tables import read_features
 from taskdiscovery.runtime.callbacks import Callback
@@ -26,7 +28,7 @@ def with_features(
 
     Args:
         dataset: the images.
-        given: a backbone SPEC, or what `read_features` takes.
+        given: a backbone SPEC, `data` for those that it has, or what `read_features` takes.
         device: where a backbone computes.
         cache: where its features are kept; by default where decoded images are.
         callbacks: told of progress.
@@ -34,7 +36,16 @@ def with_features(
     Raises:
         ConfigError, DataError, ResourceError: as `read_features` and `embed_images`.
     """
+    if isinstance(given, str) and given == OF_DATA:
+        if dataset.features is None:
+            raise ConfigError(
+                "features of the data are asked for, and it has none",
+                where="--features data",
+                hint="name a table or a backbone, e.g. --features lite0",
+            )
+        return dataset
     if isinstance(given, str) and is_backbone(given):
+        dataset.require_images(f"the backbone {given}")
         backbone = backbone_of(given)
         table = embed_images(
             dataset.images, backbone, device=device, cache=cache, callbacks=callbacks_of(callbacks)

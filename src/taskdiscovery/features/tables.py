@@ -6,7 +6,8 @@ Axes: N images, M rows of a table, P features.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 
 #: names of a table of features in a file of several arrays, the likeliest first.
 NAMES = ("features", "embeddings", "embedding", "x", "X", "data", "arr_0")
+#: columns that are none, whatever their case.
+NO_FEATURES = ("label", "labels", "class", "target")
 IDS = ("ids", "image_id", "image_ids", "filename", "filenames")
 FORMS = "npy, npz, Parquet, CSV or safetensors"
 _BLOCK = 16_384
+_LOG = logging.getLogger("taskdiscovery")
 
 
 def read_features(given: Any, dataset: Dataset) -> tuple[Matrix, Backbone | None]:
@@ -59,30 +63,51 @@ def read_features(given: Any, dataset: Dataset) -> tuple[Matrix, Backbone | None
         from_file = not counts_rows(given.index)
         table, rows_N = _of_frame(given, dataset, "frame of features", from_file)
     else:
-        table = _numbers(column_of(given), where)
+        table = numbers_of(column_of(given), where)
         rows_N = _in_order(table, dataset, where)
     return _matched(table, rows_N, where), backbone
 
 
 def _read_file(path: Path, dataset: Dataset) -> tuple[Matrix, IntArray]:
     """Return (M, P) features of a file, and (N,) the row of each image."""
+    where = str(path)
+    found = contents(path, dataset.missing)
+    if isinstance(found, np.ndarray):
+        return found, _in_order(found, dataset, where)
+    if isinstance(found, dict):
+        return _of_arrays(found, dataset, where)
+    return _of_frame(found, dataset, where, True)
+
+
+def contents(path: Path, missing: Collection[str] = ()) -> Matrix | dict[str, Any] | pd.DataFrame:
+    """Read a file of features, whatever is in it.
+
+    Args:
+        path: of npy, npz, safetensors, Parquet or CSV.
+        missing: texts that stand for a missing value in a table.
+
+    Returns:
+        (M, P) of npy, memory-mapped; arrays by name of npz and safetensors, where one has two axes;
+        else a frame.
+
+    Raises:
+        DataError: for a file that is not there, cannot be read, or is of another kind.
+    """
     ending, where = path.suffix.lower(), str(path)
     if not path.is_file():
         raise DataError("there is no such file", where=where, hint="check the path")
     try:
         if ending == ".npy":
             # Copy-on-write: torch takes it without a warning, and nothing is read before its use.
-            table = _numbers(np.load(path, mmap_mode="c", allow_pickle=False), where)
-            return table, _in_order(table, dataset, where)
+            return numbers_of(np.load(path, mmap_mode="c", allow_pickle=False), where)
         if ending == ".safetensors":
             from safetensors.torch import load_file
 
-            arrays: dict[str, Any] = {k: _array(v) for k, v in load_file(path).items()}
-            return _of_arrays(arrays, dataset, where)
+            return {name: array_of(tensor) for name, tensor in load_file(path).items()}
         if ending == ".npz":
             arrays, _ = read_arrays(path, Budget.of_file(path), lambda name: True)
             if any(np.ndim(array) == 2 for array in arrays.values()):
-                return _of_arrays(arrays, dataset, where)
+                return dict(arrays)
     except DataError:
         raise
     except Exception as error:  # hostile files raise errors of every kind
@@ -97,10 +122,10 @@ def _read_file(path: Path, dataset: Dataset) -> tuple[Matrix, IntArray]:
             where=where,
             hint=f"give {FORMS}",
         )
-    return _of_frame(read_table(path, dataset.missing, needed=None), dataset, where, True)
+    return read_table(path, missing, needed=None)
 
 
-def _array(tensor: Any) -> Any:
+def array_of(tensor: Any) -> Any:
     """Return a tensor as an array; NumPy has no bfloat16."""
     import torch
 
@@ -108,7 +133,19 @@ def _array(tensor: Any) -> Any:
 
 
 def _of_arrays(arrays: Mapping[str, Any], dataset: Dataset, where: str) -> tuple[Matrix, IntArray]:
-    """Find the table among several arrays, and the ids beside it."""
+    """Find the table among several arrays, and the row of each image."""
+    table, ids = among(arrays, where)
+    if ids is None:
+        return table, _in_order(table, dataset, where)
+    return table, rows_by_id(ids, dataset, where)
+
+
+def among(arrays: Mapping[str, Any], where: str) -> tuple[Matrix, Any]:
+    """Find the table among several arrays, and the ids beside it, or None.
+
+    Raises:
+        DataError: where several may be it, or there is another number of ids.
+    """
     tables = [name for name, array in arrays.items() if np.ndim(array) == 2]
     named = [name for name in NAMES if name in tables] or (tables if len(tables) == 1 else [])
     if not named:
@@ -117,17 +154,15 @@ def _of_arrays(arrays: Mapping[str, Any], dataset: Dataset, where: str) -> tuple
             where=where,
             hint=f"name one array (N, P) {NAMES[0]}",
         )
-    table = _numbers(arrays[named[0]], where)
+    table = numbers_of(arrays[named[0]], where)
     ids = next((arrays[name] for name in IDS if name in arrays), None)
-    if ids is None:
-        return table, _in_order(table, dataset, where)
-    if len(ids) != len(table):
+    if ids is not None and len(ids) != len(table):
         raise DataError(
             f"{len(ids)} ids for {len(table)} rows of features",
             where=where,
             hint="give each row an id",
         )
-    return table, rows_by_id(ids, dataset, where)
+    return table, ids
 
 
 def _of_frame(
@@ -136,7 +171,7 @@ def _of_frame(
     """Return features of a column of lists, or of all columns; and (N,) the row of each image."""
     import pandas as pd
 
-    lists = [c for c in frame.columns if len(frame) and _is_list(frame[c].iloc[0])]
+    lists = [c for c in frame.columns if len(frame) and is_list(frame[c].iloc[0])]
     if len(lists) > 1:
         raise DataError(
             f"{len(lists)} columns hold lists: {', '.join(map(str, lists))}",
@@ -146,8 +181,8 @@ def _of_frame(
     # Lists are no ids, and slow to compare.
     rows_N, ids = rows_of(frame.drop(columns=lists), dataset, where, from_file=from_file)
     if lists:
-        return _stacked([_list(cell) for cell in frame[lists[0]]], where), rows_N
-    kept = [c for c in frame.columns if c != ids and not is_no_task(c)]
+        return stacked([cells_of(cell) for cell in frame[lists[0]]], where), rows_N
+    kept = [c for c in frame.columns if c != ids and not is_no_task(c) and not _is_label(c, where)]
     if not kept:
         raise DataError(
             "the table has no features", where=where, hint="give a column a feature, or of lists"
@@ -158,11 +193,21 @@ def _of_frame(
     return columns.to_numpy(dtype=np.float64), rows_N
 
 
-def _is_list(cell: Any) -> bool:
+def _is_label(column: Any, where: str) -> bool:
+    """Say whether a column holds labels by its name: as a feature, tasks would follow it."""
+    found = str(column).strip().lower() in NO_FEATURES
+    if found:
+        _LOG.warning("%s: the column %s is not taken as a feature", where, column)
+    return found
+
+
+def is_list(cell: Any) -> bool:
+    """Say whether a cell holds the features of an image."""
     return (isinstance(cell, str) and cell.lstrip().startswith("[")) or np.ndim(cell) == 1
 
 
-def _list(cell: Any) -> Any:
+def cells_of(cell: Any) -> Any:
+    """Return the list that a cell holds, which may be written as JSON; None where it is none."""
     if not isinstance(cell, str):
         return cell
     try:
@@ -171,7 +216,7 @@ def _list(cell: Any) -> Any:
         return None
 
 
-def _stacked(cells: list[Any], where: str) -> Matrix:
+def stacked(cells: list[Any], where: str) -> Matrix:
     """Return (M, P) of M lists.
 
     Raises:
@@ -184,17 +229,17 @@ def _stacked(cells: list[Any], where: str) -> Matrix:
                 where=f"{where}, row {row}",
                 hint=f"give each image a list of {np.size(cells[0])} numbers",
             )
-    return _numbers(np.stack([np.asarray(cell) for cell in cells]), where)
+    return numbers_of(np.stack([np.asarray(cell) for cell in cells]), where)
 
 
-def _numbers(table: Any, where: str) -> Matrix:
+def numbers_of(table: Any, where: str) -> Matrix:
     """Return a table of floats: as they are, or of whole numbers.
 
     Raises:
         DataError: for another number of axes, or what are no numbers.
     """
     if table.dtype == object and table.ndim == 1 and len(table):  # a list of lists
-        return _stacked(list(table), where)
+        return stacked(list(table), where)
     if table.ndim != 2 or not table.shape[1] or table.dtype.kind not in "fiub":
         raise DataError(
             f"features are {table.dtype} of shape {table.shape}",
@@ -224,6 +269,16 @@ def _matched(table: Matrix, rows_N: IntArray, where: str) -> Matrix:
         )
     if len(rows_N) != len(table) or (rows_N != np.arange(len(table))).any():
         table = table[rows_N]
+    check_finite(table, where)
+    return table
+
+
+def check_finite(table: Matrix, where: str) -> None:
+    """Refuse values that are missing or infinite.
+
+    Raises:
+        DataError: counting the rows that have some.
+    """
     bad = sum(
         int((~np.isfinite(table[i : i + _BLOCK]).all(axis=1)).sum())
         for i in range(0, len(table), _BLOCK)
@@ -234,4 +289,3 @@ def _matched(table: Matrix, rows_N: IntArray, where: str) -> Matrix:
             where=where,
             hint="give every image a number in every column",
         )
-    return table

@@ -16,6 +16,7 @@ from taskdiscovery.jobs.inputs import (
     read_data,
     reading_of,
 )
+from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import data_of
@@ -57,15 +58,18 @@ def run(
         known = reading_of(opened)
         skip_bad = config.skip_bad or known.skip_bad
         config = replace(read_alike(config, known), skip_bad=skip_bad)
+        again = config.features or features_of(opened, data)
+        config = replace(config, features=again)
         data = data_of(opened, opened.config) if data is None else data
     else:
         config = read_alike(config, reading_of(tasks))
+        config = replace(config, features=config.features or features_of(tasks, data))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)
     encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)
     from taskdiscovery.analysis.evidence import analyze
 
-    if encoder is not None and not encoder.takes_images:  # which a probe has transformed
+    if not dataset.has_images or (encoder is not None and not encoder.takes_images):
         encoder = None
 
     config = replace(config, threads=config.threads or hardware.cpu_cores())

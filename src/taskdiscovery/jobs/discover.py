@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 from taskdiscovery.discovery import DiscoverConfig, Meta
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.features import with_features
 from taskdiscovery.jobs.inputs import encoder_of, named_networks, read_data
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
-from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Dataset
@@ -42,16 +40,8 @@ def run(
     """
     dataset = read_data(data, config, callbacks)
     from taskdiscovery.discovery import search
-    from taskdiscovery.executors import resolve_device, workbench
+    from taskdiscovery.executors import workbench
 
-    if config.features:
-        with hardware.threads(config.threads or hardware.cpu_cores()):
-            dataset = with_features(
-                dataset,
-                config.features,
-                device=resolve_device(config.device),
-                callbacks=callbacks.callbacks,
-            )
     warm = _warm_encoder(config, dataset)
     config = search.resolve(config, dataset)
     view = search.view_of(dataset, config)

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from taskdiscovery.config import Network, ReadConfig, part_of
-from taskdiscovery.data import load, partition, read_labelings, split_file_column, target_of
+from taskdiscovery.config import DataConfig, Network, ReadConfig, part_of
+from taskdiscovery.data import partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
 from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, nearest
+from taskdiscovery.features import load, with_features
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
+from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
-from taskdiscovery.types import BoolArray, Dataset, Labeling, Tasks
+from taskdiscovery.types import BoolArray, Dataset, Document, Labeling, Tasks
 from taskdiscovery.types.classes import column_of
 
 if TYPE_CHECKING:
@@ -32,16 +34,30 @@ C = TypeVar("C", bound="ReadConfig")
 
 
 def read_data(data: Any, config: ReadConfig, callbacks: Callbacks) -> Dataset:
-    """Read DATA, or take what the caller holds, with the options of a job."""
-    return load(
+    """Read DATA, or take what the caller holds, with the options of a job; with its features.
+
+    Raises:
+        ConfigError, DataError, ResourceError: as `load`.
+    """
+    told = callbacks.callbacks
+    dataset = load(
         data,
         size=config.size,
         fit=config.fit,
         range=config.range,
         skip_bad=config.skip_bad,
         missing=config.missing,
-        callbacks=callbacks.callbacks,
+        callbacks=told,
     )
+    named = config.features if isinstance(config, DataConfig) else ""
+    if not named:
+        return dataset
+    from taskdiscovery.executors import resolve_device
+
+    threads = getattr(config, "threads", None) or hardware.cpu_cores()
+    with hardware.threads(threads):
+        device = resolve_device(getattr(config, "device", "cpu"))
+        return with_features(dataset, named, device=device, callbacks=told)
 
 
 def reading_of(given: Any) -> ReadConfig:
@@ -167,7 +183,7 @@ def _check_images(tasks: Tasks, dataset: Dataset) -> None:
     Raises:
         DataError: where they are.
     """
-    known = tasks.images is not None and tasks.images.shape == dataset.images.shape
+    known = tasks.content is not None and tasks.content.shape == dataset.content.shape
     if known and dataset.has_row_numbers and not _same_images(tasks, dataset):
         raise DataError(
             "these tasks are of other images",
@@ -244,7 +260,7 @@ def tasks_of_run(run: Run, dataset: Dataset, objects: Mapping[str, Network]) -> 
         RunDirError: where the run or one of its files cannot be used.
     """
     if run.fingerprint and run.fingerprint == dataset.fingerprint:
-        return replace(run.tasks, ids_N=dataset.ids, images=dataset.images)
+        return replace(run.tasks, ids_N=dataset.ids, **_content(dataset))
     encoder = encoder_of(run, objects)
     seen_N = _with_partition(_seen_before(encoder, dataset, run.seen_images()), run.seed)
     return labelled(encoder, dataset, seen_N=seen_N)
@@ -264,23 +280,23 @@ def _same_images(tasks: Tasks, dataset: Dataset) -> bool:
     """Say whether tasks are of these very images; ids alone may be row numbers of any others."""
     if not np.array_equal(tasks.ids_N, dataset.ids):
         return False
-    if tasks.images is None or tasks.images is dataset.images:
+    if tasks.content is None or tasks.content is dataset.content:
         return True
-    return tasks.images.shape == dataset.images.shape and np.array_equal(
-        digests(tasks.images), digests(dataset.images)
+    return tasks.content.shape == dataset.content.shape and np.array_equal(
+        digests(tasks.content), digests(dataset.content)
     )
 
 
 def _seen_by(found: Any, dataset: Dataset) -> Any:
     """Return the digests of the images that a discovery has seen."""
     tasks: Tasks = found.tasks
-    if tasks.images is None or tasks.seen_N is None:
+    if tasks.content is None or tasks.seen_N is None:
         raise DataError(
             "it is not known which images this discovery has seen",
             where=dataset.name,
             hint="give its run directory, or the data that it was found on",
         )
-    return digests(tasks.images)[tasks.seen_N]
+    return digests(tasks.content)[tasks.seen_N]
 
 
 def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], device: str) -> Tasks:
@@ -317,7 +333,8 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
 
 def _seen_before(encoder: Encoder | FeatureEncoder, dataset: Dataset, seen: Any) -> BoolArray:
     """Return (N,) True for images whose digest is among those of the images discovery has seen."""
-    return np.isin(digests(encoder.as_taken(dataset.images)), seen)
+    taken = encoder.as_taken(dataset.images) if dataset.has_images else dataset.content
+    return np.isin(digests(taken), seen)
 
 
 def _with_partition(seen_N: BoolArray, seed: int) -> BoolArray:
@@ -350,8 +367,15 @@ def labelled(
         k=(encoder.classes,) * len(encoder.names),
         coordinates_NP=coordinates,
         seen_N=seen_N,
-        images=dataset.images,
+        **_content(dataset),
     )
+
+
+def _content(dataset: Dataset) -> Document:
+    """Return what `Tasks` know their rows by."""
+    if dataset.has_images:
+        return {"images": dataset.images}
+    return {"features": dataset.features}
 
 
 def encoder_of(run: Run, objects: Mapping[str, Network]) -> Encoder | FeatureEncoder:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
-from taskdiscovery.features import with_features
 from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -46,7 +45,4 @@ def run(
     from taskdiscovery.executors import resolve_device
 
     device = resolve_device(config.device)
-    if config.features:
-        told = callbacks.callbacks
-        dataset = with_features(dataset, config.features, device=device, callbacks=told)
     return labelled_by(found, dataset, networks, device)

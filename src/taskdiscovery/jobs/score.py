@@ -9,11 +9,9 @@ from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
-from taskdiscovery.features import with_features
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
-from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import Dataset, Labeling, Score, Scores
 
@@ -49,8 +47,6 @@ def run(
         )
     config = read_alike(config, reading_of(given))
     dataset = read_data(data, config, callbacks)
-    if config.in_closed_form:
-        dataset = _with_features(dataset, config, callbacks)
     wanted = target_of(dataset, given) if tasks is None and config.target else given
     chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))
     from taskdiscovery import scoring
@@ -83,9 +79,6 @@ def _scored(
     from taskdiscovery import scoring
     from taskdiscovery.executors import workbench
 
-    if config.in_closed_form:
-        yield from scoring.score_by_ridge(dataset, labelings, config, view, job.callbacks)
-        return
     with workbench(
         dataset, config, config.learner_of(), view.fit, job.journal, job.callbacks
     ) as bench:
@@ -94,34 +87,7 @@ def _scored(
 
 def _resolved(config: ScoreConfig, dataset: Dataset, labelings: list[Labeling]) -> ScoreConfig:
     """Take the decisions that depend on the machine and the learner."""
-    if config.in_closed_form:
-        return config.filled_for_ridge()
     from taskdiscovery.executors import resolve_training
 
     outputs = {config.learner: {labeling.k for labeling in labelings}}
     return resolve_training(config, dataset, config.runs * len(labelings), outputs)
-
-
-def _with_features(dataset: Dataset, config: ScoreConfig, callbacks: Callbacks) -> Dataset:
-    """Return the data set with the features that the job names, or those that it has.
-
-    Raises:
-        ConfigError: where there are none.
-    """
-    if config.features:
-        from taskdiscovery.executors import resolve_device
-
-        with hardware.threads(config.threads or hardware.cpu_cores()):
-            return with_features(
-                dataset,
-                config.features,
-                device=resolve_device(config.device),
-                callbacks=callbacks.callbacks,
-            )
-    if dataset.features is None:
-        raise ConfigError(
-            "the learner ridge looks at features, and the data has none",
-            where="--learner ridge",
-            hint="add --features FILE or lite0; in Python load(data, features=…) takes arrays, too",
-        )
-    return dataset

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from taskdiscovery.config import Options, to_mapping
+from taskdiscovery.data.images.contents import hash_images
 from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscoveryError, command
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN, split_run_task
@@ -141,6 +142,8 @@ def _header(
     """What must be the same for a job to go on."""
     kept = {key: value for key, value in document.items() if key not in FREE}
     header: Document = {"command": sink.command, "config": kept, "data": dataset.fingerprint}
+    if document.get("features") and dataset.features is not None:
+        header["features"] = hash_images(dataset.features)
     if labelings:
         digest = hashlib.sha256()
         for labeling in labelings:

@@ -17,14 +17,15 @@ from enum import IntEnum
 from shlex import quote
 from typing import Any
 
-from taskdiscovery.config import Network, Options
-from taskdiscovery.config.learners import NETWORK_OPTIONS, RIDGE, object_of
+from taskdiscovery.config import OF_DATA, Network, Options
+from taskdiscovery.config.learners import CONVEX, NETWORK_OPTIONS, object_of
 from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.data.readers.shapes import check_options
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import is_backbone
+from taskdiscovery.features.alone import path_alone
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
 from taskdiscovery.store import Run
 
@@ -33,7 +34,7 @@ IN_MEMORY = ("array", "torch", "frame", "hf")
 _WITHIN_PACKAGE = ("digits", "shapes")
 #: what a run from elsewhere may have the package draw; some hundred bytes each on the way.
 _MOST_PIXELS = 2**23
-_FILES = ("folder", "parquet", "csv", "npz")
+_FILES = ("folder", "parquet", "csv", "npz", "features")
 
 
 class Reach(IntEnum):
@@ -199,6 +200,8 @@ def _named(config: Options) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_data(text: str) -> Reach:
+    if path_alone(text) is not None:
+        return Reach.OUTSIDE
     try:
         kind = parse(text).kind
     except ConfigError:  # who knows what a reader makes of it
@@ -210,7 +213,7 @@ def _of_data(text: str) -> Reach:
 
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
-    ours = spec.name in (*NETWORK_OPTIONS, RIDGE) or spec.kind in ("timm", "torchvision")
+    ours = spec.name in (*NETWORK_OPTIONS, *CONVEX) or spec.kind in ("timm", "torchvision")
     return Reach.INSIDE if ours else Reach.CODE
 
 
@@ -229,7 +232,7 @@ def _of_place(text: str) -> Reach:
 
 
 def _of_features(text: str) -> Reach:
-    return Reach.INSIDE if is_backbone(text) else Reach.OUTSIDE
+    return Reach.INSIDE if text == OF_DATA or is_backbone(text) else Reach.OUTSIDE
 
 
 def _pixels(spec: str, size: Any) -> int:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from taskdiscovery.config.learners import (
+    CONVEX,
     Network,
     ResolvedLearner,
     check_network,
@@ -108,8 +109,8 @@ def build(
 
 
 def is_ours(network: Network) -> bool:
-    """Say whether a network is one of the package's."""
-    return isinstance(network, str) and parse(network).name in NETWORKS
+    """Say whether a network is one of the package's, or a learner of its that is none."""
+    return isinstance(network, str) and parse(network).name in (*NETWORKS, *CONVEX)
 
 
 def build_learner(

@@ -10,10 +10,10 @@ import warnings
 import torch
 from torch import Tensor
 
-from taskdiscovery.types import ImageArray
+from taskdiscovery.types import ImageArray, Matrix
 
 
-def to_tensor(images: ImageArray, device: str) -> Tensor:
+def to_tensor(images: Matrix | ImageArray, device: str) -> Tensor:
     """Share the images with torch without a copy on the CPU; make them resident on a GPU."""
     with warnings.catch_warnings():
         # Read-only memory (a mapped file, an object store) is not written to.

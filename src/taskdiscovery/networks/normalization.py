@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taskdiscovery.types import ImageArray, IntArray
+from taskdiscovery.types import ImageArray, IntArray, Matrix
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """Per-channel mean and standard deviation of pixel values, in 0 to 255."""
+    """Per-channel mean and standard deviation of pixel values, in 0 to 255, or of features."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -22,7 +22,9 @@ class Normalization:
         return cls((0.0,) * channels, (1.0,) * channels)
 
     @classmethod
-    def measure(cls, images: ImageArray, rows: IntArray, at_most: int = 10_000) -> Normalization:
+    def measure(
+        cls, images: Matrix | ImageArray, rows: IntArray, at_most: int = 10_000
+    ) -> Normalization:
         """Measure it on evenly chosen rows; a constant channel gets a deviation of 1."""
         chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), at_most)).astype(np.int64)]
         sums, squares, count = 0.0, 0.0, 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from taskdiscovery.reporting.pictures import COLUMNS, Sheet
+from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.reporting.write import render
 from taskdiscovery.store import atomic, environment
 from taskdiscovery.types import Dataset, Info, IntArray
@@ -27,7 +28,7 @@ def write_data_page(path: Path, dataset: Dataset, info: Info) -> Path:
     Raises:
         ResourceError: where the file cannot be written.
     """
-    sheet = Sheet(images=dataset.images, ids=dataset.ids)
+    sheet = Sheet(images=thumbnails_of(dataset), ids=dataset.ids)
     for heading, rows in _rows(dataset):
         sheet.add(heading, rows)
     context = {
@@ -37,7 +38,8 @@ def write_data_page(path: Path, dataset: Dataset, info: Info) -> Path:
         "height": sheet.height,
         "hidden": max(0, len(info.classes) - _CLASSES),
         "most": max((item.images for item in info.classes), default=1) or 1,
-        "sprites": {"data": sheet.sprite()},
+        "sprites": {"data": sheet.sprite()} if sheet.images is not None else {},
+        "pictures": sheet.images is not None,
     }
     page = render("data.html.j2", context)
     with atomic(path) as stream:

@@ -15,6 +15,7 @@ from taskdiscovery.reporting.evidence import EvidenceView
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
+from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.types import Document, IntArray
 
 
@@ -56,7 +57,8 @@ class Page:
             "similarity": self._similarity(),
             "commands": provenance.commands(self.material, self.scores),
             "provenance": provenance.facts(self.material, len(self.unseen)),
-            "sprites": self.sprites,
+            "sprites": {name: uri for name, uri in self.sprites.items() if uri},
+            "pictures": thumbnails_of(self.dataset) is not None,
         }
 
     def _data_name(self) -> str:

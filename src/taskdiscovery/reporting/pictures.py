@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from taskdiscovery.reporting.thumbnails import Files
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 
 COLUMNS = 12
@@ -41,11 +42,11 @@ class Sheet:
     """Rows of thumbnails that share one sprite.
 
     Args:
-        images: (N, H, W, channels) uint8.
+        images: (N, H, W, channels) uint8; or files; or None, where there is nothing but names.
         ids: (N,) image ids, shown on hover and read out.
     """
 
-    images: ImageArray
+    images: ImageArray | Files | None
     ids: NDArray[np.str_]
     rows: list[Row] = field(default_factory=list)
     _chosen: list[ImageArray] = field(default_factory=list)
@@ -76,6 +77,8 @@ class Sheet:
             for x, (i, note) in enumerate(zip(chosen, texts, strict=False))
         ]
         self.rows.append(Row(heading=heading, cells=cells))
+        if self.images is None:
+            return
         self._chosen.append(self.images[chosen] if images is None else images[: len(chosen)])
 
     @property
@@ -84,7 +87,9 @@ class Sheet:
         return len(self._chosen)
 
     def sprite(self) -> str:
-        """Return the sprite as a data: address."""
+        """Return the sprite as a data: address; nothing where there are no pictures."""
+        if self.images is None:
+            return ""
         H, W, channels = self.images.shape[1:]
         sheet = np.zeros((max(1, self.height) * H, COLUMNS * W, channels), dtype=np.uint8)
         for y, chosen in enumerate(self._chosen):

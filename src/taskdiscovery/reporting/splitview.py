@@ -9,6 +9,7 @@ import pandas as pd
 
 from taskdiscovery.reporting import figures
 from taskdiscovery.reporting.pictures import COLUMNS, Sheet
+from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.types import Dataset, Document, Split
 
 KINDS = {"adversarial": "bad", "within": "good", "untrained": "human"}
@@ -23,7 +24,7 @@ def view(split: Split, dataset: Dataset) -> Document:
     """
     meta = split.to_frame().astype({"img_filename": str}).set_index("img_filename")
     meta = meta.reindex(dataset.ids.tolist())
-    sheet = Sheet(images=dataset.images, ids=dataset.ids)
+    sheet = Sheet(images=thumbnails_of(dataset), ids=dataset.ids)
     names = list(split.target.classes)
     classes = sorted(int(y) for y in meta["y"].dropna().unique())
     binary = len(classes) == 2 and not split.setup.class_balanced

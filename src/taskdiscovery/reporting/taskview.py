@@ -12,6 +12,7 @@ from taskdiscovery.reporting.evidence import EvidenceView
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.pictures import Sheet, class_margins, surest
 from taskdiscovery.reporting.scoreview import ScoreView
+from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.types import Document, FloatArray, IntArray
 
 
@@ -62,7 +63,7 @@ class TaskView:
 
     def _sheet(self, d: int, name: str) -> Sheet:
         dataset, unseen = self.material.dataset, self.unseen
-        sheet = Sheet(images=dataset.images, ids=dataset.ids)
+        sheet = Sheet(images=thumbnails_of(dataset), ids=dataset.ids)
         margins_NC = self._margins(d)
         for c in range(margins_NC.shape[1]):
             rows = surest(margins_NC[:, c], unseen)

@@ -10,8 +10,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from taskdiscovery.config import DataConfig
 from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs.inputs import read_data, reading_of
+from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.page import Page
@@ -38,13 +40,14 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     return path
 
 
-def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
+def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str = "") -> Path:
     """Write `report.html` into a run directory of `discover`, and return the path of the file.
 
     Args:
         run: its scores, its split and its evidence are shown where there are some.
         data: the images, where they are no longer where the run found them; else None.
         callbacks: told of progress.
+        features: numbers of the images; by default those that the tasks were found on.
 
     Raises:
         RunDirError: where the run is not finished or damaged, or another process is at work.
@@ -58,9 +61,11 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks) -> Path:
             where=str(run.path),
             hint="give a finished run of discover",
         )
+    features = features or features_of(run, data)
     if data is None:
         data = data_of(run, run.config)
-    dataset = read_data(data, reading_of(run), callbacks)
+    how = DataConfig(**vars(reading_of(run)), features=features)
+    dataset = read_data(data, how, callbacks)
     with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
     with Run.open(run.path, write=True) as writable:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.runtime.seeds import generator
-from taskdiscovery.types import FloatArray, ImageArray, IntArray
+from taskdiscovery.types import FloatArray, ImageArray, IntArray, Matrix
 
 ALIKE = 0.99
 AT_MOST = 40_000  # images looked at on either side: the work grows with their product
@@ -41,11 +41,13 @@ class Duplicates:
     similarity: FloatArray
 
 
-def across(images: ImageArray, train: IntArray, test: IntArray, seed: int = 0) -> Duplicates:
+def across(
+    images: ImageArray | Matrix, train: IntArray, test: IntArray, seed: int = 0
+) -> Duplicates:
     """Compare the two sides.
 
     Args:
-        images: (N, H, W, channels) uint8.
+        images: (N, H, W, channels) uint8; or (N, P) features, of which only exact copies count.
         train, test: rows of the two sides; at most 40,000 of each are compared for near copies.
         seed: decides which.
     """
@@ -54,9 +56,11 @@ def across(images: ImageArray, train: IntArray, test: IntArray, seed: int = 0) -
     rng = generator(seed, "near duplicates")
     train = np.sort(rng.permutation(train)[:AT_MOST])
     test = np.sort(rng.permutation(test)[:AT_MOST])
-    if not len(train) or not len(test):
+    if not len(train) or not len(test) or images.ndim == 2:
         none = np.zeros((0, 2), dtype=np.int64)
-        return Duplicates(exact=exact, near=0, looked_at=0, pairs=none, similarity=np.zeros(0))
+        return Duplicates(
+            exact=exact, near=exact, looked_at=len(test), pairs=none, similarity=np.zeros(0)
+        )
     a_NP, mean_a = _thumbnails(images, train)
     b_NP, mean_b = _thumbnails(images, test)
     pairs, similarities = [], []
@@ -79,7 +83,7 @@ def across(images: ImageArray, train: IntArray, test: IntArray, seed: int = 0) -
 
 
 @torch.no_grad()
-def _thumbnails(images: ImageArray, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+def _thumbnails(images: ImageArray | Matrix, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
     blocks, means = [], []
     for start in range(0, len(rows), 4096):
         x = torch.from_numpy(images[rows[start : start + 4096]]).permute(0, 3, 1, 2).float() / 255

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.agreement import mean_over_runs
-from taskdiscovery.config import SplitConfig
+from taskdiscovery.config import SplitConfig, is_convex
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
@@ -198,9 +198,11 @@ def _predictions(
 
 
 def _request(question: Question, own: Rows, run: int, label: str) -> Request:
-    seeds = run_seeds(question.config, run)
+    seeds, fit = run_seeds(question.config, run), own.fit
     measured = np.concatenate([own.within, own.test])
-    training = question.bench.training(question.target, own.fit, measured, seeds)
+    if is_convex(question.bench.learner.name):  # runs on the same images would be one
+        fit = np.sort(generator(seeds.order, "half").permutation(fit)[: (len(fit) + 1) // 2])
+    training = question.bench.training(question.target, fit, measured, seeds)
     return Request(key=f"{label}/run {run}", training=training, keep=predicted)
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from taskdiscovery.config import SplitConfig
+from taskdiscovery.executors import looking_at
 from taskdiscovery.splits import controls, duplicates
 from taskdiscovery.splits.choose import Choice, choose
 from taskdiscovery.splits.cuts import Sides, coordinate_of
@@ -129,7 +130,7 @@ def split(
         agreed=found.agreed,
         transfer={name: _ordered(_transfer(question, name, rows)) for name in config.transfer},
         copies=_copies(bench.dataset, role, config.seed),
-        images=bench.dataset.images,
+        images=bench.dataset.pictures,
     )
 
 
@@ -147,7 +148,7 @@ def _variants(question: Question, choice: Choice) -> dict[str, Sides]:
 def _copies(dataset: Dataset, role_N: Roles, seed: int) -> Copies:
     """Count what stands on both sides, and warn of it."""
     train = np.flatnonzero((role_N == TRAIN) | (role_N == WITHIN))
-    copies = duplicates.across(dataset.images, train, np.flatnonzero(role_N == TEST), seed)
+    copies = duplicates.across(dataset.content, train, np.flatnonzero(role_N == TEST), seed)
     if copies.exact or copies.near:
         _LOG.warning(
             "across the sides there are %d exact copies and %d near ones among %d test images",
@@ -169,7 +170,7 @@ def _transfer(question: Question, learner: str, rows: dict[str, Rows]) -> Measur
     other = question.config.learner_of(learner)
     fit = rows["adversarial"].fit
     warn_if_brief(other, len(fit), question.config.preset)
-    bench = replace(question.bench, learner=other).measured_on(fit)
+    bench = looking_at(question.bench, other, question.config).measured_on(fit)
     compared = {name: rows[name] for name in ("adversarial", "random")}
     return measure(replace(question, bench=bench), compared, label=f"transfer {learner}")
 

@@ -205,7 +205,7 @@ class Run(RunFiles):
             frame.insert(0, "image_id", tasks.ids_N)
             self.write_table(COORDINATES, frame)
         images = {"image_id": tasks.ids_N, "partition": table["partition"]}
-        self.write_table(IMAGES, pd.DataFrame({**images, "digest": digests(dataset.images)}))
+        self.write_table(IMAGES, pd.DataFrame({**images, "digest": digests(dataset.content)}))
         self.add_numbers({"data": described(dataset), **found.numbers})
 
     # --- score ---

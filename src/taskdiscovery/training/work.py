@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskdiscovery.config import ResolvedLearner
+from taskdiscovery.config import ResolvedLearner, is_convex
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.progress import Meter, Silent
+from taskdiscovery.training import convex
 from taskdiscovery.training.early import Settling
 from taskdiscovery.training.loop import (
     Examples,
@@ -81,7 +82,7 @@ class Training:
         """Train, and return (m, K) float32 outputs on the CPU; (2, m, K) with `monitored`.
 
         Args:
-            images: (N, H, W, channels) uint8 on the learner's device.
+            images: (N, H, W, channels) uint8, or (N, 1, 1, P) features, on the learner's device.
             meter: told of every image passed through.
             watch: saves the training on the way.
 
@@ -89,6 +90,12 @@ class Training:
             NumericalError: where training diverges.
         """
         learner = self.learner
+        if is_convex(learner.name):
+            outputs = convex.fitted_outputs(
+                learner.name, images, self.rows, self.targets, self.outputs, self.measured
+            )
+            (meter or Silent()).advance(self.passes)
+            return outputs
         model = build_learner(
             learner, self.shape, self.outputs, self.normalization, self.seeds.init
         )

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from taskdiscovery.config import ResolvedLearner
+from taskdiscovery.config import ResolvedLearner, is_convex
 from taskdiscovery.networks import Normalization
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training.request import Executor
 from taskdiscovery.training.work import Seeds, Training
-from taskdiscovery.types import Dataset, IntArray, Labeling, Record
+from taskdiscovery.types import Dataset, ImageArray, IntArray, Labeling, Matrix, Record
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -28,7 +28,9 @@ class Workbench:
 
     Attributes:
         dataset: the data set.
-        images: (N, H, W, channels) uint8: those of the data set, on the learner's device.
+        inputs: what the learner looks at: (N, H, W, channels) uint8 images of the data set, or its
+            features as (N, 1, 1, P) floats; as they were read, in memory or memory-mapped.
+        images: the same on the learner's device.
         normalization: of pixels, measured on training images.
         learner: what is trained, and how.
         executor: does the trainings.
@@ -37,6 +39,7 @@ class Workbench:
     """
 
     dataset: Dataset
+    inputs: Matrix | ImageArray
     images: Tensor
     normalization: Normalization
     learner: ResolvedLearner
@@ -46,12 +49,13 @@ class Workbench:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(H, W, channels) of an image."""
-        return self.dataset.image_shape
+        """(H, W, channels) of an image; (1, 1, P) of features."""
+        height, width, channels = self.inputs.shape[1:]
+        return int(height), int(width), int(channels)
 
     def measured_on(self, rows: IntArray) -> Workbench:
         """Return a workbench whose normalization is that of these rows."""
-        return replace(self, normalization=Normalization.measure(self.dataset.images, rows))
+        return replace(self, normalization=Normalization.measure(self.inputs, rows))
 
     def training(
         self,
@@ -86,6 +90,8 @@ class Workbench:
 
 def warn_if_brief(learner: ResolvedLearner, images: int, preset: str) -> None:
     """Warn where a training has too few steps to learn much."""
+    if is_convex(learner.name):
+        return
     steps = learner.recipe.epochs * max(1, images // learner.recipe.batch)
     if steps < 60 and preset != "smoke":
         _LOG.warning(

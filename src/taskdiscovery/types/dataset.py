@@ -29,7 +29,7 @@ class Dataset:
 
     Attributes:
         images: (N, H, W, channels) uint8, in memory or memory-mapped; channels is 1 or 3 for
-            pictures, anything from 1 for arrays.
+            pictures, anything from 1 for arrays. Features that stand alone have (N, 0, 0, 1).
         ids: (N,) distinct strings, a path or a row number.
         labels: (N,) class indices into `classes`, -1 where an image has none; or None.
         classes: class names, in index order; empty without labels.
@@ -91,7 +91,6 @@ class Dataset:
                     where=self.name,
                     hint=f"give one entry of {what} per image",
                 )
-
         if self.features is not None and (
             self.features.ndim != 2 or self.features.dtype.kind != "f" or not self.features.shape[1]
         ):
@@ -110,8 +109,11 @@ class Dataset:
 
     def __repr__(self) -> str:
         height, width, channels = self.image_shape
-        text = f"<Dataset {self.name}: {len(self):,} images, {width} x {height}, {channels} "
-        text += f"channel{'s' * (channels > 1)}"
+        text = f"<Dataset {self.name}: {len(self):,} "
+        if self.has_images:
+            text += f"images, {width} x {height}, {channels} channel{'s' * (channels > 1)}"
+        else:
+            text += "rows without images"
         classes = f", {len(self.classes)} classes" if self.labels is not None else ", no labels"
         columns = 0 if self.attributes is None else len(self.attributes.columns)
         attributes = f", {columns} attributes" if columns else ""
@@ -119,12 +121,48 @@ class Dataset:
         return f"{text}{classes}{attributes}{features}>"
 
     def _repr_html_(self) -> str:
+        if not self.has_images:
+            return display.table(repr(self)[1:-1], [])
         shown = np.unique(np.linspace(0, len(self) - 1, display.SHOWN).round().astype(int))
         pictures = display.Pictures(self.images[shown], self.ids[shown])
         return display.table(repr(self)[1:-1], [{"images": pictures}])
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images, and not features alone."""
+        return self.images.shape[1] > 0
+
+    @property
+    def pictures(self) -> ImageArray | None:
+        """The images, where there are some."""
+        return self.images if self.has_images else None
+
+    @property
+    def content(self) -> ImageArray | Matrix:
+        """What the rows are known by: images, or features where these stand alone."""
+        if self.has_images or self.features is None:
+            return self.images
+        return self.features
+
+    def require_images(self, who: str) -> None:
+        """Refuse to look at pixels where there are none.
+
+        Args:
+            who: wants to, for the error.
+
+        Raises:
+            ConfigError: where features stand alone.
+        """
+        if not self.has_images:
+            raise ConfigError(
+                f"{who} looks at pixels, and the data has features alone",
+                where=self.name,
+                hint="take --learner ridge, logistic or mlp, or give the images as DATA and these "
+                "as --features",
+            )
 
     @property
     def has_row_numbers(self) -> bool:

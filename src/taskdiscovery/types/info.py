@@ -78,6 +78,8 @@ class Info:
         fingerprint: SHA-256 over images, ids and labels.
         thumbnails: (n, H, W, channels) uint8 images at even distances.
         titles: what to say of each.
+        features: how many there are of each image, their type, and where they are from; empty where
+            there are none.
     """
 
     data: str
@@ -94,19 +96,25 @@ class Info:
     fingerprint: str = ""
     thumbnails: ImageArray = field(repr=False)
     titles: tuple[str, ...] = field(default=(), repr=False)
+    features: str = ""
 
     def summary(self) -> dict[str, str]:
         """Return name and value of what there is one of."""
         height, width, channels = self.shape
+        size = f"{width} x {height}, {channels} channel{'s' * (channels > 1)}"
         kinds = {1: "grey", 3: "RGB"}
         named = f", {kinds[channels]}" if channels in kinds else ""
         lines = {
             "data": self.data,
             "images": f"{self.images:,}",
-            "size": f"{width} x {height}, {channels} channel{'s' * (channels > 1)}{named}",
+            "size": f"{size}{named}",
             "pixels": self.pixels,
             "ids": self.ids,
         }
+        if not height:  # features stand alone
+            lines = {"data": self.data, "rows": f"{self.images:,}", "ids": self.ids}
+        if self.features:
+            lines["features"] = self.features
         if self.unlabelled is None:
             lines["labels"] = "none"
         else:
@@ -134,7 +142,8 @@ class Info:
         pictures = display.Pictures(self.thumbnails, self.titles)
         summary: list[Document]
         summary = [{"": name, "value": value} for name, value in self.summary().items()]
-        summary.append({"": "first images", "value": pictures})
+        if len(self.thumbnails):
+            summary.append({"": "first images", "value": pictures})
         parts = [display.table("What was read", summary)]
         for caption, items in (
             ("Classes", self.classes),

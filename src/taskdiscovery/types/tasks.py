@@ -20,6 +20,7 @@ from taskdiscovery.types.aliases import (
     IdArray,
     ImageArray,
     IntArray,
+    Matrix,
 )
 from taskdiscovery.types.labeling import Labeling
 
@@ -42,6 +43,7 @@ class Tasks(Sequence[Labeling]):
         seen_N: (N,) True where discovery may have seen the image, or None where nothing was
             discovered.
         images: (N, H, W, channels) uint8, to show them in a notebook; or None.
+        features: (N, P) by which the rows are known where there are no images; or None.
     """
 
     labels_ND: IntArray
@@ -51,7 +53,13 @@ class Tasks(Sequence[Labeling]):
     coordinates_NP: Float32 | None = None
     seen_N: BoolArray | None = None
     images: ImageArray | None = field(default=None, repr=False)
+    features: Matrix | None = field(default=None, repr=False)
     class_names: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def content(self) -> ImageArray | Matrix | None:
+        """What the rows are known by: images, or features; None where neither is at hand."""
+        return self.features if self.images is None else self.images
 
     def __post_init__(self) -> None:
         if not self.class_names:

@@ -14,11 +14,11 @@ import numpy as np
 from taskdiscovery.data.images.axes import blocks_of
 from taskdiscovery.data.listing import hash_text
 from taskdiscovery.errors import DataError
-from taskdiscovery.types import ImageArray
+from taskdiscovery.types import ImageArray, Matrix
 
 
-def hash_images(images: ImageArray) -> str:
-    """SHA-256 of all pixels and of the shape."""
+def hash_images(images: ImageArray | Matrix) -> str:
+    """SHA-256 of all pixels and of the shape; of features likewise."""
     digest = hashlib.sha256(repr(images.shape).encode())
     for some in blocks_of(images):
         digest.update(np.ascontiguousarray(images[some]).data)
@@ -31,7 +31,7 @@ def fingerprint(pixels: str, ids: Sequence[str], labels: Any) -> str:
     return hash_text([pixels, codes, *ids])
 
 
-def digests(images: ImageArray) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def digests(images: ImageArray | Matrix) -> np.ndarray[Any, np.dtype[np.uint64]]:
     """A 64-bit hash of each image; equal images have equal ones."""
     hashes = np.empty(len(images), dtype=np.uint64)
     for i, image in enumerate(images):

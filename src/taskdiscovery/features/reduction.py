@@ -1,0 +1,85 @@
+"""Features made comparable: unit length, standardized, turned to their principal components.
+
+Axes: N rows, P features, R reduced features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
+
+_BLOCK = 8192
+#: rows of features shorter than this have no direction.
+_TINY = 1e-12
+
+
+def unit_rows(features_NP: Matrix) -> Float32:
+    """Return features scaled to length 1, row by row, in float32."""
+    rows_NP = np.asarray(features_NP, dtype=np.float32)
+    length_N = np.sqrt(np.einsum("np,np->n", rows_NP, rows_NP, dtype=np.float64))
+    result: Float32 = rows_NP / np.maximum(length_N, _TINY).astype(np.float32)[:, None]
+    return result
+
+
+def chunks(rows_N: IntArray) -> Iterator[IntArray]:
+    """Walk through rows, a few megabytes at a time."""
+    for start in range(0, len(rows_N), _BLOCK):
+        yield rows_N[start : start + _BLOCK]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reduction:
+    """Features scaled to length 1, standardized, and turned to their principal components.
+
+    Components keep their variances: a ridge then leans on the large ones.
+
+    Attributes:
+        mean_P: subtracted from features of length 1.
+        matrix_PR: what they are multiplied by.
+    """
+
+    mean_P: FloatArray
+    matrix_PR: FloatArray
+
+    @classmethod
+    def measure(cls, features_NP: Matrix, rows_N: IntArray, most: int) -> Reduction:
+        """Measure it on some rows.
+
+        Args:
+            features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
+            rows_N: the rows that may be looked at.
+            most: R at most.
+        """
+        P = features_NP.shape[1]
+        sum_P, squares_PP = np.zeros(P), np.zeros((P, P))
+        shift_P = unit_rows(features_NP[rows_N[:_BLOCK]]).mean(axis=0)  # float32 keeps its digits
+        for rows in chunks(rows_N):
+            x_nP = unit_rows(features_NP[rows]) - shift_P
+            sum_P += x_nP.sum(axis=0, dtype=np.float64)
+            squares_PP += x_nP.T @ x_nP
+        mean_P = sum_P / len(rows_N)
+        covariance_PP = squares_PP / len(rows_N) - np.outer(mean_P, mean_P)
+        spread_P = np.sqrt(np.maximum(np.diag(covariance_PP), 0.0))
+        scale_P = np.where(spread_P > 1e-9, 1 / np.maximum(spread_P, 1e-9), 0.0)
+        correlation_PP = covariance_PP * np.outer(scale_P, scale_P)
+        R = min(most, P)
+        _, vectors_PR = linalg.eigh(correlation_PP, subset_by_index=[P - R, P - 1])
+        vectors_PR = vectors_PR[:, ::-1]
+        # An eigenvector may have either sign: the largest entry decides.
+        signs_R = np.sign(vectors_PR[np.abs(vectors_PR).argmax(axis=0), np.arange(R)])
+        return cls(mean_P=mean_P + shift_P, matrix_PR=scale_P[:, None] * vectors_PR * signs_R)
+
+    def apply(self, features_NP: Matrix, rows_N: IntArray) -> Float32:
+        """Return the (n, R) reduced features of some rows."""
+        result_nR = np.empty((len(rows_N), self.matrix_PR.shape[1]), dtype=np.float32)
+        mean_P, matrix_PR = self.mean_P.astype(np.float32), self.matrix_PR.astype(np.float32)
+        done = 0
+        for rows in chunks(rows_N):
+            result_nR[done : done + len(rows)] = (unit_rows(features_NP[rows]) - mean_P) @ matrix_PR
+            done += len(rows)
+        return result_nR
