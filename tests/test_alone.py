@@ -78,7 +78,15 @@ def test_every_form_of_file_gives_the_same_rows(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    "given", [TABLE, torch.from_numpy(TABLE), TABLE.tolist(), wide().drop(columns="camera")]
+    "given",
+    [
+        TABLE,
+        TABLE.astype(">f4"),
+        TABLE.astype(np.longdouble),
+        torch.from_numpy(TABLE),
+        TABLE.tolist(),
+        wide(),
+    ],
 )
 def test_every_object_is_taken(given):
     data = td.load(given)
@@ -98,6 +106,7 @@ def test_labels_and_attributes_stand_beside_an_array():
     [
         (np.where(np.arange(P) == 3, np.inf, TABLE), "400 of 400 images have missing or infinite"),
         (wide().assign(image_id=["one"] * N), "1 distinct ids for 400 rows"),
+        (TABLE.astype(np.float64) * 1e200, "400 of 400 images have missing or infinite"),
         (np.zeros((0, P)), "no rows"),
         ("features:none.npy", "no such file"),
     ],

@@ -323,7 +323,7 @@ def test_callbacks_are_told_of_everything(arrays, tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (np.zeros((50, 7)), "no images"),
+        (np.zeros((50, 7)), "every row of features is the same"),
         (np.full((50, 4, 4, 1), 300, dtype=np.int32), "of type int32"),
         (3, "cannot be read from int"),
         ({"train": 1, "test": 2}, "data\\['train'\\]"),

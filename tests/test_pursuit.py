@@ -335,9 +335,9 @@ def test_scores_by_ridge_are_of_disjoint_parts_and_of_images_nobody_saw(data, fo
 @pytest.mark.parametrize(
     ("verb", "options", "message"),
     [
-        ("score", {"learner": "ridge"}, "the data has none"),
-        ("score", {"features": "lite0"}, "looks at pixels"),
-        ("split", {"learner": "ridge"}, "unknown network 'ridge'"),
+        ("score", {"learner": "ridge"}, "looks at features, and none"),
+        ("score", {"features": "lite0", "learner": "convnet"}, "looks at pixels"),
+        ("split", {"learner": "ridge"}, "looks at features, and none"),
     ],
 )
 def test_where_a_ridge_cannot_be_used_is_said(verb, options, message):

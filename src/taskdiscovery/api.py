@@ -226,13 +226,12 @@ def discover(
 
     Args:
         data: anything that `load` takes.
-        features: numbers of the images to search on in place of pixels: a table, a backbone
-            (`lite0`), or `data`, those that the data has: the default where it has some.
+        features: to search on in place of pixels: a table, a backbone (`lite0`), or `data`, those
+            that the data has: the default where it has some.
         method: `power`, `spectral`, `pursuit`, `meta`; or `Power(…)`, … with options. `auto` is
             pursuit on features, power on pixels.
         tasks, classes: how many tasks to find, and how many classes each has.
-        learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, or
-            `Learner(network, recipe)`; `auto` is `ridge` on features, `convnet` on pixels.
+        learner: SPEC, `nn.Module` class, factory `f(outputs, image_shape)`, `Learner`.
         train_images: discover on at most so many images.
         exclude: what to project out, e.g. `label`, `attr:COLUMN`, `brightness`, `colour`.
         within: discover inside each class of this labeling.
@@ -240,14 +239,10 @@ def discover(
         batch, learning_rate, optimizer, schedule, weight_decay: how both are trained.
         out: a new run directory; nothing is written where options or data are wrong. Other
             options: see `help(taskdiscovery.api)`.
-
-    Raises:
-        TaskDiscoveryError: see `errors`.
     """
     options = with_usual_features(data, _options(locals()))
     config = from_mapping(DiscoverConfig, options, "discover")
-    sink = Sink.of("discover", out)
-    return _discover.run(data, config, sink, callbacks_of(callbacks))
+    return _discover.run(data, config, Sink.of("discover", out), callbacks_of(callbacks))
 
 
 @isolated
@@ -329,31 +324,26 @@ def score(
 ) -> Scores:
     """Score labelings by the agreement of independent trainings on images that none has seen.
 
-    Random labels are scored beside them, and a human labeling where tasks were discovered.
+    Random labels stand beside them, and a human labeling where tasks were discovered.
 
     Args:
         data: anything that `load` takes.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
             or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        features: numbers of the images to look at in place of pixels, as of `discover`; by default
-            those that the tasks were found on.
-        learner: SPEC, `nn.Module` class, factory, `Learner(network, recipe)`; on features `ridge`
-            (the default), `logistic`, `mlp`, `linear` or your own. Ridge and logistic regression
-            have one optimum, so their runs have a part of the images each.
-        preset: `smoke`, `quick` or `paper`: sizes and epochs together.
-        runs: independent trainings per labeling; intervals of two cover images only.
-        vary, shared_order: what differs between runs (`init`, `order`, `data`); identical batches.
-        early: end a run when its predictions settle.
-        train_images, test_images: train and measure on at most so many images.
-        epochs, batch, learning_rate, optimizer, schedule, weight_decay: of each training.
+        features: as of `discover`; by default those that the tasks were found on.
+        learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
+        preset, runs: `smoke`, `quick` or `paper`: sizes and epochs together; trainings per labeling
+            (intervals of two cover images only).
+        vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
+        early, train_images, test_images, epochs, batch, learning_rate, optimizer, schedule,
+            weight_decay: end a run when its predictions settle; of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
-    options = with_usual_features(data, options, tasks)
-    config = from_mapping(ScoreConfig, options, "score")
+    config = from_mapping(ScoreConfig, with_usual_features(data, options, tasks), "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
 
 
@@ -410,15 +400,13 @@ def split(
         class_balanced: cut at the median within each class, if the task has coordinates.
         search: try all tasks, orientations and groupings, and judge the worst again.
         controls, transfer: splits of its size beside it; other learners on the same split.
-        train_images, test_images, epochs, batch, learning_rate, optimizer, schedule, weight_decay,
-            out: as of `score`. Other options: see `help(taskdiscovery.api)`.
+        train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("target", "tasks"))
-    options |= {"target": target} if isinstance(target, str) else {}
-    options |= {"from": tasks} if isinstance(tasks, str) else {}
-    options = with_usual_features(data, options, tasks)
-    config = from_mapping(SplitConfig, options, "split")
+    named = {"target": target, "from": tasks}
+    options |= {name: text for name, text in named.items() if isinstance(text, str)}
+    config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
 
 

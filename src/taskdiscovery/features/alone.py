@@ -113,6 +113,12 @@ def load_alone(data: Any, labels: Any = None, attributes: pd.DataFrame | None = 
         name = "array"
         table, more = numbers_of(column_of(data), name), {}
     check_finite(table, name)
+    if len(table) > 1 and all(
+        (table[i : i + 8192] == table[0]).all() for i in range(0, len(table), 8192)
+    ):
+        raise DataError(
+            "every row of features is the same", where=name, hint="check how they were written"
+        )
     more = {k: v for k, v in more.items() if v is not None}
     if labels is not None:
         more["labels"] = in_order(labels)

@@ -34,6 +34,8 @@ NO_FEATURES = ("label", "labels", "class", "target")
 IDS = ("ids", "image_id", "image_ids", "filename", "filenames")
 FORMS = "npy, npz, Parquet, CSV or safetensors"
 _BLOCK = 16_384
+#: types that are used as they are, and so stay on disk.
+_TAKEN = (np.float16, np.float32, np.float64)
 _LOG = logging.getLogger("taskdiscovery")
 
 
@@ -246,7 +248,10 @@ def numbers_of(table: Any, where: str) -> Matrix:
             where=where,
             hint="give numbers of shape (images, features)",
         )
-    result: Matrix = table if table.dtype.kind == "f" else table.astype(np.float32)
+    if table.dtype in _TAKEN:  # in the byte order of this machine, too
+        result: Matrix = table
+    else:
+        result = table.astype(np.float64 if table.dtype.itemsize > 4 else np.float32)
     return result
 
 
@@ -274,15 +279,16 @@ def _matched(table: Matrix, rows_N: IntArray, where: str) -> Matrix:
 
 
 def check_finite(table: Matrix, where: str) -> None:
-    """Refuse values that are missing or infinite.
+    """Refuse values that are missing, infinite, or too large for the float32 of what follows.
 
     Raises:
         DataError: counting the rows that have some.
     """
-    bad = sum(
-        int((~np.isfinite(table[i : i + _BLOCK]).all(axis=1)).sum())
-        for i in range(0, len(table), _BLOCK)
-    )
+    with np.errstate(over="ignore"):
+        bad = sum(
+            int((~np.isfinite(table[i : i + _BLOCK].astype(np.float32)).all(axis=1)).sum())
+            for i in range(0, len(table), _BLOCK)
+        )
     if bad:
         raise DataError(
             f"{bad} of {len(table)} images have missing or infinite features",
