@@ -19,6 +19,7 @@ def with_features(
     given: Any,
     *,
     device: str = "cpu",
+    batch: int | None = None,
     cache: Path | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
@@ -28,6 +29,7 @@ def with_features(
         dataset: the images.
         given: a backbone SPEC, or what `read_features` takes.
         device: where a backbone computes.
+        batch: images that it is given at once.
         cache: where its features are kept; by default where decoded images are.
         callbacks: told of progress.
 
@@ -37,7 +39,12 @@ def with_features(
     if isinstance(given, str) and is_backbone(given):
         backbone = backbone_of(given)
         table = embed_images(
-            dataset.images, backbone, device=device, cache=cache, callbacks=callbacks_of(callbacks)
+            dataset.images,
+            backbone,
+            device=device,
+            batch=batch,
+            cache=cache,
+            callbacks=callbacks_of(callbacks),
         )
         return replace(dataset, features=table, backbone=backbone)
     features, known = read_features(given, dataset)
