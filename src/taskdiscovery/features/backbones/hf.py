@@ -49,7 +49,7 @@ def _module(spec: Spec, folder: Path, output: str) -> nn.Module:
     """Return a module of normalized images that gives one output of the model.
 
     Raises:
-        ConfigError: where transformers is missing, or the wanted output is not there or not trained.
+        ConfigError: where transformers is missing, or the output is not there or not trained.
         DataError: where the folder cannot be read.
     """
     from torch import nn
@@ -100,7 +100,10 @@ def _model(spec: Spec, folder: Path) -> tuple[Any, list[str]]:
     from taskdiscovery.data.readers.adapters import import_extra
 
     transformers = import_extra("transformers", "transformers", f"backbone {spec.text}")
-    transformers.utils.logging.disable_progress_bar()
+    logging = transformers.utils.logging
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what is missing is looked at here
     try:
         model, told = transformers.AutoModel.from_pretrained(
             str(folder),
@@ -115,6 +118,8 @@ def _model(spec: Spec, folder: Path) -> tuple[Any, list[str]]:
             where=str(folder),
             hint="give a folder of save_pretrained, with weights in safetensors",
         ) from error
+    finally:
+        logging.set_verbosity(verbosity)
     return model, sorted(map(str, told.get("missing_keys", ())))
 
 
