@@ -251,4 +251,7 @@ def last_block(network: nn.Module, head: str) -> tuple[str, ...]:
 
 
 def _weighted(name: str, module: nn.Module) -> list[str]:
-    return [f"{name}.{key}" for key, child in module.named_children() if any(child.parameters())]
+    children = module.named_children()
+    return [
+        f"{name}.{key}" for key, child in children if next(child.parameters(), None) is not None
+    ]
