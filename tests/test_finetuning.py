@@ -259,7 +259,7 @@ def test_an_encoder_of_a_fine_tuned_network_needs_no_other_weights(weights, tmp_
     found = td.discover(
         "shapes?n=120&size=8",
         learner="lite0?size=32&train=head",
-        method=td.Spectral(start="pixels"),
+        method=td.Spectral(start="features"),
         tasks=2,
         epochs=1,
         encoder_epochs=1,
