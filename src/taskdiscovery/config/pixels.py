@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.types.aliases import Document
 from taskdiscovery.types.backbone import FITS, INTERPOLATIONS, LARGEST, Pixels
 
 #: of every SPEC of a pretrained network whose pixels are ours to prepare.
@@ -19,7 +18,7 @@ _EXAMPLES = {
 }
 
 
-def pixels_of(spec: Spec, known: Mapping[str, Any]) -> Pixels:
+def pixels_of(spec: Spec, known: Document) -> Pixels:
     """Return what a pretrained network is to be shown.
 
     Args:

@@ -74,7 +74,7 @@ class Allowed:
         named = (
             text.removeprefix(UNTRAINED)
             for _, names, text in _named(config)
-            if reach_of(names, text) is Reach.CODE
+            if names != "features" and reach_of(names, text) is Reach.CODE
         )
         return {**{text: text for text in named if text in self.texts}, **self.networks}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, first_line, nearest
 from taskdiscovery.networks.pretrained import Pretrained, last_asked, last_block, read_weights
 from taskdiscovery.runtime.importing import installed, named_object, within_reach
+from taskdiscovery.types import Document
 
 
 def from_factory(
@@ -111,7 +111,7 @@ def from_library(spec: Spec, image_shape: tuple[int, int, int], outputs: int) ->
         build = from_timm if spec.kind == "timm" else from_torchvision
         return build(spec.path, image_shape, outputs)
     path = spec.options["weights"]  # opened when the network takes them
-    known: Mapping[str, Any]
+    known: Document
     if spec.kind == "timm":
         body = timm_model(spec.path, num_classes=outputs)
         known, head = timm_pixels(body), timm_head(body)
@@ -152,7 +152,7 @@ def timm_model(name: str, **arguments: Any) -> nn.Module:
     return _checked(model, f"timm:{name}")
 
 
-def timm_pixels(model: nn.Module) -> dict[str, Any]:
+def timm_pixels(model: nn.Module) -> Document:
     """Return what a timm model says of the pixels it was trained on, by the names of `Pixels`."""
     said = dict(getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None) or {})
     found = {key: tuple(map(float, said[key])) for key in ("mean", "std") if said.get(key)}
@@ -189,7 +189,7 @@ def torchvision_model(name: str, **arguments: Any) -> nn.Module:
     return _checked(model, f"torchvision:{name}")
 
 
-def torchvision_pixels(name: str) -> dict[str, Any]:
+def torchvision_pixels(name: str) -> Document:
     """Return what torchvision says of the pixels of its own weights, by the names of `Pixels`."""
     try:
         shown = _import("torchvision").models.get_model_weights(name).DEFAULT.transforms()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 from taskdiscovery.types.aliases import Document
 
@@ -105,7 +104,7 @@ class Backbone(Pixels):
             raise ValueError("it names no backbone")
         if not all(name in document for name in _REQUIRED):
             raise ValueError("it names no backbone")
-        values: dict[str, Any] = dict(document)
+        values: Document = dict(document)
         for name in ("mean", "std"):
             if name in values:
                 values[name] = _numbers(values[name])

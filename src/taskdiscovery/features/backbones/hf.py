@@ -11,7 +11,7 @@ from taskdiscovery.config.pixels import PIXEL_OPTIONS, pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.features.backbones.kind import Kind, Network, wrong_weights
-from taskdiscovery.types import Backbone
+from taskdiscovery.types import Backbone, Document
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -123,9 +123,9 @@ def _model(spec: Spec, folder: Path) -> tuple[Any, list[str]]:
     return model, sorted(map(str, told.get("missing_keys", ())))
 
 
-def pixels_said(said: dict[str, Any]) -> dict[str, Any]:
+def pixels_said(said: Document) -> Document:
     """Return what a preprocessor's config says of pixels, by the names of `Pixels`."""
-    found: dict[str, Any] = {}
+    found: Document = {}
     size = _sides(said.get("size"))
     crop = _sides(said.get("crop_size")) if said.get("do_center_crop") else None
     if said.get("do_resize", True) and size is not None:
@@ -189,7 +189,7 @@ def _folder(spec: Spec) -> Path:
     return folder
 
 
-def _read(path: Path, *, optional: bool) -> dict[str, Any]:
+def _read(path: Path, *, optional: bool) -> Document:
     """Read a file of JSON.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskdiscovery.config.pixels import PIXEL_OPTIONS, pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.features.backbones.kind import Kind, Network, required, wrong_weights
-from taskdiscovery.types import Backbone
+from taskdiscovery.types import Backbone, Document
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ def _resolve(spec: Spec) -> Backbone:
     file = required(spec, "weights", _WHY)
     pretrained.check_weights(file)
     if spec.kind == "timm":
-        known: dict[str, Any] = adapters.timm_pixels(adapters.timm_model(spec.path))
+        known: Document = adapters.timm_pixels(adapters.timm_model(spec.path))
     else:
         adapters.torchvision_model(spec.path)
         known = adapters.torchvision_pixels(spec.path)

@@ -8,7 +8,7 @@ from taskdiscovery.config.pixels import PIXEL_OPTIONS, pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, DataError, first_line, nearest
 from taskdiscovery.features.backbones.kind import Kind, Network, wrong_weights
-from taskdiscovery.types import Backbone
+from taskdiscovery.types import Backbone, Document
 from taskdiscovery.types.backbone import LAYOUTS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _resolve(spec: Spec) -> Backbone:
     entry = _entry(session, spec)
     layout = _layout(entry.shape, spec)
     side = entry.shape[2] if len(entry.shape) == 4 else None
-    known: dict[str, Any] = {"size": side if isinstance(side, int) else None}
+    known: Document = {"size": side if isinstance(side, int) else None}
     if entry.type == "tensor(uint8)":
         known |= {"mean": (0.0,) * 3, "std": (1.0,) * 3, "scale": 255.0}
     pixels = pixels_of(spec, known)

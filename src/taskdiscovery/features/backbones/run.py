@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taskdiscovery.config.specs import Spec, parse
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.features.backbones.kind import Kind, Network, wrong_weights
-from taskdiscovery.types import Backbone
+from taskdiscovery.types import Backbone, Document
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ def _file(spec: Spec) -> Path:
     return file
 
 
-def _header(file: Path) -> dict[str, Any]:
+def _header(file: Path) -> Document:
     """Read what the file says of its network.
 
     Raises:
