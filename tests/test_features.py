@@ -13,9 +13,11 @@ from safetensors.numpy import save_file
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
-from taskdiscovery.config import EmbedConfig
-from taskdiscovery.features import backbone_of, backbones, is_backbone, lite0, read_features
+from taskdiscovery.config.learners import LITE0_SHA256
+from taskdiscovery.features import backbone_of, backbones, is_backbone, read_features
+from taskdiscovery.features.backbones.asking import Asked
 from taskdiscovery.jobs.trust import Reach, reach_of
+from taskdiscovery.networks import lite0
 
 N, P = 30, 5
 IDS = [f"a/{i:02d}.png" for i in range(N)]
@@ -188,7 +190,7 @@ def test_backbones_are_told_from_files():
     assert is_backbone("lite0")
     assert is_backbone("lite0?size=224")
     assert not any(map(is_backbone, ("lite0.npy", "./lite0", "", "a?b=1")))
-    assert str(backbone_of("lite0")) == f"lite0?size={EmbedConfig().size}"
+    assert str(backbone_of("lite0")) == "lite0?size=128"
     for text, message in [
         ("lite1", "unknown backbone"),
         ("lite0?sise=3", "unknown option"),
@@ -227,7 +229,7 @@ def test_weights_that_are_not_the_known_ones_are_never_unpickled(tmp_path, monke
     monkeypatch.setattr(lite0, "weights_file", lambda: tmp_path / "w.pth")
     monkeypatch.setattr(torch, "load", None)
     with pytest.raises(td.DataError, match="not those that are known"):
-        lite0.load(backbones.BACKBONES["lite0"])
+        lite0.load(LITE0_SHA256)
 
 
 def test_features_are_kept_by_content(photos, untrained, monkeypatch, tmp_path):
@@ -236,7 +238,7 @@ def test_features_are_kept_by_content(photos, untrained, monkeypatch, tmp_path):
     assert found.features.shape == (N, lite0.WIDTH)
     assert found.backbone == backbone_of("lite0?size=32")
     asked = []
-    monkeypatch.setattr(backbones._Run, "__call__", lambda self, x: asked.append(len(x)) or 1 / 0)
+    monkeypatch.setattr(Asked, "_ask", lambda self, *x: asked.append(1) or 1 / 0)
     again = td.load(photos, features="lite0?size=32", callbacks=())
     assert (again.features == found.features).all()
     others = dataclasses.replace(photos, images=255 - photos.images)
@@ -305,7 +307,7 @@ def test_lite0_sees_what_it_was_trained_to_see():
     from sklearn.preprocessing import normalize, scale
 
     data = td.embed(f"folder:{IMAGENETTE}", size=128, callbacks=())
-    model = lite0.load(backbones.BACKBONES["lite0"])
+    model = lite0.load(LITE0_SHA256)
     with torch.no_grad():
         top = model.classes(torch.from_numpy(np.array(data.features))).argmax(1).numpy()
     wanted = np.array([CLASSES[name] for name in data.classes])[data.labels]

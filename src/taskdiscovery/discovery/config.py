@@ -24,7 +24,7 @@ from taskdiscovery.discovery.methods import METHODS
 from taskdiscovery.discovery.power import Power
 from taskdiscovery.discovery.pursuit import Pursuit
 from taskdiscovery.errors import ConfigError, nearest
-from taskdiscovery.features.backbones import backbone_of, is_backbone
+from taskdiscovery.features.backbones import check_backbone, is_backbone
 from taskdiscovery.types import Document
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -98,7 +98,7 @@ class DiscoverConfig(WorkConfig):
         if self.features:
             method.check_features()
             if is_backbone(self.features):
-                backbone_of(self.features)
+                check_backbone(self.features)
 
     @classmethod
     def nest(cls, values: Mapping[str, Any], where: str) -> Document:

@@ -28,9 +28,10 @@ from taskdiscovery.config.specs import parse
 from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
-from taskdiscovery.networks import Model, Normalization
+from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.prediction import predict
+from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
 from taskdiscovery.types import Dataset, Document, Float32, FloatArray, ImageArray, IntArray
 
@@ -38,8 +39,6 @@ FORMAT = 1
 
 #: coordinates have about unit variance; rounding moves them by less than 1e-5.
 CLOSE = 1e-4
-#: pixels of a side; no reader gives more.
-_LARGEST = 2**16
 _CHANNELS = {1: "one channel: convert them to grey", 3: "three channels: convert them to RGB"}
 
 
@@ -265,17 +264,15 @@ class Encoder:
             tensors.pop(f"encoder.{name}").numpy() for name in ("columns", "centre", "offsets")
         )
         _refuse_other_tasks(len(names), classes, columns, centre, offsets)
-        _refuse_other_sizes(shape, outputs, columns, tensors)
-        if parse(learner).name in networks.NETWORKS:
-            _refuse_other_shapes(learner, shape, outputs, tensors)
-        model = networks.build(network, shape, outputs, Normalization.none(channels), seed=0)
-        model.load_state_dict(tensors)
+        if columns.min() < 0 or columns.max() >= outputs:
+            raise ValueError(f"it has {outputs} outputs by its header, and others by its arrays")
+        model = read_model(network, shape, outputs, tensors)
         return cls(
             learner=learner,
             image_shape=shape,
             names=names,
             classes=classes,
-            model=model.eval(),
+            model=model,
             outputs=outputs,
             columns=columns,
             centre=centre,
@@ -314,34 +311,3 @@ def _refuse_other_tasks(
         raise ValueError(f"it names {tasks} tasks of {classes} classes, and has others")
     if columns.shape != coordinates or centre.shape != coordinates:
         raise ValueError(f"its coordinates are not those of {tasks} tasks of {classes} classes")
-
-
-def _refuse_other_sizes(
-    image_shape: tuple[int, int, int], outputs: int, columns: IntArray, tensors: dict[str, Tensor]
-) -> None:
-    """Refuse sizes that no network of so many weights has.
-
-    Raises:
-        ValueError: saying which.
-    """
-    weights = sum(tensor.numel() for tensor in tensors.values())
-    if min(image_shape) < 1 or max(image_shape) > _LARGEST or image_shape[2] > 4:
-        raise ValueError(f"it takes images of {image_shape}")
-    if not 1 <= outputs <= weights or columns.min() < 0 or columns.max() >= outputs:
-        raise ValueError(f"it has {outputs} outputs by its header, and others by its arrays")
-
-
-def _refuse_other_shapes(
-    learner: str, image_shape: tuple[int, int, int], outputs: int, tensors: dict[str, Tensor]
-) -> None:
-    """Compare with a network without storage: a header may name one that fills the memory.
-
-    Raises:
-        ValueError: where the file's tensors are not those of the network.
-    """
-    with torch.device("meta"):
-        none = Normalization.none(image_shape[2])
-        model = networks.build(learner, image_shape, outputs, none, seed=0)
-    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
-    if expected != {name: tuple(t.shape) for name, t in tensors.items()}:
-        raise ValueError(f"its tensors are not those of {learner}")

@@ -18,6 +18,7 @@ import numpy as np
 from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.features import features_of
+from taskdiscovery.features.backbones import opens
 from taskdiscovery.features.writing import backbone_from
 from taskdiscovery.types import (
     Backbone,
@@ -68,7 +69,7 @@ class FeatureEncoder:
     @property
     def takes_images(self) -> bool:
         """Whether it labels images, and not features alone."""
-        return self.backbone is not None
+        return self.backbone is not None and opens(self.backbone)
 
     def transform(self, values: Any, device: str = "cpu") -> Float32:
         """Return (N, D) coordinates.
@@ -103,11 +104,13 @@ class FeatureEncoder:
         """
         if dataset.features is None:
             return self.transform(dataset.images, device)
-        if None not in (self.backbone, dataset.backbone) and self.backbone != dataset.backbone:
+        own, given = self.backbone, dataset.backbone
+        if own is not None and given is not None and own != given:
             raise DataError(
-                f"the encoder takes features of {self.backbone}, these are of {dataset.backbone}",
+                f"the encoder takes features of {own}, these are of {given}",
                 where=dataset.name,
-                hint="give features of the same backbone, size and weights",
+                hint="give features of the same backbone, size and weights: these have "
+                f"{own.difference(given)}",
             )
         return self.transform(dataset.features, device)
 

@@ -21,6 +21,7 @@ def with_features(
     given: Any,
     *,
     device: str = "cpu",
+    batch: int | None = None,
     cache: Path | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
@@ -30,6 +31,7 @@ def with_features(
         dataset: the images.
         given: a backbone SPEC, `data` for those that it has, or what `read_features` takes.
         device: where a backbone computes.
+        batch: images that it is given at once.
         cache: where its features are kept; by default where decoded images are.
         callbacks: told of progress.
 
@@ -48,7 +50,12 @@ def with_features(
         dataset.require_images(f"the backbone {given}")
         backbone = backbone_of(given)
         table = embed_images(
-            dataset.images, backbone, device=device, cache=cache, callbacks=callbacks_of(callbacks)
+            dataset.images,
+            backbone,
+            device=device,
+            batch=batch,
+            cache=cache,
+            callbacks=callbacks_of(callbacks),
         )
         return replace(dataset, features=table, backbone=backbone)
     features, known = read_features(given, dataset)

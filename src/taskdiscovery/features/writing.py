@@ -75,9 +75,4 @@ def backbone_from(document: object) -> Backbone:
     Raises:
         ValueError: where it is none.
     """
-    if not isinstance(document, dict) or set(document) != {"name", "size", "sha256"}:
-        raise ValueError("it names no backbone")
-    name, size, sha256 = (document[key] for key in ("name", "size", "sha256"))
-    if not (isinstance(name, str) and isinstance(size, int) and isinstance(sha256, str)):
-        raise ValueError("it names no backbone")
-    return Backbone(name=name, size=size, sha256=sha256)
+    return Backbone.from_json(document)

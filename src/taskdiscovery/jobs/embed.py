@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import EmbedConfig
 from taskdiscovery.features import backbone_of, with_features, writing
+from taskdiscovery.features.backbones import sized
 from taskdiscovery.jobs.inputs import read_data
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store.writing import atomic
-from taskdiscovery.types import Dataset
+from taskdiscovery.types import Backbone, Dataset
 
 
 def run(data: Any, config: EmbedConfig, out: Path | None, callbacks: Callbacks) -> Dataset:
@@ -33,20 +35,28 @@ def run(data: Any, config: EmbedConfig, out: Path | None, callbacks: Callbacks) 
     if out is not None:
         writing.check_place(out)
         check_writable(out)
-    backbone = backbone_of(f"{config.backbone}?size={config.size}")
-    dataset = read_data(data, config, callbacks)
+    spec = sized(config.backbone, config.size)
+    backbone = backbone_of(spec)
+    dataset = read_data(data, _as_seen(config, backbone), callbacks)
     from taskdiscovery.executors import resolve_device
 
     with hardware.threads(config.threads or hardware.cpu_cores()):
         found = with_features(
             dataset,
-            str(backbone),
+            spec,
             device=resolve_device(config.device),
+            batch=config.batch,
             callbacks=callbacks.callbacks,
         )
     if out is not None:
         _write(found, out)
     return found
+
+
+def _as_seen(config: EmbedConfig, backbone: Backbone) -> EmbedConfig:
+    """Return options that read images as the network is to see them, before its centre is cut."""
+    fit = backbone.fit if config.fit == "crop" else config.fit
+    return replace(config, size=backbone.side, fit=fit)
 
 
 def _write(dataset: Dataset, out: Path) -> None:

@@ -24,8 +24,8 @@ from taskdiscovery.config.specs import parse
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.data.readers.shapes import check_options
 from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import path_alone
+from taskdiscovery.features.backbones import is_backbone, is_packaged, runs_code
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
 from taskdiscovery.store import Run
 
@@ -75,7 +75,7 @@ class Allowed:
         named = (
             text.removeprefix(UNTRAINED)
             for _, names, text in _named(config)
-            if reach_of(names, text) is Reach.CODE
+            if names != "features" and reach_of(names, text) is Reach.CODE
         )
         return {**{text: text for text in named if text in self.texts}, **self.networks}
 
@@ -213,7 +213,10 @@ def _of_data(text: str) -> Reach:
 
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
-    ours = spec.name in (*NETWORK_OPTIONS, *CONVEX) or spec.kind in ("timm", "torchvision")
+    library = spec.kind in ("timm", "torchvision")
+    if library and "weights" in spec.options:  # a file
+        return Reach.OUTSIDE
+    ours = spec.name in (*NETWORK_OPTIONS, *CONVEX) or library
     return Reach.INSIDE if ours else Reach.CODE
 
 
@@ -232,7 +235,13 @@ def _of_place(text: str) -> Reach:
 
 
 def _of_features(text: str) -> Reach:
-    return Reach.INSIDE if text == OF_DATA or is_backbone(text) else Reach.OUTSIDE
+    if text == OF_DATA:
+        return Reach.INSIDE
+    if not is_backbone(text):
+        return Reach.OUTSIDE
+    if runs_code(text):
+        return Reach.CODE
+    return Reach.INSIDE if is_packaged(text) else Reach.OUTSIDE
 
 
 def _pixels(spec: str, size: Any) -> int:

@@ -21,7 +21,7 @@ from taskdiscovery.config.learners import (
     network_options,
 )
 from taskdiscovery.config.specs import parse
-from taskdiscovery.networks import adapters, foreign
+from taskdiscovery.networks import adapters, foreign, lite0
 from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.guards import subsample_before_projections
 from taskdiscovery.networks.linear import Linear
@@ -35,6 +35,7 @@ from taskdiscovery.networks.model import (
     output_layer,
 )
 from taskdiscovery.networks.normalization import Normalization
+from taskdiscovery.networks.pretrained import Pretrained
 from taskdiscovery.networks.resnet import resnet18, resnet50
 from taskdiscovery.networks.vit import ViT
 
@@ -60,6 +61,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "vit": ViT,
+    "lite0": lite0.learner,
 }
 
 
@@ -68,19 +70,20 @@ def build(
     image_shape: tuple[int, int, int],
     outputs: int,
     normalization: Normalization,
-    seed: int,
+    seed: int | None,
     *,
     device: str = "",
 ) -> Model:
-    """Build a network with fresh weights.
+    """Build a network with fresh weights, or with those it was trained to before.
 
     Args:
         network: what to build: a SPEC, e.g. `convnet?width=0.5`, `package.module:factory`,
             `timm:NAME`, or a class or factory itself. Augmentations are left to the training.
         image_shape: (H, W, channels).
         outputs: number of outputs.
-        normalization: of pixels, in 0 to 255.
-        seed: decides the weights, and nothing else does.
+        normalization: of pixels, in 0 to 255; a pretrained network has one of its own.
+        seed: decides the weights, and nothing else does; of a pretrained network its last layer.
+            None where all weights are set next: a pretrained network does not look for its own.
         device: where it is to be, if elsewhere than where its weights are drawn.
 
     Returns:
@@ -89,14 +92,19 @@ def build(
     Raises:
         ConfigError: for an unknown name or option, a factory that cannot be used, or a network that
             fails on such images.
+        TaskDiscoveryError: where pretrained weights are missing, or of another network.
     """
     ours = is_ours(network)
     asked = foreign.Asked(name=name_of(network), image_shape=image_shape, outputs=outputs)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed or 0)
         made = _network(network, image_shape, outputs)
         if not ours:
             foreign.complete(made, asked)
+    if isinstance(made, Pretrained):  # raw pixels go in
+        normalization = Normalization.none(image_shape[2])
+        if seed is not None:
+            made.take_weights()
     subsample_before_projections(made)
     mean, std = torch.tensor(normalization.mean), torch.tensor(normalization.std)
     if not ours:  # it may work nowhere else
@@ -130,10 +138,8 @@ def _network(network: Network, image_shape: tuple[int, int, int], outputs: int) 
         return adapters.from_object(network, image_shape, outputs)
     spec = parse(network).without("augment")
     check_network(spec)
-    if spec.kind == "timm":
-        return adapters.from_timm(spec.path, image_shape, outputs)
-    if spec.kind == "torchvision":
-        return adapters.from_torchvision(spec.path, image_shape, outputs)
+    if spec.kind in ("timm", "torchvision"):
+        return adapters.from_library(spec, image_shape, outputs)
     if spec.name not in NETWORKS:
         return adapters.from_factory(spec.name, image_shape, outputs, dict(spec.options))
     return NETWORKS[spec.name](image_shape, outputs, **network_options(spec))

@@ -23,14 +23,15 @@ def calibrate(model: nn.Module, images: Tensor, rows: IntArray, precision: str =
         rows: images to take them from; ten batches' worth, spread over their order.
         precision: the one in which the model will be asked.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    model.train()
+    batch_norms = (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    norms = [norm for norm in batch_norms if norm.training]  # frozen ones keep theirs
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches that follow
-    model.train()
     batches = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
     for batch in batches:
         chosen = torch.from_numpy(batch[:PREDICTION_BATCH]).to(images.device)

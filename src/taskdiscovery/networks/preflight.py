@@ -19,8 +19,16 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from taskdiscovery.config import Use
+from taskdiscovery.config.specs import parse
 from taskdiscovery.errors import ConfigError, first_line
-from taskdiscovery.networks import Model, Normalization, build_learner, is_ours, output_layer
+from taskdiscovery.networks import (
+    Model,
+    Normalization,
+    build_learner,
+    is_ours,
+    lite0,
+    output_layer,
+)
 from taskdiscovery.networks.fitting_images import advice
 from taskdiscovery.networks.foreign import Asked, explained
 from taskdiscovery.networks.prediction import autocast
@@ -33,7 +41,7 @@ _LOG = logging.getLogger("taskdiscovery")
 def check(uses: Iterable[Use], image_shape: tuple[int, int, int]) -> None:
     """Refuse networks of the user's that a job could not train, ask, save or load.
 
-    Networks of the package pass.
+    Networks of the package pass, where their weights are installed.
 
     Args:
         uses: the networks, and what the job wants of each.
@@ -41,10 +49,13 @@ def check(uses: Iterable[Use], image_shape: tuple[int, int, int]) -> None:
 
     Raises:
         ConfigError: saying what came instead of what is wanted.
+        ResourceError: where weights are not installed.
     """
     always_the_same: set[str] = set()
     for use in uses:
         if is_ours(use.learner.network):
+            if parse(use.learner.name).name == "lite0":
+                lite0.weights_file()
             continue
         name = use.learner.name
         try:

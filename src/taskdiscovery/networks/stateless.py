@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.batchnorm import CheapSecondDerivative
 
@@ -25,9 +26,18 @@ class Stateless:
         precision: `float32` leaves everything as it is; `bf16` casts parameters, buffers and pixels
             where they enter, gradients come back in the parameters' own type. (Autocast knows
             nothing of forward derivatives.)
+
+    Raises:
+        ConfigError: for a network with frozen parts, whose batch norms keep their statistics.
     """
 
     def __init__(self, model: Model, precision: str = "float32") -> None:
+        if not all(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(
+                "parts of this network are frozen, and a meta-gradient goes through all of it",
+                where="--learner",
+                hint="add train=all to its options, or use --method power",
+            )
         self.model, self.precision = model.train(), precision
         for module in model.modules():
             if getattr(module, "track_running_stats", False):
