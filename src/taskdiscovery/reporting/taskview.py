@@ -55,6 +55,7 @@ class TaskView:
             "bar": None if score is None else self.scores.bar(score),
             "facts": facts,
             "verdict": self.evidence.verdict(name),
+            "names": self.evidence.names(name),
             "evidence": self.evidence.of(name),
             "rows": sheet.rows,
             "height": sheet.height,
