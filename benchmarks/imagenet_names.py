@@ -220,19 +220,19 @@ def rows_of(nouns: dict[str, Noun], classes: Sequence[str]) -> list[tuple[str, s
     """
     if list(classes) != sorted(set(classes)):
         raise ValueError("ImageNet's classes stand in the order of their ids")
-    below: dict[str, set[int]] = defaultdict(set)
+    below: dict[str, list[int]] = defaultdict(list)
     for position, wnid in enumerate(classes):
         for own in all_above(wnid, nouns):
-            below[own].add(position)
+            below[own].append(position)
     same: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for wnid, members in below.items():
-        if FEWEST <= len(members) <= MOST:
-            same[tuple(sorted(members))].append(wnid)
+    for wnid, positions in below.items():
+        if FEWEST <= len(positions) <= MOST:
+            same[tuple(positions)].append(wnid)
     rows = [(wnid, _name(wnid, nouns), str(i)) for i, wnid in enumerate(classes)]
     for members, alike in sorted(same.items(), key=lambda pair: (-len(pair[0]), pair[0])):
         # The most specific has the others above it.
-        alike.sort(key=lambda own: (-len(all_above(own, nouns)), own))
-        told = [own for own in alike if own in NAMED or nouns[own].words[0] not in LEFT_OUT]
+        alike.sort(key=lambda wnid: (-len(all_above(wnid, nouns)), wnid))
+        told = [w for w in alike if w in NAMED or nouns[w].words[0] not in LEFT_OUT]
         if told:
             rows.append((told[0], _name(told[0], nouns), ranges(members)))
     names = [name.casefold() for _, name, _ in rows]

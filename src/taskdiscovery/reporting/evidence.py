@@ -54,10 +54,7 @@ class EvidenceView:
         """Return what the sides of a task look like, and to whom; None where nobody was asked."""
         if self.found is None or not self.found.namer:
             return None
-        found = self.found.names_of(task)
-        sides = [
-            {"side": side, "words": [name.word for name in own]} for side, own in found.items()
-        ]
+        sides = [{"side": side, "words": own} for side, own in self.words_of(task).items()]
         return {"namer": self.found.namer, "sides": sides, "text": self.found.named(task)}
 
     def label(self) -> list[Document]:
@@ -102,6 +99,11 @@ class EvidenceView:
             changed = PROBES[probe][0](images) if probe else images
             self._labels[probe] = self.encoder.predict(changed)
         return self._labels[probe]
+
+    def words_of(self, task: str) -> dict[str, list[str]]:
+        """Return what each side of a task looks like; sides without a name are left out."""
+        found = {} if self.found is None else self.found.names_of(task)
+        return {side: [name.word for name in own] for side, own in found.items()}
 
     def _names(self, task: str) -> list[Document]:
         if self.found is None:

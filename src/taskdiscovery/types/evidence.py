@@ -94,10 +94,10 @@ class Evidence:
         if not self.namer:
             return ""
         sides = [
-            f"class {side} like {' or '.join(f'{n.word} ({n.auc:.2f})' for n in own)}"
+            f"{' or '.join(f'{name.word} ({name.auc:.2f})' for name in own)} in class {side}"
             for side, own in self.names_of(task).items()
         ]
-        return f"looks, to {self.namer}: {'; '.join(sides)}" if sides else "no name"
+        return f"looks, to {self.namer}, like {'; '.join(sides)}" if sides else "no name"
 
     @property
     def numbers(self) -> Document:

@@ -11,6 +11,8 @@ from scipy.stats import norm, rankdata
 
 from taskdiscovery.types import BoolArray, FloatArray
 
+_HAIR = 1e-9
+
 
 def ranks(scores_NW: FloatArray) -> FloatArray:
     """Return (N, W) the rank of each image by each word, from 1; images that tie share a rank."""
@@ -49,6 +51,7 @@ def interval(auc: float, inside: int, outside: int, level: float = 0.95) -> tupl
         spread = true * (1 - true) * (1 + more * ((1 - true) / (2 - true) + true / (1 + true)))
         return (true - auc) ** 2 - z2 * spread / (inside * outside)
 
-    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc))
-    high = 1.0 if auc >= 1 else float(brentq(excess, auc, 1.0))
+    # The measured value itself is a root where it is 0 or 1: looked for a hair beside it.
+    low = 0.0 if auc <= 0 else float(brentq(excess, 0.0, auc * (1 - _HAIR)))
+    high = 1.0 if auc >= 1 else float(brentq(excess, auc + (1 - auc) * _HAIR, 1.0))
     return low, high

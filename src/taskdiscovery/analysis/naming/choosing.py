@@ -26,7 +26,7 @@ LEAST = 0.75  # AUC of a name, on train and on held-out images
 LIKELY = 0.01  # mean likelihood on a side of train
 MOST = 3  # names of a side
 TIE = 0.01  # of AUC: words that are so near on train are equally good
-FEWEST = 10  # images on either side of a task, train and held-out
+FEWEST = (10, 3)  # images on either side of a task: of train, where one of many is chosen; held-out
 
 
 def name_tasks(
@@ -46,20 +46,19 @@ def name_tasks(
     Returns:
         At most three names a side, best first.
     """
-    known = [(tasks.labels_ND[own] >= 0).all(axis=0) for own in rows]
     whole = [ranks(scores_NW) for scores_NW in scores]
     found: list[Name] = []
     for d, task in enumerate(tasks.names):
         labels, ranked = [], []
-        for own, scores_NW, ranks_NW, all_D in zip(rows, scores, whole, known, strict=True):
+        for own, scores_NW, ranks_NW in zip(rows, scores, whole, strict=True):
             labels_N = tasks.labels_ND[own, d]
             has_N = labels_N >= 0
             labels.append(labels_N[has_N])
-            ranked.append(ranks_NW if all_D[d] else ranks(scores_NW[has_N]))
+            ranked.append(ranks_NW if has_N.all() else ranks(scores_NW[has_N]))
         for c, side in enumerate(tasks.class_names[d]):
             sides = [labels_N == c for labels_N in labels]
             counts = [(int(side_N.sum()), int((~side_N).sum())) for side_N in sides]
-            if min(min(pair) for pair in counts) < FEWEST:
+            if any(min(pair) < least for pair, least in zip(counts, FEWEST, strict=True)):
                 continue
             train_W, held_W = (aucs(r, s) for r, s in zip(ranked, sides, strict=True))
             inside_N = tasks.labels_ND[rows[0], d] == c
