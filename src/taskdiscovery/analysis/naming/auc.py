@@ -28,7 +28,7 @@ def aucs(ranks_NW: FloatArray, side_N: BoolArray) -> FloatArray:
     """
     inside = int(side_N.sum())
     pairs = inside * (len(side_N) - inside)
-    above_W = ranks_NW[side_N].sum(axis=0) - inside * (inside + 1) / 2
+    above_W = side_N.astype(np.float64) @ ranks_NW - inside * (inside + 1) / 2
     return np.asarray(above_W / pairs, dtype=np.float64)
 
 
