@@ -327,6 +327,24 @@ def test_words_of_a_model_on_disk(run, clip):
             assert leans == sorted(leans, reverse=True)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_model_on_disk_may_name_tasks(run, clip, tmp_path):
+    """Its weights are those of chance: what counts is that it can be asked, for every word."""
+    from taskdiscovery.analysis.naming import namer_of
+    from taskdiscovery.runtime.callbacks import Callbacks
+
+    data = td.load("shapes?n=40&size=16")
+    namer = namer_of(str(clip))
+    scores = namer.scores(data, np.arange(7), Callbacks())
+    assert scores.shape == (7, len(namer.vocabulary.words))
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores[:, 0])) > 1
+    found = td.analyze(None, run, names=str(clip), threads=1, out=run)
+    assert found.namer == td.open_run(run).evidence.namer == "a CLIP model"
+    with pytest.raises(ConfigError, match="no such model"):
+        td.analyze(None, run, names=str(tmp_path / "no"), threads=1, out=run)
+
+
 def test_a_text_model_that_is_not_there(run, tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(ConfigError, match="no such model"):

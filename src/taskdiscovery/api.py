@@ -424,6 +424,7 @@ def analyze(
     images: int = 5000,
     probe_images: int = 1000,
     text_model: str = "",
+    names: str = "",
     learner: Network | Learner | Sequence[Network | Learner] = (),
     size: int | None = None,
     fit: str = "crop",
@@ -445,6 +446,7 @@ def analyze(
         images: measure associations on at most so many images that discovery has not seen.
         probe_images: run counterfactual probes on at most this many images.
         text_model: path of a CLIP model whose words are set beside each task.
+        names: `lite0` or the path of a CLIP model: words that tell the sides of each task apart.
         learner: your own network class or factory, if the run was made with one.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         seed: decides which images, and the bootstrap.

@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from taskdiscovery.agreement import similarity_matrix
+from taskdiscovery.analysis import naming
 from taskdiscovery.analysis.associations import associate, factor_table
 from taskdiscovery.analysis.probes import PROBES, flips
 from taskdiscovery.analysis.verdict import verdict
@@ -26,7 +27,19 @@ from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.types import Dataset, Document, Evidence, FloatArray, ImageArray, IntArray, Tasks
+from taskdiscovery.runtime.seeds import generator
+from taskdiscovery.types import (
+    Dataset,
+    Document,
+    Evidence,
+    FloatArray,
+    ImageArray,
+    IntArray,
+    Name,
+    Tasks,
+)
+
+NAMED = 2000  # images that names are chosen on, and as many that they are measured on
 
 
 def analyze(
@@ -42,14 +55,17 @@ def analyze(
         dataset: the images.
         tasks: their tasks, with coordinates and partition where there are some.
         encoder: labels the transformed images; without it no probes are run.
-        config: how many images, which text model; its seed decides which, and the bootstrap.
+        config: how many images, which text model, what names tasks; its seed decides which
+            images, and the bootstrap.
         callbacks: told of progress.
 
     Raises:
         DataError: where no image is left that discovery has not seen.
-        ConfigError: for a text model that cannot be read.
+        ConfigError: for a text model, or a model that names, that cannot be read.
+        ResourceError: where the weights of the latter are not installed.
     """
     words = _words(config)  # a wrong path is found before anything is measured
+    namer = naming.namer_of(config.names) if config.names else None
     everywhere = np.arange(len(dataset))
     unseen = np.flatnonzero(~tasks.seen_N) if tasks.seen_N is not None else everywhere
     rows = partition.sample(unseen, config.images, config.seed, "evidence")
@@ -82,6 +98,8 @@ def analyze(
         verdicts=verdicts,
         images=len(rows),
         words=words(dataset.images[few], tasks, few),
+        namer="" if namer is None else namer.kind,
+        names=() if namer is None else _names(namer, dataset, tasks, config, callbacks),
     )
 
 
@@ -119,6 +137,27 @@ def _words(config: AnalyzeConfig) -> Any:
         return dict(zip(tasks.names, found, strict=True))
 
     return find
+
+
+def _names(
+    namer: naming.Namer, dataset: Dataset, tasks: Tasks, config: AnalyzeConfig, callbacks: Callbacks
+) -> tuple[Name, ...]:
+    """Choose names on images that discovery has seen, and measure them on others.
+
+    Where it is not known what it has seen, words are chosen on a random half.
+    """
+    seen_N = tasks.seen_N
+    if seen_N is None or not seen_N.any():
+        order = generator(config.seed, "names").permutation(len(dataset))
+        seen_N = order < len(dataset) // 2
+    most = min(config.images, NAMED)
+    train, held = (
+        partition.sample(np.flatnonzero(part), most, config.seed, purpose)
+        for part, purpose in ((seen_N, "names, train"), (~seen_N, "names, held out"))
+    )
+    scores_NW = namer.scores(dataset, np.concatenate([train, held]), callbacks)
+    parts = scores_NW[: len(train)], scores_NW[len(train) :]
+    return naming.name_tasks(tasks, (train, held), parts, namer.vocabulary)
 
 
 def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> Document | None:

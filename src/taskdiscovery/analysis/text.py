@@ -36,13 +36,14 @@ class TextModel:
     Args:
         path: a directory as `save_pretrained` writes it; nothing is downloaded, and code in it is
             not run.
+        option: that named it, for errors.
 
     Raises:
         ConfigError: where transformers is missing or the directory cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
-        transformers = import_extra("transformers", "text", "--text-model")
+    def __init__(self, path: Path, option: str = "--text-model") -> None:
+        transformers = import_extra("transformers", "text", option)
         if not path.is_dir():
             raise ConfigError(
                 "there is no such model directory", where=str(path), hint="give a local path"
@@ -65,14 +66,18 @@ class TextModel:
         self.side = int(self.model.config.vision_config.image_size)
 
     @torch.no_grad()
-    def texts(self, words: tuple[str, ...]) -> torch.Tensor:
-        """Return (W, P) unit embeddings of words."""
-        tokens = self.tokenizer(
-            [TEMPLATE.format(word) for word in words], padding=True, return_tensors="pt"
-        )
-        kept = {k: tokens[k] for k in ("input_ids", "attention_mask")}
-        pooled = self.model.text_model(**kept).pooler_output
-        return F.normalize(self.model.text_projection(pooled), dim=1)
+    def texts(
+        self, words: tuple[str, ...], template: str = TEMPLATE, batch: int = 256
+    ) -> torch.Tensor:
+        """Return (W, P) unit embeddings of words, each within a template."""
+        found = []
+        for start in range(0, len(words), batch):
+            filled = [template.format(word) for word in words[start : start + batch]]
+            tokens = self.tokenizer(filled, padding=True, return_tensors="pt")
+            kept = {k: tokens[k] for k in ("input_ids", "attention_mask")}
+            pooled = self.model.text_model(**kept).pooler_output
+            found.append(F.normalize(self.model.text_projection(pooled), dim=1))
+        return torch.cat(found)
 
     @torch.no_grad()
     def images(self, images: ImageArray, batch: int = 64) -> torch.Tensor:

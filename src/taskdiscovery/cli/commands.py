@@ -177,7 +177,7 @@ def analyze(
     from taskdiscovery.jobs import analyze as job
 
     found = job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
-    rows = [{"task": name, "verdict": line} for name, line in found.verdicts.items()]
+    rows = found.rows()
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
 

@@ -197,6 +197,13 @@ class AnalyzeConfig(JobConfig):
         metavar="PATH",
         names="place",
     )
+    names: str = option(
+        "",
+        "name the sides of each task by words that tell them apart to a model: lite0, or a folder "
+        "with a CLIP model",
+        metavar="lite0|PATH",
+        names="features",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

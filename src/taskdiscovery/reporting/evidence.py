@@ -40,14 +40,22 @@ class EvidenceView:
         return "" if self.found is None else self.found.verdicts.get(name, "")
 
     def of(self, name: str) -> Document | None:
-        """Return the tables of a task: associations, probes, words."""
+        """Return the tables of a task: associations, probes, words, names."""
         if self.found is None:
             return None
         return {
             "associations": self._associations(name),
             "probes": self._probes(name),
             "words": self.found.words.get(name),
+            "names": self._names(name),
         }
+
+    def names(self, task: str) -> Document | None:
+        """Return what the sides of a task look like, and to whom; None where nobody was asked."""
+        if self.found is None or not self.found.namer:
+            return None
+        sides = [{"side": side, "words": own} for side, own in self.words_of(task).items()]
+        return {"namer": self.found.namer, "sides": sides, "text": self.found.named(task)}
 
     def label(self) -> list[Document]:
         """Return what goes with the human label."""
@@ -91,6 +99,26 @@ class EvidenceView:
             changed = PROBES[probe][0](images) if probe else images
             self._labels[probe] = self.encoder.predict(changed)
         return self._labels[probe]
+
+    def words_of(self, task: str) -> dict[str, list[str]]:
+        """Return what each side of a task looks like; sides without a name are left out."""
+        found = {} if self.found is None else self.found.names_of(task)
+        return {side: [name.word for name in own] for side, own in found.items()}
+
+    def _names(self, task: str) -> list[Document]:
+        if self.found is None:
+            return []
+        return [
+            {
+                "side": f"class {name.side}",
+                "word": name.word,
+                "above": max(0.0, 2 * name.auc - 1),  # chance is an empty bar
+                "text": f"{name.auc:.2f} ({name.low:.2f} to {name.high:.2f})",
+                "images": name.images,
+            }
+            for own in self.found.names_of(task).values()
+            for name in own
+        ]
 
     def _associations(self, task: str) -> list[Document]:
         if self.associations.empty:

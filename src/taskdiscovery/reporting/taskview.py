@@ -56,6 +56,7 @@ class TaskView:
             "bar": None if score is None else self.scores.bar(score),
             "facts": facts,
             "verdict": self.evidence.verdict(name),
+            "names": self.evidence.names(name),
             "evidence": self.evidence.of(name),
             "rows": sheet.rows,
             "height": sheet.height,
@@ -65,9 +66,12 @@ class TaskView:
         dataset, unseen = self.material.dataset, self.unseen
         sheet = Sheet(images=thumbnails_of(dataset), ids=dataset.ids)
         margins_NC = self._margins(d)
+        words = self.evidence.words_of(name)
         for c in range(margins_NC.shape[1]):
             rows = surest(margins_NC[:, c], unseen)
-            sheet.add(f"surest of class {c}", rows[margins_NC[rows, c] > 0])
+            like = ", ".join(words.get(self.material.tasks.class_names[d][c], ()))
+            heading = f"surest of class {c} ({like})" if like else f"surest of class {c}"
+            sheet.add(heading, rows[margins_NC[rows, c] > 0])
         doubt_N = -np.sort(margins_NC, axis=1)[:, -1]
         sheet.add("most ambiguous", surest(doubt_N, unseen))
         disagreement = self.scores.disagreement(name)

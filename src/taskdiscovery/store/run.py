@@ -24,6 +24,7 @@ from taskdiscovery.types import (
     Document,
     Evidence,
     Labeling,
+    Name,
     Score,
     Scores,
     Split,
@@ -346,6 +347,12 @@ class Run(RunFiles):
                 images=int(numbers["images"]),
                 redundancy=numbers["adjusted_mutual_information"],
                 words={name: task["words"] for name, task in tasks.items() if "words" in task},
+                namer=str(numbers.get("namer", "")),
+                names=tuple(
+                    Name.from_json(name, row)
+                    for name, task in tasks.items()
+                    for row in task.get("names", ())
+                ),
             )
 
     def write_evidence(self, found: Evidence) -> None:

@@ -13,7 +13,7 @@ from taskdiscovery.types.aliases import (
 from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.dataset import Dataset
-from taskdiscovery.types.evidence import Evidence
+from taskdiscovery.types.evidence import Evidence, Name
 from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
 from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.record import Record
@@ -44,6 +44,7 @@ __all__ = [
     "Interval",
     "Labeling",
     "Matrix",
+    "Name",
     "Record",
     "Score",
     "Scores",

@@ -5,7 +5,7 @@ Axes: D tasks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from taskdiscovery.types import display
@@ -13,6 +13,41 @@ from taskdiscovery.types.aliases import Document, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """A word that tells one side of a task from the others, to a model that knows the word.
+
+    Attributes:
+        task: the task.
+        side: the class of the task.
+        word: of the model's vocabulary.
+        auc, low, high: the chance that an image of this side fits the word better than one of the
+            others, with a 95 % interval, on images that the word was not chosen on.
+        train: the same on those that it was chosen on.
+        images: how many it was measured on.
+    """
+
+    task: str
+    side: str
+    word: str
+    auc: float
+    low: float
+    high: float
+    train: float
+    images: int
+
+    @classmethod
+    def from_json(cls, task: str, row: Document) -> Name:
+        """Read a name as a run keeps it.
+
+        Raises:
+            KeyError, TypeError, ValueError: where a value is missing, or none of its kind.
+        """
+        figures = {key: float(row[key]) for key in ("auc", "low", "high", "train")}
+        side, word, images = str(row["side"]), str(row["word"]), int(row["images"])
+        return cls(task=task, side=side, word=word, images=images, **figures)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -29,6 +64,8 @@ class Evidence:
             None where they were read from a run, which keeps `redundancy` alone.
         verdicts: one line per task.
         words: words of a text model per task, where one was given.
+        namer: what was asked for names ("an ImageNet model"); empty where nothing was.
+        names: those that were found, of any task; the best of each side first.
         images: how many images were measured.
     """
 
@@ -41,6 +78,26 @@ class Evidence:
     similarity: FloatArray | None = None
     information: FloatArray | None = None
     words: Document = field(default_factory=dict)
+    namer: str = ""
+    names: tuple[Name, ...] = ()
+
+    def names_of(self, task: str) -> dict[str, list[Name]]:
+        """Return the names of a task, by side; a side without one is left out."""
+        found: dict[str, list[Name]] = {}
+        for name in self.names:
+            if name.task == task:
+                found.setdefault(name.side, []).append(name)
+        return found
+
+    def named(self, task: str) -> str:
+        """Say what the sides of a task look like; empty where no names were asked for."""
+        if not self.namer:
+            return ""
+        sides = [
+            f"{' or '.join(f'{name.word} ({name.auc:.2f})' for name in own)} in class {side}"
+            for side, own in self.names_of(task).items()
+        ]
+        return f"looks, to {self.namer}, like {'; '.join(sides)}" if sides else "no name"
 
     @property
     def numbers(self) -> Document:
@@ -57,6 +114,7 @@ class Evidence:
                     "associations": top.drop(columns="task", errors="ignore").to_dict("records"),
                     "probes": {r["probe"]: r["flips"] for r in asked.to_dict("records")},
                     **({"words": self.words[name]} if name in self.words else {}),
+                    **({"names": self._rows_of(name)} if self.namer else {}),
                 }
             )
         label = self.associations
@@ -68,18 +126,31 @@ class Evidence:
             "label": label.to_dict("records"),
             "coverage": self.coverage,
             "adjusted_mutual_information": self.redundancy,
+            **({"namer": self.namer} if self.namer else {}),
         }
 
+    def _rows_of(self, task: str) -> list[Document]:
+        rows = (asdict(name) for name in self.names if name.task == task)
+        return [{key: value for key, value in row.items() if key != "task"} for row in rows]
+
+    def rows(self) -> list[Document]:
+        """Return a row for each task: `task`, `verdict`, and `names` where they were asked for."""
+        return [
+            {"task": task, "verdict": line, **({"names": self.named(task)} if self.namer else {})}
+            for task, line in self.verdicts.items()
+        ]
+
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per task: `task`, `verdict`."""
+        """Return one row per task: `task`, `verdict`, and `names` where they were asked for."""
         import pandas as pd
 
-        return pd.DataFrame({"task": list(self.verdicts), "verdict": list(self.verdicts.values())})
+        columns = ["task", "verdict", *(["names"] if self.namer else [])]
+        return pd.DataFrame(self.rows(), columns=columns)
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {line}" for name, line in self.verdicts.items()]
+        lines = ["  {}: {}".format(row.pop("task"), "; ".join(row.values())) for row in self.rows()]
         return "\n".join([f"<Evidence for {len(lines)} tasks, on {self.images:,} images>", *lines])
 
     def _repr_html_(self) -> str:
-        rows = [{"task": name, "verdict": line} for name, line in self.verdicts.items()]
+        rows = self.rows()
         return display.table(f"{len(rows)} tasks, on {self.images:,} images", rows)
