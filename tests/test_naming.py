@@ -18,8 +18,10 @@ from taskdiscovery.analysis import naming, text
 from taskdiscovery.analysis.naming import Vocabulary, choosing, imagenet, name_tasks, namers
 from taskdiscovery.analysis.naming.auc import aucs, interval, ranks
 from taskdiscovery.cli import main
-from taskdiscovery.features import backbones, lite0
+from taskdiscovery.config.learners import LITE0_SHA256
+from taskdiscovery.features import backbones
 from taskdiscovery.jobs.trust import Reach, reach_of
+from taskdiscovery.networks import lite0
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import Backbone, Tasks
 
@@ -402,7 +404,7 @@ def test_names_of_a_run_that_cannot_be_read(tmp_path, photos, colours, row):
 
 
 def test_features_that_are_known_are_used(photos, monkeypatch):
-    known = backbones.BACKBONES["lite0"]
+    known = LITE0_SHA256
     features = np.arange(N, dtype=np.float32)[:, None] * np.ones((1, 1280), np.float32)
     embedded = []
 
@@ -496,7 +498,7 @@ def test_class_scores_are_those_of_the_network():
     features = np.random.default_rng(0).gamma(0.5, size=(3, 1280)).astype(np.float32)
     log_NC = namers.class_scores(features, backbones.backbone_of("lite0"))
     np.testing.assert_allclose(np.exp(log_NC).sum(axis=1), 1, atol=1e-9)
-    model = lite0.load(backbones.BACKBONES["lite0"])
+    model = lite0.load(LITE0_SHA256)
     with torch.no_grad():
         logits = model.classes(torch.from_numpy(features)).numpy()
     np.testing.assert_allclose(np.diff(log_NC), np.diff(logits), atol=1e-4)

@@ -55,7 +55,7 @@ class Classifier:
     kind = "an ImageNet model"
 
     def __init__(self, backbone: Backbone, *, sized: bool = False) -> None:
-        from taskdiscovery.features import lite0
+        from taskdiscovery.networks import lite0
 
         lite0.weights_file()  # what is missing is said before anything is measured
         self.backbone, self.sized, self.vocabulary = backbone, sized, imagenet()
@@ -73,7 +73,7 @@ def class_scores(features_NP: Matrix, backbone: Backbone) -> FloatArray:
     """Return (N, C) log-probabilities of ImageNet's classes, from features of a backbone."""
     import torch
 
-    from taskdiscovery.features import lite0
+    from taskdiscovery.networks import lite0
     from taskdiscovery.runtime.isolation import usual_torch
 
     with usual_torch(), torch.no_grad():
