@@ -181,10 +181,19 @@ def analyze(
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
 
 
-def report(run: Path, data: str | None, features: str, learner: str, callbacks: Callbacks) -> None:
-    """Write report.html and print its path."""
+def report(
+    run: Path, data: str | None, features: str, names: str, learner: str, callbacks: Callbacks
+) -> None:
+    """Write report.html and print its path; measure and name the tasks before, where asked to."""
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
+    if names:
+        from taskdiscovery.jobs import analyze as job
+
+        how = {"names": names, "features": features}
+        config = from_mapping(AnalyzeConfig, how, "report")
+        networks = _named(learner)
+        job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
     show.exact(str(write_report_of_run(opened, data, callbacks, features)))

@@ -201,6 +201,12 @@ def _report(command: Parser) -> None:
         metavar="FILE|BACKBONE",
         help="numbers of the images (default: those that the tasks were found on)",
     )
+    command.add_argument(
+        "--names",
+        default="",
+        metavar="lite0|PATH",
+        help="measure and name the tasks before, as analyze --names does",
+    )
     command.add_argument("--learner", default="", help=_TRUST)
 
 

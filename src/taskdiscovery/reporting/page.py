@@ -71,8 +71,7 @@ class Page:
         config = self.material.config
         guided = config.get("within") or config.get("exclude")
         blind = "" if guided else " without looking at any label"
-        k = max(self.tasks.k)
-        parts = "two halves" if k == 2 else f"{k} equal parts"
+        parts = self._parts()
         text = (
             f"{n} labelings of {len(self.dataset):,} images were found by method {method}{blind}. "
             f"Each cuts the images in {parts}."
@@ -81,10 +80,19 @@ class Page:
         if references:
             beside = " and ".join(f"{value:.2f} for {name}" for name, value in references.items())
             text += (
-                f" Two networks trained on such a labeling agree on {self.scores.mean:.0%} of the "
+                f" Two learners trained on such a labeling agree on {self.scores.mean:.0%} of the "
                 f"images they have not seen; compare {beside}."
             )
         return text
+
+    def _parts(self) -> str:
+        """Say how large the classes are: methods on pixels balance them, others do not."""
+        k = max(self.tasks.k)
+        rates = [float(task["rate"]) for task in self.material.numbers["tasks"]]
+        equal = all(abs(rate - 1 / k) < 0.1 for rate in rates)
+        if k == 2:
+            return "two halves" if equal else "two groups"
+        return f"{k} equal parts" if equal else f"{k} groups"
 
     def _tiles(self) -> list[Document]:
         tiles = self.scores.tiles()

@@ -87,6 +87,8 @@ class TaskView:
                 facts.append(("κ", f"{score['kappa']:.2f}"))
             facts.append(("accuracy", f"{score['accuracy']:.2f}"))
         facts.append(("rate", f"{row['rate']:.2f}"))
+        if row.get("bimodality") is not None:  # the share of variance between its two sides
+            facts.append(("two-valued", f"{row['bimodality']:.0%}"))
         if row.get("crossfit_correlation") is not None:
             facts.append(("held-out correlation", f"{row['crossfit_correlation']:.2f}"))
         return facts
