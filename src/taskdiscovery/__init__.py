@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from taskdiscovery.api import (
         analyze,
+        compare,
         discover,
         embed,
         info,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from taskdiscovery.runtime.progress_bar import ProgressBar
     from taskdiscovery.store import Run
     from taskdiscovery.types import (
+        Comparison,
         Dataset,
         Evidence,
         Info,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Callback",
+    "Comparison",
     "ConfigError",
     "DataError",
     "Dataset",
@@ -99,6 +102,7 @@ __all__ = [
     "Tasks",
     "WorkerError",
     "analyze",
+    "compare",
     "discover",
     "embed",
     "from_arrays",
@@ -114,7 +118,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze discover embed info label load open_run report resume score split",
+    "api": "analyze compare discover embed info label load open_run report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "discovery": "Meta Method Power Pursuit Spectral",
@@ -126,7 +130,7 @@ _HOMES = {
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
-    "types": "Dataset Evidence Info Interval Labeling Score Scores Split Tasks",
+    "types": "Comparison Dataset Evidence Info Interval Labeling Score Scores Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
+    CompareConfig,
     DataConfig,
     EmbedConfig,
     LabelConfig,
@@ -51,6 +52,7 @@ from taskdiscovery.discovery import DiscoverConfig, Method
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.features import load as _load
 from taskdiscovery.jobs import analyze as _analyze
+from taskdiscovery.jobs import compare as _compare
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
 from taskdiscovery.jobs import label as _label
@@ -66,7 +68,7 @@ from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
-from taskdiscovery.types import Dataset, Document, Evidence, Info, Scores, Split, Tasks
+from taskdiscovery.types import Comparison, Dataset, Document, Evidence, Info, Scores, Split, Tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analyze",
+    "compare",
     "discover",
     "embed",
     "info",
@@ -460,6 +463,59 @@ def analyze(
     config = from_mapping(AnalyzeConfig, _options(locals(), drop=("tasks", "learner")), "analyze")
     sink, told = Sink.of("analyze", out), callbacks_of(callbacks)
     return _analyze.run(data, tasks, config, sink, told, networks=_named(learner))
+
+
+@isolated
+def compare(
+    found: Any,
+    other: Any,
+    *,
+    data: Any = None,
+    features: str = "",
+    other_features: str = "",
+    accuracy: bool = False,
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    runs: int = 2,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Comparison:
+    """Compare the rates of tasks here and on other images: which classes are at risk there?
+
+    Args:
+        found: a `Discovery`, a `Run` or its path.
+        other: the other images, as `load` takes them; their labels are used where there are some.
+        data: the images of the discovery; by default those that the run names.
+        features, other_features: numbers of either; by default those that the tasks were found on.
+        accuracy: train the learner on the images that discovery may have seen, and put its accuracy
+            here and there beside each class; other options are those of `score`.
+    """
+    config = from_mapping(CompareConfig, _options(locals(), drop=("found", "other")), "compare")
+    named = _named(learner)
+    return _compare.run(found, other, data, config, callbacks_of(callbacks), networks=named)
 
 
 @isolated

@@ -9,6 +9,7 @@ from typing import Any
 from taskdiscovery.cli import infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
+    CompareConfig,
     DataConfig,
     EmbedConfig,
     LabelConfig,
@@ -179,6 +180,40 @@ def analyze(
     found = job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     rows = found.rows()
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
+
+
+def compare(
+    run: Path, other: str, data: str | None, format: str, callbacks: Callbacks, **given: Any
+) -> None:
+    """Print which classes are at risk on other images, and how the rates of tasks have moved."""
+    opened = Run.open(run)
+    for spec in [other, *([] if data is None else [data])]:
+        check_spec(spec)
+    config = from_mapping(CompareConfig, given, "compare")
+    check_learner(config.learner)
+    from taskdiscovery.jobs import compare as job
+
+    networks = _named(config.learner)
+    found = job.run(opened, other, data, config, callbacks, networks=networks)
+    if format == "json":
+        show.mapping(found.numbers, "json")
+        return
+    if format == "csv":
+        show.frame(found.rates)
+        return
+    hidden = ("at_risk", "p", "low", "high", "risk")
+    if len(found.classes):
+        rows = found.classes.drop(columns=[c for c in hidden if c in found.classes])
+        show.rows(rows.to_dict("records"), "table", title="classes, those most at risk first")
+    overall = found.rates[found.rates["factor"] == "all"] if len(found.rates) else found.rates
+    overall = overall.drop(columns=["factor", "level", "p"], errors="ignore")
+    title = f"rates over all: {found.images_here} images here, {found.images_there} there"
+    show.rows(overall.to_dict("records"), "table", title=title)
+    show.line(f"classes at risk: {', '.join(found.classes_at_risk) or 'none'}")
+    if found.by == "tasks":
+        show.line("(the other images have no labels: ranked by tasks whose rate has moved)")
+    if found.seen_there:
+        show.line(f"left out: {found.seen_there} images there that discovery had seen")
 
 
 def report(

@@ -46,6 +46,7 @@ _HELP = {
     "label": "the tasks of a run on other images",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
+    "compare": "the tasks of a run on other images: which classes are at risk there",
     "report": "one HTML file of a run: report.html",
     "resume": "go on with the job of a run that was stopped",
     "verify": "each file of a run against what was committed",
@@ -98,6 +99,7 @@ COMMANDS = (
     "split",
     "embed",
     "analyze",
+    "compare",
     "report",
     "resume",
     "verify",
@@ -192,6 +194,14 @@ def _analyze(command: Parser) -> None:
     _format(command)
 
 
+def _compare(command: Parser) -> None:
+    _run(command)
+    command.add_argument("other", metavar="DATA2", help="the other images: as DATA")
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    _options_of(command, CONFIGS["compare"])
+    _format(command)
+
+
 def _report(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -244,6 +254,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "label": _label,
     "embed": _embed,
     "analyze": _analyze,
+    "compare": _compare,
     "report": _report,
     "resume": _resume,
     "verify": _verify,

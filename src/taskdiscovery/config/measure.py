@@ -207,6 +207,24 @@ class AnalyzeConfig(JobConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareConfig(TrainingConfig):
+    """`compare`: the tasks of a run on another data set."""
+
+    other_features: str = option(
+        "",
+        "features of the other images, for tasks that were found on a table of them",
+        metavar="FILE|BACKBONE",
+        names="features",
+    )
+    accuracy: bool = option(
+        False,
+        "train the learner on the run's images, too, and put its accuracy here and there beside "
+        "each class",
+    )
+    runs: int = option(2, "trainings of the learner", low=1, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelConfig(DataConfig):
     """`label`: the tasks of a run on other images."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from taskdiscovery.config import (
     AnalyzeConfig,
+    CompareConfig,
     EmbedConfig,
     LabelConfig,
     Options,
@@ -21,6 +22,7 @@ CONFIGS: dict[str, type[Options]] = {
     "score": ScoreConfig,
     "split": SplitConfig,
     "analyze": AnalyzeConfig,
+    "compare": CompareConfig,
     "label": LabelConfig,
     "embed": EmbedConfig,
 }

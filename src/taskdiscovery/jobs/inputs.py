@@ -331,6 +331,22 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
     return labelled(encoder, dataset, seen_N=seen_N, device=device)
 
 
+def seen_before(found: Any, dataset: Dataset, objects: Mapping[str, Network]) -> BoolArray:
+    """Return (N,) True for images of a data set that a discovery has seen, by their content.
+
+    Args:
+        found: a run, or what discover returned.
+        dataset: the images.
+        objects: networks that the caller has named, by name.
+
+    Raises:
+        RunDirError: where the run cannot be used.
+    """
+    if isinstance(found, Run):
+        return _seen_before(encoder_of(found, objects), dataset, found.seen_images())
+    return _seen_before(found.encoder, dataset, _seen_by(found, dataset))
+
+
 def _seen_before(encoder: Encoder | FeatureEncoder, dataset: Dataset, seen: Any) -> BoolArray:
     """Return (N,) True for images whose digest is among those of the images discovery has seen."""
     taken = encoder.as_taken(dataset.images) if dataset.has_images else dataset.content

@@ -12,6 +12,7 @@ from taskdiscovery.types.aliases import (
 )
 from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
+from taskdiscovery.types.comparison import Comparison
 from taskdiscovery.types.dataset import Dataset
 from taskdiscovery.types.evidence import Evidence, Name
 from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
@@ -30,6 +31,7 @@ __all__ = [
     "BoolArray",
     "ClassCount",
     "Column",
+    "Comparison",
     "Copies",
     "Dataset",
     "Document",
