@@ -341,8 +341,7 @@ def score(
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs: `smoke`, `quick` or `paper`: sizes and epochs together; trainings per labeling
-            (intervals of two cover images only).
+        preset, runs: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a labeling.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
         early, train_images, test_images, epochs, batch, learning_rate, optimizer, schedule,
             weight_decay: end a run when its predictions settle; of each training.
@@ -513,7 +512,8 @@ def compare(
         accuracy: train the learner on the images that discovery may have seen, and put its accuracy
             here and there beside each class; other options are those of `score`.
     """
-    config = from_mapping(CompareConfig, _options(locals(), drop=("found", "other")), "compare")
+    options = _options(locals(), drop=("found", "other"))
+    config = from_mapping(CompareConfig, with_usual_features(data, options, found), "compare")
     named = _named(learner)
     return _compare.run(found, other, data, config, callbacks_of(callbacks), networks=named)
 

@@ -25,6 +25,7 @@ from taskdiscovery.data import describe
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
+from taskdiscovery.jobs.looking import with_usual_features
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -189,7 +190,7 @@ def compare(
     opened = Run.open(run)
     for spec in [other, *([] if data is None else [data])]:
         check_spec(spec)
-    config = from_mapping(CompareConfig, given, "compare")
+    config = from_mapping(CompareConfig, with_usual_features(data, given, run), "compare")
     check_learner(config.learner)
     from taskdiscovery.jobs import compare as job
 

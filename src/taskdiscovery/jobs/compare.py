@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taskdiscovery.config import CompareConfig, Network
+from taskdiscovery.config import OF_DATA, CompareConfig, DataConfig, Network
+from taskdiscovery.data import partition
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.features import is_alone, is_backbone
 from taskdiscovery.jobs.analyze import run_of
 from taskdiscovery.jobs.inputs import (
     labelled_by,
@@ -24,7 +26,7 @@ from taskdiscovery.jobs.inputs import (
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.types import BoolArray, Comparison, Dataset, Labeling
+from taskdiscovery.types import BoolArray, Comparison, Dataset
 
 if TYPE_CHECKING:
     from taskdiscovery.analysis.comparing import Side
@@ -52,108 +54,116 @@ def run(
     Raises:
         TaskDiscoveryError: see `errors`.
     """
-    opened = run_of(found)
-    found = opened or found
-    config = read_alike(config, reading_of(found))
-    if opened is not None:
-        own = config.features or features_of(opened, data)
-        data = data_of(opened, opened.config) if data is None else data
-    else:
-        own = config.features or features_of(found, data)
-        if data is None:
-            raise ConfigError(
-                "the data of the discovery is needed, too",
-                where="compare",
-                hint="give it: compare(found, other, data=…)",
-            )
-    dataset = read_data(data, replace(config, features=own), callbacks)
-    elsewhere = read_data(other, replace(config, features=config.other_features), callbacks)
+    sides = _sides(found, other, data, config, callbacks, networks)
     from taskdiscovery.analysis import comparing
 
-    if opened is not None:
-        tasks = tasks_of_run(opened, dataset, networks)
-    else:
-        tasks = tasks_of_discovery(found, dataset)
-    there = labelled_by(found, elsewhere, networks, "cpu")
-    known = seen_before(found, elsewhere, networks)
-    unseen = ~tasks.seen_N if tasks.seen_N is not None else np.ones(len(dataset), np.bool_)
-    sides = (
-        comparing.Side(dataset=dataset, tasks=tasks, rows=np.flatnonzero(unseen)),
-        comparing.Side(dataset=elsewhere, tasks=there, rows=np.flatnonzero(~known)),
-    )
+    here, there = sides
     if min(len(side.rows) for side in sides) < comparing.LEAST:
         raise DataError(
-            f"{len(sides[0].rows)} images here and {len(sides[1].rows)} there that discovery has "
-            "not seen are too few to compare",
-            where=elsewhere.name,
+            f"{len(here.rows)} images here and {len(there.rows)} there that discovery has not seen "
+            "are too few to compare",
+            where=there.dataset.name,
             hint="give other images than those of the run",
         )
     with callbacks.stage("comparing", 1) as meter:
-        table = comparing.rates(*sides)
+        table = comparing.rates(here, there)
         meter.advance()
-    classes, by = comparing.classes_of(*sides, table)
+    classes, by = comparing.classes_of(here, there, table)
     at_risk = tuple(classes.loc[classes["at_risk"], "class"]) if len(classes) else ()
     if config.accuracy:
-        classes = comparing.with_accuracy(
-            classes, *sides, _right(config, dataset, elsewhere, sides, unseen, callbacks)
-        )
+        classes = comparing.with_accuracy(classes, here, there, _right(config, sides, callbacks))
     return Comparison(
         classes_at_risk=at_risk,
         classes=classes,
         rates=table,
         by=by,
-        images_here=len(sides[0].rows),
-        images_there=len(sides[1].rows),
-        seen_there=int(known.sum()),
+        images_here=len(here.rows),
+        images_there=len(there.rows),
+        seen_there=len(there.dataset) - len(there.rows),
         learner=config.learner if config.accuracy else "",
     )
 
 
-def _right(
+def _sides(
+    found: Any,
+    other: Any,
+    data: Any,
     config: CompareConfig,
-    here: Dataset,
-    there: Dataset,
-    sides: tuple[Side, Side],
-    unseen_N: BoolArray,
     callbacks: Callbacks,
-) -> list[Any]:
+    networks: Mapping[str, Network],
+) -> tuple[Side, Side]:
+    """Read both data sets with their tasks, and leave out what discovery has seen."""
+    opened = run_of(found)
+    found = opened or found
+    config = read_alike(config, reading_of(found))
+    own = config.features or features_of(found, data)
+    if data is None and opened is None:
+        raise ConfigError(
+            "the data of the discovery is needed, too",
+            where="compare",
+            hint="give it: compare(found, other, data=…)",
+        )
+    if data is None:
+        assert opened is not None
+        data = data_of(opened, opened.config)
+    here = read_data(data, _reading(config, own), callbacks)
+    theirs = config.other_features
+    if not theirs and own:  # the same network looks at them; a table knows its own rows
+        theirs = own if is_backbone(own) else OF_DATA if is_alone(other) else ""
+    there = read_data(other, _reading(config, theirs), callbacks)
+    from taskdiscovery.analysis.comparing import Side
+
+    tasks = (
+        tasks_of_discovery(found, here) if opened is None else tasks_of_run(opened, here, networks)
+    )
+    seen_N = np.zeros(len(here), np.bool_) if tasks.seen_N is None else tasks.seen_N
+    known_N = seen_before(found, there, networks)
+    return (
+        Side(dataset=here, tasks=tasks, rows=np.flatnonzero(~seen_N)),
+        Side(
+            dataset=there,
+            tasks=labelled_by(found, there, networks, "cpu"),
+            rows=np.flatnonzero(~known_N),
+        ),
+    )
+
+
+def _reading(config: CompareConfig, features: str) -> DataConfig:
+    """Return how one of the two is read, with features of its own."""
+    how = {item.name: getattr(config, item.name) for item in fields(DataConfig)}
+    return DataConfig(**{**how, "features": features})
+
+
+def _right(
+    config: CompareConfig, sides: tuple[Side, Side], callbacks: Callbacks
+) -> list[BoolArray]:
     """Train on the run's images that discovery may have seen; say who is predicted rightly.
 
     Returns:
         (runs, n) here and there.
+
+    Raises:
+        ConfigError, DataError: where the learner cannot look at both, or labels lack.
     """
-    if here.labels is None or there.labels is None:
-        raise ConfigError(
-            "an accuracy needs labels here and there", where="--accuracy", hint="leave it out"
-        )
-    if here.content.shape[1:] != there.content.shape[1:]:
-        raise DataError(
-            f"images here are {here.content.shape[1:]}, there {there.content.shape[1:]}",
-            where=there.name,
-            hint="read both with --size",
-        )
+    here, there = (side.dataset for side in sides)
+    _check_both(config, here, there)
     from taskdiscovery.executors import resolve_training, workbench
-    from taskdiscovery.runtime.seeds import derive
+    from taskdiscovery.splits.measure import run_seeds
     from taskdiscovery.store.journal import Journal
-    from taskdiscovery.training import Request, Seeds, predicted
+    from taskdiscovery.training import Request, predicted
 
     both = _joined(here, there)
     labeling = check_classes(both.target("label"))
-    assert isinstance(labeling, Labeling)
-    fit = np.flatnonzero(~unseen_N & (here.labels >= 0))
-    measured = [sides[0].rows, len(here) + sides[1].rows]
     config = resolve_training(config, both, config.runs, {config.learner: {labeling.k}})
-    fit = fit if config.train_images is None else fit[: config.train_images]
+    known = np.flatnonzero(labeling.known_N[: len(here)])
+    fit = np.setdiff1d(known, sides[0].rows)
+    fit = partition.sample(fit, config.train_images, config.seed, "fit")
+    measured = np.concatenate([sides[0].rows, len(here) + sides[1].rows])
     with workbench(both, config, config.learner_of(), fit, Journal(), callbacks) as bench:
         requests = [
             Request(
                 key=f"compare/run {run}",
-                training=bench.training(
-                    labeling,
-                    fit,
-                    np.concatenate(measured),
-                    Seeds(derive(config.seed, "init", run), derive(config.seed, "order", run)),
-                ),
+                training=bench.training(labeling, fit, measured, run_seeds(config, run)),
                 keep=predicted,
             )
             for run in range(config.runs)
@@ -161,11 +171,33 @@ def _right(
         passes = sum(request.training.passes for request in requests)
         with callbacks.stage(f"training {config.learner}", passes) as meter:
             bench.executor.submit(requests, meter)
-            classes_Kn = np.stack(
-                [bench.executor.result(one, meter).arrays["predicted"] for one in requests]
-            )
-    right_Kn = classes_Kn == labeling.labels_N[np.concatenate(measured)]
-    return np.split(right_Kn, [len(measured[0])], axis=1)
+            found = [bench.executor.result(one, meter).arrays["predicted"] for one in requests]
+    right_Kn = np.stack(found) == labeling.labels_N[measured]
+    return np.split(right_Kn, [len(sides[0].rows)], axis=1)
+
+
+def _check_both(config: CompareConfig, here: Dataset, there: Dataset) -> None:
+    """Refuse what a learner cannot be trained on here and asked there.
+
+    Raises:
+        ConfigError, DataError: saying why.
+    """
+    if here.labels is None or there.labels is None:
+        raise ConfigError(
+            "an accuracy needs labels here and there", where="--accuracy", hint="leave it out"
+        )
+    if config.on_features and (here.features is None or there.features is None):
+        raise ConfigError(
+            f"the learner {config.learner} looks at features, and the other images have none",
+            where="--accuracy",
+            hint="add --other-features, or take --learner convnet",
+        )
+    if here.images.shape[1:] != there.images.shape[1:]:
+        raise DataError(
+            f"images here are {here.image_shape}, there {there.image_shape}",
+            where=there.name,
+            hint="read both with --size",
+        )
 
 
 def _joined(here: Dataset, there: Dataset) -> Dataset:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.agreement import mean_over_runs
-from taskdiscovery.config import SplitConfig, is_convex
+from taskdiscovery.config import SplitConfig, TrainingConfig, is_convex
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
@@ -131,7 +131,7 @@ def check_fresh(choice: Choice, rows: dict[str, Rows], seen: BoolArray, seeds: s
         raise RuntimeError("a seed that served to choose the split would be used again")
 
 
-def run_seeds(config: SplitConfig, run: int) -> Seeds:
+def run_seeds(config: TrainingConfig, run: int) -> Seeds:
     """Return the seeds of a reported run."""
     return Seeds(
         derive(config.seed, "report", run, "init"),
