@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 import taskdiscovery as td
 from taskdiscovery.cli import main
 from taskdiscovery.discovery.modes import GAUSSIAN, distinct, modes
-from taskdiscovery.discovery.ridge import STRENGTHS, Blocks, Classifier, Reduction, solve
+from taskdiscovery.discovery.blocks import Blocks
+from taskdiscovery.discovery.ridge import STRENGTHS, Classifier, Reduction, solve
 from taskdiscovery.features import lite0
 
 N, P = 600, 24

@@ -94,6 +94,8 @@ def learner_of(
     Raises:
         ConfigError: for an unknown network, option or augmentation.
     """
+    if text == RIDGE:  # solved, not trained
+        return ResolvedLearner(RIDGE, recipe, device, precision)
     _, chosen = check_learner(text)
     recipe = replace(recipe, augment=chosen or recipe.augment)
     return ResolvedLearner(object_of(text, objects or {}) or text, recipe, device, precision)

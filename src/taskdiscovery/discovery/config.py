@@ -17,6 +17,7 @@ from taskdiscovery.config import (
     option,
     options,
 )
+from taskdiscovery.config.learners import RIDGE
 from taskdiscovery.config.recipes import OPTIMIZERS, SCHEDULES
 from taskdiscovery.discovery.method import Method
 from taskdiscovery.discovery.methods import METHODS
@@ -52,7 +53,7 @@ class DiscoverConfig(WorkConfig):
     features: str = option(
         "",
         "look for tasks on these numbers in place of pixels: a table, or what a frozen network "
-        "gives, e.g. lite0 or lite0?size=224 (--method pursuit, meta)",
+        "gives, e.g. lite0 or lite0?size=224 (--method pursuit, meta; power with --learner ridge)",
         metavar="FILE|BACKBONE",
         names="features",
     )
@@ -86,9 +87,17 @@ class DiscoverConfig(WorkConfig):
                 where="method",
                 hint=f"give one of {', '.join(METHODS)}, or td.{next(iter(METHODS)).title()}(…)",
             )
-        if self.executor == "ray" and not method.separate_trainings:
+        if self.learner == RIDGE and not method.by_ridge:
             raise ConfigError(
-                f"--method {method.name} has no separate trainings to hand out",
+                f"--method {method.name} trains networks, and the ridge is none",
+                where="--learner ridge",
+                hint="add --method pursuit or power, which look at features then",
+            )
+        separate = method.separate_trainings and self.learner != RIDGE
+        if self.executor == "ray" and not separate:
+            raise ConfigError(
+                f"--method {method.name} has no separate trainings to hand out"
+                + (" where a ridge is solved" if method.separate_trainings else ""),
                 where="--executor ray",
                 hint="use --method power; several processes share a meta-gradient under torchrun",
             )
@@ -101,7 +110,7 @@ class DiscoverConfig(WorkConfig):
                 )
         method.check_classes(self.classes)
         if self.features:
-            method.check_features()
+            method.check_features(self.learner)
             if is_backbone(self.features):
                 backbone_of(self.features)
 

@@ -53,9 +53,14 @@ class Method(Options):
     constrained: ClassVar[bool] = True
     #: whether it looks at features, and at nothing else.
     needs_features: ClassVar[bool] = False
+    #: whether it can take the learner `ridge`, which looks at features.
+    by_ridge: ClassVar[bool] = False
 
-    def check_features(self) -> None:
+    def check_features(self, learner: str) -> None:
         """Refuse to search on given features, where the method or its options cannot.
+
+        Args:
+            learner: SPEC of the job's.
 
         Raises:
             ConfigError: saying why.
@@ -63,7 +68,7 @@ class Method(Options):
         raise ConfigError(
             f"--method {self.name} looks at pixels",
             where="--features",
-            hint="add --method pursuit or meta",
+            hint="add --method pursuit or meta, or --method power --learner ridge",
         )
 
     def check_classes(self, classes: int) -> None:

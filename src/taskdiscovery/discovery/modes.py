@@ -1,6 +1,6 @@
 """Two modes of a coordinate: the threshold between them, and how much of the variance they are.
 
-Axes: N rows, S coordinates.
+Axes: N rows, S coordinates, G groups of rows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray
 #: of a Gaussian cut at its mean, 2/π of the variance lies between the sides.
 GAUSSIAN = 2 / np.pi
 _EDGE = 0.1
+#: rows of a group that has a threshold of its own.
+_LEAST = 40
 #: values that are sorted at once: some tens of megabytes.
 _VALUES = 4_000_000
 
@@ -51,6 +53,43 @@ def modes(coordinates_NS: Float32, most: int | None = None) -> Modes:
     ]
     threshold_S, spread_S, bimodality_S = np.concatenate(parts, axis=1)
     return Modes(threshold_S=threshold_S, spread_S=spread_S, bimodality_S=bimodality_S)
+
+
+def above(
+    coordinates_NS: Float32, groups_N: IntArray | None = None, most: int | None = None
+) -> tuple[Float32, Modes]:
+    """Return how far coordinates are above their thresholds, and how they fall in two.
+
+    Args:
+        coordinates_NS: (N, S), rows in random order.
+        groups_N: (N,) classes that have thresholds of their own, where they have 40 rows; J is then
+            the share of the variance inside of them.
+        most: look at so many rows only.
+
+    Returns:
+        Coordinates less the thresholds, and the modes; with groups, their thresholds are 0.
+    """
+    if groups_N is None:
+        found = modes(coordinates_NS, most)
+        return coordinates_NS - found.threshold_S.astype(np.float32), found
+    result_NS = coordinates_NS.copy()
+    members = [np.flatnonzero(groups_N == g) for g in np.unique(groups_N)]
+    for rows in members:
+        result_NS[rows] -= result_NS[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+    pooled = modes(result_NS, most)
+    variance_S, between_S = np.zeros((2, coordinates_NS.shape[1]))
+    for rows in members:
+        own = pooled
+        if len(rows) >= _LEAST:
+            own = modes(result_NS[rows], most)
+        variance_S += len(rows) * own.spread_S**2
+        between_S += len(rows) * own.spread_S**2 * own.bimodality_S
+        result_NS[rows] -= own.threshold_S.astype(np.float32)
+    return result_NS, Modes(
+        threshold_S=np.zeros_like(variance_S),
+        spread_S=np.sqrt(variance_S / len(groups_N)),
+        bimodality_S=between_S / variance_S,
+    )
 
 
 def _cut(coordinates_NS: Float32) -> FloatArray:

@@ -30,7 +30,7 @@ class Pursuit(PursuitOptions, Method):
     constrained: ClassVar[bool] = False
     needs_features: ClassVar[bool] = True
 
-    def check_features(self) -> None:
+    def check_features(self, learner: str) -> None:
         """Accept them: it looks at nothing else."""
 
     def check_classes(self, classes: int) -> None:

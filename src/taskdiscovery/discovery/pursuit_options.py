@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskdiscovery.config import Options, option
+from taskdiscovery.config import option
+from taskdiscovery.discovery.ridge_options import RidgeOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class PursuitOptions(Options):
+class PursuitOptions(RidgeOptions):
     """Where it begins, how long it goes on, and what is chosen."""
 
     cap: float = option(0.5, "correlation |φ| of two tasks at most", low=0.0, high=1.0)
     starts: int = option(430, "labelings to begin with", low=60, high=100_000)
     rounds: int = option(15, "times that labels are replaced by predictions", low=4, high=1000)
-    components: int = option(
-        384, "principal components of the features that are kept", low=2, high=10_000
-    )
-    ridge: float = option(1.0, "strength of the ridge", low=1e-6, high=1e6)
     bimodality: float | None = option(
         None,
         "share of a coordinate's variance between its two sides at least (default: what the same "

@@ -1,20 +1,17 @@
-"""Linear learners in closed form: features made comparable, and ridge regression by blocks.
+"""Linear learners in closed form: features made comparable, and ridge regression.
 
-Rows fall into random blocks whose Gram matrices are taken once. A fold is a union of blocks, so
-that folds can be drawn anew at the cost of a product with the targets and one small solve.
-
-Axes: N rows, P features, R reduced features, S targets, B blocks.
+Axes: N rows, P features, R reduced features, S targets, E excluded columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy import linalg
 
+from taskdiscovery.errors import ConfigError
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 _BLOCK = 8192
@@ -80,6 +77,49 @@ class Reduction:
         signs_R = np.sign(vectors_PR[np.abs(vectors_PR).argmax(axis=0), np.arange(R)])
         return cls(mean_P=mean_P + shift_P, matrix_PR=scale_P[:, None] * vectors_PR * signs_R)
 
+    def free_of(
+        self,
+        features_NP: Matrix,
+        rows_N: IntArray,
+        excluded_NE: FloatArray,
+        groups_N: IntArray | None = None,
+    ) -> Reduction:
+        """Return a reduction whose components do not correlate with what is excluded.
+
+        Directions are taken from the null space of their covariance with the reduced features, so
+        that whatever is linear in them keeps the promise on these rows exactly.
+
+        Args:
+            features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
+            rows_N: the rows on which the promise is kept.
+            excluded_NE: (N, E) columns, for these rows.
+            groups_N: (N,) classes; the covariance is then that inside of them.
+
+        Raises:
+            ConfigError: where no direction is left.
+        """
+        e_NE = excluded_NE - excluded_NE.mean(axis=0)
+        if groups_N is not None:
+            group_N = np.unique(groups_N, return_inverse=True)[1]
+            for g in range(group_N.max() + 1):
+                e_NE[group_N == g] -= e_NE[group_N == g].mean(axis=0)
+        spread_E = e_NE.std(axis=0)
+        if not (spread_E > 1e-9).any():
+            return self
+        e_NE = e_NE[:, spread_E > 1e-9] / spread_E[spread_E > 1e-9]
+        cross_RE = np.zeros((self.matrix_PR.shape[1], e_NE.shape[1]))
+        for places in chunks(np.arange(len(rows_N))):
+            cross_RE += self.apply(features_NP, rows_N[places]).T @ e_NE[places]
+        u_RR, s, _ = linalg.svd(cross_RE, full_matrices=True)
+        left_RR = u_RR[:, int((s > 1e-6 * max(s.max(initial=0.0), 1e-300)).sum()) :]
+        if not left_RR.shape[1]:
+            raise ConfigError(
+                f"what is excluded leaves none of {len(u_RR)} components of the features",
+                where="--exclude",
+                hint="exclude less, or keep more --components",
+            )
+        return Reduction(mean_P=self.mean_P, matrix_PR=self.matrix_PR @ left_RR)
+
     def apply(self, features_NP: Matrix, rows_N: IntArray) -> Float32:
         """Return the (n, R) reduced features of some rows."""
         result_nR = np.empty((len(rows_N), self.matrix_PR.shape[1]), dtype=np.float32)
@@ -103,62 +143,6 @@ def solve(gram_RR: FloatArray, cross_RS: FloatArray, rows: int, strength: float)
     penalized_RR = gram_RR + strength * rows * np.eye(len(gram_RR))
     weights_RS: FloatArray = linalg.solve(penalized_RR, cross_RS, assume_a="pos")
     return weights_RS
-
-
-class Blocks:
-    """Rows in random blocks, and ridges that are fitted to some blocks and predict the others.
-
-    Args:
-        table_NR: centred; the rows of a block lie together.
-        count: B.
-        strength: λ of every ridge.
-
-    Raises:
-        ValueError: where there are fewer rows than blocks.
-    """
-
-    def __init__(self, table_NR: Float32, count: int, strength: float) -> None:
-        if len(table_NR) < count:
-            raise ValueError(f"{len(table_NR)} rows do not fill {count} blocks")
-        self.table_NR, self.strength = table_NR, strength
-        bounds = np.linspace(0, len(table_NR), count + 1).astype(int)
-        self.places = [slice(a, b) for a, b in pairwise(bounds.tolist())]
-        self.grams = [(table_NR[own].T @ table_NR[own]).astype(np.float64) for own in self.places]
-
-    def held_out(self, targets_NS: Float32, rng: np.random.Generator) -> Float32:
-        """Predict each half of the blocks by a ridge that is fitted to the other.
-
-        Args:
-            targets_NS: (N, S), centred.
-            rng: draws the halves.
-
-        Returns:
-            (N, S) predictions, centred within each half.
-        """
-        order = rng.permutation(len(self.places))
-        cross = [(self.table_NR[own].T @ targets_NS[own]).astype(np.float64) for own in self.places]
-        result_NS = np.empty_like(targets_NS)
-        halves = np.array_split(order, 2)
-        for fitted, predicted in (halves, halves[::-1]):
-            weights_RS = self._weights(cross, fitted)
-            total_S = np.zeros(targets_NS.shape[1])
-            for b in predicted:
-                own = self.places[b]
-                result_NS[own] = self.table_NR[own] @ weights_RS
-                total_S += result_NS[own].sum(axis=0, dtype=np.float64)
-            mean_S = (total_S / self._rows(predicted)).astype(np.float32)
-            for b in predicted:
-                result_NS[self.places[b]] -= mean_S
-        return result_NS
-
-    def _weights(self, cross: list[FloatArray], chosen: IntArray) -> Float32:
-        gram_RR = np.sum([self.grams[b] for b in chosen], axis=0)
-        cross_RS = np.sum([cross[b] for b in chosen], axis=0)
-        weights_RS = solve(gram_RR, cross_RS, self._rows(chosen), self.strength)
-        return weights_RS.astype(np.float32)
-
-    def _rows(self, chosen: IntArray) -> int:
-        return sum(self.places[b].stop - self.places[b].start for b in chosen)
 
 
 class Classifier:

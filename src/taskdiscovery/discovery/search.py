@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taskdiscovery.agreement import similarity_matrix
+from taskdiscovery.config import Load
+from taskdiscovery.config.learners import RIDGE
 from taskdiscovery.data import partition
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
@@ -72,7 +74,8 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         objects=config.objects,
     )
     preflight.check(config.method.uses(learner, sought), dataset.image_shape)
-    load = config.method.load(config.epochs, fitted)
+    ridge = config.learner == RIDGE
+    load = Load() if ridge else config.method.load(config.epochs, fitted)
     config = resolve_work(config, learner, dataset.image_shape, load)
     method = config.method.resolve(learner, dataset, config.classes, config.seed)
     return ranks.share(replace(config, method=method))
@@ -155,10 +158,11 @@ def _problem(
             hint=f"give at least {least}, or ask for fewer tasks or folds",
         )
     assert config.encoder_epochs is not None
-    needed = bool(config.features) or config.method.needs_features
+    needed = bool(config.features) or config.method.needs_features or config.learner == RIDGE
+    asks = "--learner ridge" if config.learner == RIDGE else f"--method {config.method.name}"
     if needed and bench.dataset.features is None:
         raise ConfigError(
-            f"--method {config.method.name} looks at features, and the data has none",
+            f"{asks} looks at features, and the data has none",
             where="--features",
             hint="add --features FILE or lite0; in Python load(data, features=…) takes arrays, too",
         )

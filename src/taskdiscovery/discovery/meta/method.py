@@ -30,7 +30,7 @@ class Meta(MetaOptions, Method):
     about: ClassVar[str] = "the paper's meta-gradient through the training of networks"
     constrained: ClassVar[bool] = False
 
-    def check_features(self) -> None:
+    def check_features(self, learner: str) -> None:
         """Refuse options that name another thing to search on.
 
         Raises:
