@@ -42,14 +42,18 @@ class Blocks:
 
     def halves(self) -> list[Blocks]:
         """Return the first blocks and the last as tables of their own, which share the memory."""
-        middle = len(self.places) // 2
-        return [self._part(0, middle), self._part(middle, len(self.places))]
+        return [self.part(own) for own in np.array_split(np.arange(len(self.places)), 2)]
 
-    def _part(self, first: int, last: int) -> Blocks:
-        own, begin = copy(self), self.places[first].start
-        own.table_NR = self.table_NR[begin : self.places[last - 1].stop]
-        own.places = [slice(p.start - begin, p.stop - begin) for p in self.places[first:last]]
-        own.grams = self.grams[first:last]
+    def part(self, chosen: IntArray) -> Blocks:
+        """Return some blocks as a table of their own; neighbours share the memory."""
+        own, picked = copy(self), [self.places[b] for b in chosen]
+        if picked[-1].stop - picked[0].start == self._rows(chosen):
+            own.table_NR = self.table_NR[picked[0].start : picked[-1].stop]
+        else:
+            own.table_NR = np.concatenate([self.table_NR[place] for place in picked])
+        bounds = np.cumsum([0, *(place.stop - place.start for place in picked)]).tolist()
+        own.places = [slice(a, b) for a, b in pairwise(bounds)]
+        own.grams = [self.grams[b] for b in chosen]
         return own
 
     def held_out(self, targets_NS: Float32, rng: np.random.Generator, folds: int = 2) -> Float32:

@@ -104,7 +104,7 @@ class DiscoverConfig(WorkConfig):
         for name in ("exclude", "within"):
             if getattr(self, name) and not method.constrained:
                 raise ConfigError(
-                    f"--{name} works with --method power and spectral",
+                    f"--{name} works with --method power, spectral and pursuit",
                     where=f"--method {method.name}",
                     hint="leave it out, or keep tasks in the embedding with --contain",
                 )

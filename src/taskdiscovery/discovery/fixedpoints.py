@@ -52,13 +52,11 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
         searched = whole.within(whole.problem.constraints.groups)
         few = searched.some(options.sample)
         points, least = _points(few, options)
-        candidates = points.chosen(options.cap, least, _SPARE * problem.tasks)
-        _refuse_none(points.bimodality_S, candidates, least)
+        spare = _SPARE * problem.tasks
+        candidates = _chosen(points.sides_nS, points, options, least, spare)
         refined = _refined(searched, points.weights_RS[:, candidates])
-        chosen = distinct(
-            refined.above_ND > 0, refined.modes.bimodality_S, options.cap, least, problem.tasks
-        )
-        _refuse_none(refined.modes.bimodality_S, chosen, least)
+        sides_ND = refined.above_ND > 0
+        chosen = _chosen(sides_ND, refined.modes, options, least, problem.tasks)
         return _found(whole, searched, refined, chosen, len(few.problem.rows), least)
 
 
@@ -69,20 +67,44 @@ class Points:
     Attributes:
         weights_RS: of the ridge that repeats each.
         bimodality_S: J, of predictions on rows that were held out.
+        excess_S: by how much J exceeds that of a Gaussian cut at the same share.
         sides_nS: which side each row is on.
     """
 
     weights_RS: FloatArray
     bimodality_S: FloatArray
+    excess_S: FloatArray
     sides_nS: BoolArray
 
-    def chosen(self, cap: float, least: float, most: int) -> IntArray:
-        """Return the positions of the best, by falling J."""
-        return distinct(self.sides_nS, self.bimodality_S, cap, least, most)
+
+def _chosen(
+    sides_NS: BoolArray, found: Points | Modes, options: PursuitOptions, least: float, most: int
+) -> IntArray:
+    """Return the positions of the best, by falling excess.
+
+    Raises:
+        NumericalError: where none falls in two.
+    """
+    enough_S = found.bimodality_S >= (options.bimodality or 0.0)
+    chosen = distinct(
+        sides_NS, np.where(enough_S, found.excess_S, -np.inf), options.cap, least, most
+    )
+    if len(chosen):
+        return chosen
+    best = int(found.excess_S.argmax())
+    wanted = f"{found.bimodality_S[best] - found.excess_S[best] + least:.3f}"
+    if options.bimodality is not None:
+        wanted = f"{options.bimodality:.3f}"
+    raise NumericalError(
+        f"no labeling falls in two: the share of variance between the sides is "
+        f"{found.bimodality_S[best]:.3f} at most, and {wanted} is wanted",
+        where="--method pursuit",
+        hint="give more images or other features, or lower --bimodality",
+    )
 
 
 def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
-    """Return the fixed points that all starts end in, and the J that noise reaches."""
+    """Return the fixed points that all starts end in, and the excess that noise reaches."""
     journal, seed = few.problem.workbench.journal, few.problem.seed
     groups_n, n = few.problem.constraints.groups, len(few.problem.rows)
     begun_nS = starts(few, options.starts)
@@ -97,22 +119,25 @@ def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
                 above_nS, found = above(z_nS, groups_n)
                 weights_RS = few.blocks.fit(_signs(above_nS, groups_n))
                 sides = np.packbits(above_nS > 0, axis=0)
-                arrays = {"weights": weights_RS, "bimodality": found.bimodality_S, "sides": sides}
-                return Record(arrays=arrays)
+                modes = {"bimodality": found.bimodality_S, "excess": found.excess_S}
+                return Record(arrays={"weights": weights_RS, "sides": sides, **modes})
 
             records.append(journal.do(f"pursuit/{first}", settle))
             meter.advance(own_nS.shape[1])
-        least = options.bimodality
-        if least is None:
+        least = -1.0
+        if options.bimodality is None:
             known = journal.do("pursuit/noise", lambda _: _by_chance(few, options))
-            least = float(known.values["bimodality"])
+            least = float(known.values["excess"])
     joined = {
         name: np.concatenate([record.arrays[name] for record in records], axis=-1)
-        for name in ("weights", "bimodality", "sides")
+        for name in ("weights", "bimodality", "excess", "sides")
     }
     sides_nS = np.unpackbits(joined["sides"], axis=0, count=n).astype(np.bool_)
     points = Points(
-        weights_RS=joined["weights"], bimodality_S=joined["bimodality"], sides_nS=sides_nS
+        weights_RS=joined["weights"],
+        bimodality_S=joined["bimodality"],
+        excess_S=joined["excess"],
+        sides_nS=sides_nS,
     )
     return points, least
 
@@ -135,23 +160,23 @@ def _settled(
 
 
 def _by_chance(few: Prepared, options: PursuitOptions) -> Record:
-    """Find the J that a labeling must have to say more than the same search finds in noise.
+    """Find the excess that a labeling must have to say more than the same search finds in noise.
 
-    Fixed points are chosen to fall in two, so that they do on Gaussian features, too: by 0.7 to
-    0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow range; the
-    margin is twice that from their median to their greatest.
+    Fixed points are chosen to fall in two, so that they do on Gaussian features, too: their J is
+    0.7 to 0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow
+    range; the margin is twice that from their median to their greatest.
     """
     rng = generator(few.problem.seed, "pursuit", "noise")
     table_nR, groups_n = few.blocks.table_NR, few.problem.constraints.groups
     noise_nR = rng.standard_normal(table_nR.shape, dtype=np.float32)
     noise_nR *= table_nR.std(axis=0)
     centre(noise_nR, groups_n)
-    blocks = Blocks(noise_nR, len(few.blocks.places), options.ridge)
+    blocks = Blocks(noise_nR, len(few.blocks.places), few.blocks.strength)
     begun_nS = directions(noise_nR, _GROUP, rng)
     z_nS = _settled(blocks, begun_nS, options.rounds, few.problem.seed, groups_n)
-    found_S = above(z_nS, groups_n)[1].bimodality_S
+    found_S = above(z_nS, groups_n)[1].excess_S
     greatest, middle = float(found_S.max()), float(np.median(found_S))
-    return Record(values={"bimodality": greatest + 2 * (greatest - middle)})
+    return Record(values={"excess": greatest + 2 * (greatest - middle)})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -204,6 +229,7 @@ def _found(
     quality = {
         "crossfit_correlation": refined.correlation_D[chosen],
         "bimodality": refined.modes.bimodality_S[chosen],
+        "excess": refined.modes.excess_S[chosen],
         "reproducibility": reproduced_D,
     }
     trivial_D = explained_by_statistics(problem, fitted_ND)
@@ -219,7 +245,7 @@ def _found(
             "pursuit": {
                 "sample": sample,
                 "components": whole.blocks.table_NR.shape[1],
-                "least_bimodality": round(float(least), 4),
+                "least_excess": round(float(least), 4),
             },
         },
     )
@@ -249,13 +275,3 @@ def _signs(above_NS: Float32, groups_N: IntArray | None) -> Float32:
     targets_NS = np.where(above_NS > 0, 1, -1).astype(np.float32)
     centre(targets_NS, groups_N)
     return targets_NS
-
-
-def _refuse_none(bimodality_S: FloatArray, chosen: IntArray, least: float) -> None:
-    if not len(chosen):
-        raise NumericalError(
-            f"no labeling falls in two: the share of variance between the sides is "
-            f"{bimodality_S.max():.3f} at most, and {least:.3f} is wanted",
-            where="--method pursuit",
-            hint="give more images or other features, or lower --bimodality",
-        )

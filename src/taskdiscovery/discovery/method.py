@@ -16,6 +16,8 @@ from taskdiscovery.types import Dataset
 
 if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
+    from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,30 @@ class Method(Options):
         Raises:
             ConfigError: saying so.
         """
+
+    @property
+    def warm_run(self) -> str:
+        """The run whose tasks the search begins with; empty for none."""
+        return str(getattr(self, "warm_start", ""))
+
+    def check_warm(
+        self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int
+    ) -> None:
+        """Refuse to begin with an encoder that is none of this method's.
+
+        Args:
+            encoder: of `warm_run`.
+            dataset: that is searched.
+            classes: of each task.
+
+        Raises:
+            ConfigError: saying why.
+        """
+        raise ConfigError(
+            f"--method {self.name} begins with no other run",
+            where="--warm-start",
+            hint="use --method pursuit or meta",
+        )
 
     def least_images(self, coordinates: int) -> int:
         """Say how many training images so many coordinates need."""

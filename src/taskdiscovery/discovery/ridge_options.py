@@ -14,4 +14,13 @@ class RidgeOptions(Options):
     components: int = option(
         384, "principal components of the features that a ridge looks at", low=2, high=10_000
     )
-    ridge: float = option(1.0, "strength of a ridge on features", low=1e-6, high=1e6)
+    ridge: float | None = option(
+        None,
+        "strength of a ridge on features (default: 1; for pursuit of more than two classes 0.3)",
+        low=1e-6,
+        high=1e6,
+    )
+
+    def strength(self, classes: int) -> float:
+        """Return the strength of ridges for tasks of so many classes."""
+        return 1.0 if self.ridge is None else self.ridge

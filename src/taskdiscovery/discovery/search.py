@@ -82,7 +82,7 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
 
 
 def discover(
-    bench: Workbench, config: DiscoverConfig, view: View, *, warm: Encoder | None = None
+    bench: Workbench, config: DiscoverConfig, view: View, *, warm: Encoder | FeatureEncoder | None = None
 ) -> Discovery:
     """Find tasks on which the learner generalizes.
 
@@ -147,7 +147,7 @@ def _coordinates(found: Found, dataset: Dataset, device: str) -> Float32:
 
 
 def _problem(
-    bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | None
+    bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | FeatureEncoder | None
 ) -> Problem:
     P = config.tasks * (config.classes - 1)
     least = config.method.least_images(P)

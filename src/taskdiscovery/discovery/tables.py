@@ -61,7 +61,7 @@ class Prepared:
         )
         table_NR = reduced(problem.features, own.rows, reduction)
         means_R = centre(table_NR)[0]
-        blocks = Blocks(table_NR, count, options.ridge)
+        blocks = Blocks(table_NR, count, options.strength(problem.classes))
         return cls(problem=own, reduction=reduction, blocks=blocks, means_R=means_R)
 
     def some(self, count: int) -> Prepared:
