@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
-from taskdiscovery.discovery.modes import GAUSSIAN, distinct, modes
-from taskdiscovery.discovery.ridge import STRENGTHS, Blocks, Classifier, Reduction, solve
+from taskdiscovery.discovery.blocks import Blocks
+from taskdiscovery.discovery.modes import distinct, gaussian, modes
+from taskdiscovery.discovery.ridge import STRENGTHS, Classifier, Reduction, solve
 from taskdiscovery.networks import lite0
 
 N, P = 600, 24
@@ -97,8 +98,12 @@ def test_a_gaussian_has_two_thirds_of_its_variance_between_its_sides():
     rng = np.random.default_rng(0)
     z = np.stack([rng.normal(size=200_000), np.where(rng.random(200_000) < 0.3, 4.0, -1.0)], 1)
     found = modes(z.astype(np.float32))
-    assert found.bimodality_S[0] == pytest.approx(GAUSSIAN, abs=0.003)
-    assert pytest.approx(0.637, abs=0.001) == GAUSSIAN
+    assert found.bimodality_S[0] == pytest.approx(0.637, abs=0.003)
+    assert found.excess_S[0] == pytest.approx(0.0, abs=0.003)
+    assert gaussian(np.array([0.5])) == pytest.approx(2 / np.pi)
+    lower = z[:, 0] < np.quantile(z[:, 0], 0.2)
+    apart = z[~lower, 0].mean() - z[lower, 0].mean()
+    assert gaussian(np.array([0.2])) == pytest.approx(0.16 * apart**2 / z[:, 0].var(), abs=0.003)
     assert found.bimodality_S[1] == pytest.approx(1.0, abs=1e-6)
     assert found.threshold_S[1] == pytest.approx(1.5)
 
@@ -146,7 +151,7 @@ def test_planted_modes_are_found_and_a_gaussian_is_not(data, found):
     rows = found.numbers["tasks"]
     assert {round(min(row["rate"], 1 - row["rate"]), 1) for row in rows[:2]} == {0.5, 0.2}
     assert len(rows) < 5, "fewer is an answer"
-    assert 0.66 < found.numbers["pursuit"]["least_bimodality"] < 0.78
+    assert 0.03 < found.numbers["pursuit"]["least_excess"] < 0.15
     assert all(row["bimodality"] > 0.75 and row["crossfit_correlation"] > 0.8 for row in rows[:2])
     assert found.numbers["learner"] == "ridge"
     assert found.numbers["features"] == {"width": P, "backbone": None}
@@ -196,8 +201,7 @@ def test_what_is_found_on_a_sample_is_fitted_to_all(data):
     ("options", "message", "hint"),
     [
         ({"method": "pursuit"}, "the data has none", "lite0"),
-        ({"method": "pursuit", "classes": 3}, "tasks of two classes", "power"),
-        ({"method": "pursuit", "exclude": ["label"]}, "--exclude works with", "leave it out"),
+        ({"method": "meta", "exclude": ["label"]}, "--exclude works with", "leave it out"),
         ({"method": "power", "features": "lite0"}, "looks at pixels", "pursuit"),
         ({"method": "pursuit", "executor": "ray"}, "no separate trainings", "power"),
     ],

@@ -138,7 +138,8 @@ def name_of(network: Network) -> str:
 
 
 #: learners on features that have one optimum: two on the same images always agree.
-CONVEX = ("ridge", "logistic")
+RIDGE = "ridge"
+CONVEX = (RIDGE, "logistic")
 #: networks of the package that look at features as well as at pixels.
 _EITHER = ("mlp", "linear")
 

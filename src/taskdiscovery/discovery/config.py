@@ -18,6 +18,7 @@ from taskdiscovery.config import (
     option,
     options,
 )
+from taskdiscovery.config.learners import RIDGE
 from taskdiscovery.config.recipes import OPTIMIZERS, SCHEDULES
 from taskdiscovery.discovery.method import Method
 from taskdiscovery.discovery.methods import METHODS
@@ -81,22 +82,30 @@ class DiscoverConfig(WorkConfig):
                 where="method",
                 hint=f"give one of {', '.join(METHODS)}, or td.{next(iter(METHODS)).title()}(…)",
             )
-        if self.executor == "ray" and not method.separate_trainings:
+        if is_convex(self.learner) and not (method.by_ridge and self.learner == RIDGE):
             raise ConfigError(
-                f"--method {method.name} has no separate trainings to hand out",
+                f"--method {method.name} trains networks, and {self.learner} is none",
+                where=f"--learner {self.learner}",
+                hint="take --learner ridge, with --method pursuit or power and --features",
+            )
+        separate = method.separate_trainings and not is_convex(self.learner)
+        if self.executor == "ray" and not separate:
+            raise ConfigError(
+                f"--method {method.name} has no separate trainings to hand out"
+                + (" where a ridge is solved" if method.separate_trainings else ""),
                 where="--executor ray",
                 hint="use --method power; several processes share a meta-gradient under torchrun",
             )
         for name in ("exclude", "within"):
             if getattr(self, name) and not method.constrained:
                 raise ConfigError(
-                    f"--{name} works with --method power and spectral",
+                    f"--{name} works with --method power, spectral and pursuit",
                     where=f"--method {method.name}",
                     hint="leave it out, or keep tasks in the embedding with --contain",
                 )
         method.check_classes(self.classes)
         if self.features:
-            method.check_features()
+            method.check_features(self.learner)
             if is_backbone(self.features):
                 check_backbone(self.features)
 

@@ -49,6 +49,13 @@ class Constraints:
         columns = None if excluded is None else excluded.to_numpy()[rows]
         return cls(excluded=columns, groups=groups)
 
+    def of_rows(self, places_n: IntArray) -> Constraints:
+        """Return the constraints of some of the rows, in the order given."""
+        return Constraints(
+            excluded=None if self.excluded is None else self.excluded[places_n],
+            groups=None if self.groups is None else self.groups[places_n],
+        )
+
     def apply(self, coordinates_ND: Matrix) -> Whitened:
         """Project out, then whiten (within groups)."""
         if self.excluded is not None:

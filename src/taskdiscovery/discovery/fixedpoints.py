@@ -1,38 +1,44 @@
-"""The search of `pursuit`: starts, fixed points of learning, the choice among them, the encoder.
+"""The search of `pursuit` for tasks of two classes: fixed points of learning, and which are chosen.
 
-Axes: N training images (those of the sample first), P features, R reduced features, S starts,
-D tasks.
+Starts are iterated on a sample of the rows, in groups that the journal remembers; the best are
+refined on all of them, and chosen by what they are there.
+
+Axes: N training images in the order of the table, n of them in the sample, R reduced features,
+S starts, D tasks.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from taskdiscovery.discovery.modes import Modes, distinct, modes
+from taskdiscovery.discovery import subspace
+from taskdiscovery.discovery.blocks import Blocks, centre
+from taskdiscovery.discovery.modes import Modes, above, distinct
 from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.discovery.pursuit_options import PursuitOptions
-from taskdiscovery.discovery.ridge import Blocks, Reduction, chunks, solve
-from taskdiscovery.discovery.subspace import column_correlations
-from taskdiscovery.encoders.linear import FeatureEncoder
+from taskdiscovery.discovery.starts import directions, starts
+from taskdiscovery.discovery.tables import Prepared
+from taskdiscovery.discovery.trivial import explained_by_statistics
 from taskdiscovery.errors import NumericalError
-from taskdiscovery.runtime.seeds import derive, generator
-from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
+from taskdiscovery.runtime.seeds import generator
+from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray, Record
 
-BLOCKS = 10
 #: rounds at the end in which labels are signs, no longer squashed coordinates.
 _SIGNS = 3
 #: starts that are iterated side by side.
 _GROUP = 64
 #: rows that thresholds are found on, until the last.
 _FEW = 8192
-_WITHIN = (3, 6, 12, 24, 48)
-_CLUSTERS = (6, 12, 24)
+#: for each task that is wanted, so many are refined on all rows.
+_SPARE = 2
 
 
 def search(problem: Problem, options: PursuitOptions) -> Found:
-    """Find tasks on features.
+    """Find tasks of two classes on features.
 
     Args:
         problem: with features.
@@ -42,202 +48,230 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
         NumericalError: where no labeling falls in two.
     """
     with threadpool_limits(torch.get_num_threads(), user_api="blas"):
-        return _search(problem, options)
+        whole = Prepared.of(problem, options)
+        searched = whole.within(whole.problem.constraints.groups)
+        few = searched.some(options.sample)
+        points, least = _points(few, options)
+        spare = _SPARE * problem.tasks
+        candidates = _chosen(points.sides_nS, points, options, least, spare)
+        refined = _refined(searched, points.weights_RS[:, candidates])
+        sides_ND = refined.above_ND > 0
+        chosen = _chosen(sides_ND, refined.modes, options, least, problem.tasks)
+        return _found(whole, searched, refined, chosen, len(few.problem.rows), least)
 
 
-def _search(problem: Problem, options: PursuitOptions) -> Found:
-    features, rows = problem.features, problem.rows
-    assert features is not None
-    rng = generator(problem.seed, "pursuit", "rows")
-    sample = rng.permutation(rows)[: options.sample]
-    reduction = Reduction.measure(features, np.sort(rows), options.components)
-    table_NR = reduction.apply(features, sample)
-    table_NR -= table_NR.mean(axis=0, dtype=np.float64).astype(np.float32)
-    blocks = Blocks(table_NR, BLOCKS, options.ridge)
-    least = options.bimodality
-    with problem.workbench.callbacks.stage("pursuit", options.starts) as meter:
-        z_NS = _starts(table_NR, options.starts, problem.seed)
-        for first in range(0, options.starts, _GROUP):
-            own = slice(first, first + _GROUP)
-            z_NS[:, own] = _settled(blocks, z_NS[:, own], options, problem.seed)
-            meter.advance(min(_GROUP, options.starts - first))
-        if least is None:
-            least = _by_chance(table_NR, options, problem.seed)
-    found = modes(z_NS)
-    sides_NS = z_NS > found.threshold_S.astype(np.float32)
-    chosen = distinct(sides_NS, found.bimodality_S, options.cap, least, problem.tasks)
-    if not len(chosen):
-        raise NumericalError(
-            f"no labeling falls in two: the share of variance between the sides is "
-            f"{found.bimodality_S.max():.3f} at most, and {least:.3f} is wanted",
-            where="--method pursuit",
-            hint="give more images or other features, or lower --bimodality",
-        )
-    targets_ND = _signs(z_NS[:, chosen], found.threshold_S[chosen])
-    again_ND = blocks.held_out(targets_ND, generator(problem.seed, "pursuit", "halves"))
-    rough_RD = solve(
-        np.sum(blocks.grams, axis=0),
-        (table_NR.T @ targets_ND).astype(np.float64),
-        len(sample),
-        options.ridge,
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Points:
+    """Fixed points of learning.
+
+    Attributes:
+        weights_RS: of the ridge that repeats each.
+        bimodality_S: J, of predictions on rows that were held out.
+        excess_S: by how much J exceeds that of a Gaussian cut at the same share.
+        sides_nS: which side each row is on.
+    """
+
+    weights_RS: FloatArray
+    bimodality_S: FloatArray
+    excess_S: FloatArray
+    sides_nS: BoolArray
+
+
+def _chosen(
+    sides_NS: BoolArray, found: Points | Modes, options: PursuitOptions, least: float, most: int
+) -> IntArray:
+    """Return the positions of the best, by falling excess.
+
+    Raises:
+        NumericalError: where none falls in two.
+    """
+    enough_S = found.bimodality_S >= (options.bimodality or 0.0)
+    chosen = distinct(
+        sides_NS, np.where(enough_S, found.excess_S, -np.inf), options.cap, least, most
     )
-    encoder = _fitted(problem, features, reduction, rough_RD, options.ridge)
-    outputs = encoder.transform(features)
+    if len(chosen):
+        return chosen
+    best = int(found.excess_S.argmax())
+    wanted = f"{found.bimodality_S[best] - found.excess_S[best] + least:.3f}"
+    if options.bimodality is not None:
+        wanted = f"{options.bimodality:.3f}"
+    raise NumericalError(
+        f"no labeling falls in two: the share of variance between the sides is "
+        f"{found.bimodality_S[best]:.3f} at most, and {wanted} is wanted",
+        where="--method pursuit",
+        hint="give more images or other features, or lower --bimodality",
+    )
+
+
+def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
+    """Return the fixed points that all starts end in, and the excess that noise reaches."""
+    journal, seed = few.problem.workbench.journal, few.problem.seed
+    groups_n, n = few.problem.constraints.groups, len(few.problem.rows)
+    begun_nS = starts(few, options.starts)
+    S = begun_nS.shape[1]
+    records: list[Record] = []
+    with few.problem.workbench.callbacks.stage("pursuit", S) as meter:
+        for first in range(0, S, _GROUP):
+            own_nS = begun_nS[:, first : first + _GROUP]
+
+            def settle(watch: object, own_nS: Float32 = own_nS) -> Record:
+                z_nS = _settled(few.blocks, own_nS, options.rounds, seed, groups_n)
+                above_nS, found = above(z_nS, groups_n)
+                weights_RS = few.blocks.fit(_signs(above_nS, groups_n))
+                sides = np.packbits(above_nS > 0, axis=0)
+                modes = {"bimodality": found.bimodality_S, "excess": found.excess_S}
+                return Record(arrays={"weights": weights_RS, "sides": sides, **modes})
+
+            records.append(journal.do(f"pursuit/{first}", settle))
+            meter.advance(own_nS.shape[1])
+        least = -1.0
+        if options.bimodality is None:
+            known = journal.do("pursuit/noise", lambda _: _by_chance(few, options))
+            least = float(known.values["excess"])
+    joined = {
+        name: np.concatenate([record.arrays[name] for record in records], axis=-1)
+        for name in ("weights", "bimodality", "excess", "sides")
+    }
+    sides_nS = np.unpackbits(joined["sides"], axis=0, count=n).astype(np.bool_)
+    points = Points(
+        weights_RS=joined["weights"],
+        bimodality_S=joined["bimodality"],
+        excess_S=joined["excess"],
+        sides_nS=sides_nS,
+    )
+    return points, least
+
+
+def _settled(
+    blocks: Blocks, start_NS: Float32, rounds: int, seed: int, groups_N: IntArray | None
+) -> Float32:
+    """Replace labels by what a ridge predicts of them on rows it has not seen, again and again."""
+    z_NS = start_NS
+    for number in range(rounds):
+        above_NS, found = above(z_NS, groups_N, _FEW)
+        if number < rounds - _SIGNS:
+            above_NS *= (2 / found.spread_S).astype(np.float32)
+            targets_NS = np.tanh(above_NS)
+            centre(targets_NS, groups_N)
+        else:
+            targets_NS = _signs(above_NS, groups_N)
+        z_NS = blocks.held_out(targets_NS, generator(seed, "pursuit", "halves", number))
+    return z_NS
+
+
+def _by_chance(few: Prepared, options: PursuitOptions) -> Record:
+    """Find the excess that a labeling must have to say more than the same search finds in noise.
+
+    Fixed points are chosen to fall in two, so that they do on Gaussian features, too: their J is
+    0.7 to 0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow
+    range; the margin is twice that from their median to their greatest.
+    """
+    rng = generator(few.problem.seed, "pursuit", "noise")
+    table_nR, groups_n = few.blocks.table_NR, few.problem.constraints.groups
+    noise_nR = rng.standard_normal(table_nR.shape, dtype=np.float32)
+    noise_nR *= table_nR.std(axis=0)
+    centre(noise_nR, groups_n)
+    blocks = Blocks(noise_nR, len(few.blocks.places), few.blocks.strength)
+    begun_nS = directions(noise_nR, _GROUP, rng)
+    z_nS = _settled(blocks, begun_nS, options.rounds, few.problem.seed, groups_n)
+    found_S = above(z_nS, groups_n)[1].excess_S
+    greatest, middle = float(found_S.max()), float(np.median(found_S))
+    return Record(values={"excess": greatest + 2 * (greatest - middle)})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refined:
+    """Candidates as they are on all rows.
+
+    Attributes:
+        above_ND: (N, D) held-out predictions, less their thresholds.
+        modes: J of each, among others.
+        correlation_D: of held-out predictions with the labels that they are of.
+    """
+
+    above_ND: Float32
+    modes: Modes
+    correlation_D: FloatArray
+
+
+def _refined(searched: Prepared, weights_RD: FloatArray) -> Refined:
+    """Repeat the last rounds on all rows, and measure there."""
+    groups_N, seed = searched.problem.constraints.groups, searched.problem.seed
+    z_ND = searched.blocks.predict(weights_RD)
+    with searched.problem.workbench.callbacks.stage("refining on all images", _SIGNS) as meter:
+        for number in range(_SIGNS):
+            targets_ND = _signs(above(z_ND, groups_N, _FEW)[0], groups_N)
+            rng = generator(seed, "pursuit", "refined", number)
+            z_ND = searched.blocks.held_out(targets_ND, rng)
+            meter.advance(1)
+    above_ND, found = above(z_ND, groups_N)
+    correlation_D = subspace.column_correlations(z_ND, targets_ND)
+    return Refined(above_ND=above_ND, modes=found, correlation_D=correlation_D)
+
+
+def _found(
+    whole: Prepared,
+    searched: Prepared,
+    refined: Refined,
+    chosen: IntArray,
+    sample: int,
+    least: float,
+) -> Found:
+    """Fit the encoder to the labels of the chosen, and say what is known of them."""
+    problem, groups_N = whole.problem, whole.problem.constraints.groups
+    targets_ND = _signs(refined.above_ND[:, chosen], groups_N)
+    reproduced_D = _reproduced(searched, targets_ND)
+    weights_RD = whole.blocks.fit(targets_ND)
+    fitted_ND = whole.blocks.predict(weights_RD)
+    final = above(fitted_ND)[1]
+    encoder = whole.encoder(weights_RD / final.spread_S, final.threshold_S / final.spread_S)
+    assert problem.features is not None
+    quality = {
+        "crossfit_correlation": refined.correlation_D[chosen],
+        "bimodality": refined.modes.bimodality_S[chosen],
+        "excess": refined.modes.excess_S[chosen],
+        "reproducibility": reproduced_D,
+    }
+    trivial_D = explained_by_statistics(problem, fitted_ND)
+    if trivial_D is not None:
+        quality["explained_by_statistics"] = trivial_D
     return Found(
         encoder=encoder,
-        outputs=outputs,
-        quality={
-            "bimodality": found.bimodality_S[chosen],
-            "crossfit_correlation": column_correlations(again_ND, targets_ND),
-        },
+        outputs=encoder.transform(problem.features),
+        quality=quality,
         numbers={
             "learner": "ridge",
-            "features": _described(problem, features),
+            "features": whole.described(),
             "pursuit": {
-                "sample": len(sample),
-                "components": table_NR.shape[1],
-                "least_bimodality": round(float(least), 4),
+                "sample": sample,
+                "components": whole.blocks.table_NR.shape[1],
+                "least_excess": round(float(least), 4),
             },
         },
     )
 
 
-def _described(problem: Problem, features: Matrix) -> dict[str, object]:
-    backbone = problem.workbench.dataset.backbone
-    return {
-        "width": int(features.shape[1]),
-        "backbone": None if backbone is None else backbone.to_json(),
-    }
+def _reproduced(searched: Prepared, targets_ND: Float32) -> FloatArray:
+    """Return |φ| between the labels of all rows that two disjoint halves of them lead to.
 
-
-def _starts(table_NR: Float32, count: int, seed: int) -> Float32:
-    """Return (N, S) coordinates to begin with.
-
-    Clusters, each against the rest; of what is left, a quarter random unions of clusters, and the
-    others random directions within the top principal components, made white.
+    Each half repeats the last rounds by itself, from the labels that were found.
     """
-    rng = generator(seed, "pursuit", "starts")
-    clusters = _clusters(table_NR, seed)
-    sides = [(own == k).astype(np.float32) for own in clusters for k in range(own.max() + 1)]
-    sides = sides[:count]
-    unions = (count - len(sides)) // 4
-    for i in range(unions):
-        own = clusters[i % len(clusters)]
-        sides.append((rng.random(own.max() + 1) < 0.5)[own].astype(np.float32))
-    directions_NS = _directions(table_NR, count - len(sides), rng)
-    return np.concatenate([np.stack(sides, axis=1), directions_NS], axis=1)
+    seed, groups_N = searched.problem.seed, searched.problem.constraints.groups
+    halves, labels = searched.blocks.halves(), []
+    middle = len(halves[0].table_NR)
+    for number, rows in enumerate((slice(middle), slice(middle, None))):
+        groups_n = None if groups_N is None else groups_N[rows]
+        own_nD = _signs(targets_ND[rows], groups_n)
+        for i in range(_SIGNS):
+            rng = generator(seed, "pursuit", "reproduced", number, i)
+            z_nD = halves[number].held_out(own_nD, rng)
+            own_nD = _signs(above(z_nD, groups_n, _FEW)[0], groups_n)
+        z_ND = searched.blocks.predict(halves[number].fit(own_nD))
+        labels.append(_signs(above(z_ND, groups_N, _FEW)[0], groups_N))
+    return np.abs(subspace.column_correlations(*labels))
 
 
-def _directions(table_NR: Float32, count: int, rng: np.random.Generator) -> Float32:
-    """Return (N, count) coordinates along random directions of the top components, made white."""
-    within = [w for w in _WITHIN if w <= table_NR.shape[1]] or [table_NR.shape[1]]
-    weights_RS = np.zeros((table_NR.shape[1], count), dtype=np.float32)
-    for s in range(count):
-        width = within[s % len(within)]
-        weights_RS[:width, s] = rng.normal(size=width)
-    scale_R = 1 / np.maximum(table_NR.std(axis=0), 1e-6)
-    result_NS: Float32 = table_NR @ (scale_R[:, None] * weights_RS)
-    return result_NS
-
-
-def _clusters(table_NR: Float32, seed: int) -> list[IntArray]:
-    """Return (N,) clusters of the rows for each number of clusters."""
-    from sklearn.cluster import KMeans
-
-    few = table_NR[:_FEW]
-    found = []
-    for k in _CLUSTERS:
-        own = KMeans(k, n_init=1, max_iter=50, random_state=derive(seed, "pursuit", k) % 2**32)
-        found.append(own.fit(few).predict(table_NR).astype(np.int64))
-    return found
-
-
-def _settled(blocks: Blocks, start_NS: Float32, options: PursuitOptions, seed: int) -> Float32:
-    """Replace labels by what a ridge predicts of them on rows it has not seen, again and again."""
-    z_NS = start_NS
-    for number in range(options.rounds):
-        found = modes(z_NS, _FEW)
-        if number < options.rounds - _SIGNS:
-            targets_NS = _squashed(z_NS, found)
-        else:
-            targets_NS = _signs(z_NS, found.threshold_S)
-        rng = generator(seed, "pursuit", "halves", number)
-        z_NS = blocks.held_out(targets_NS, rng)
-    return z_NS
-
-
-def _by_chance(table_NR: Float32, options: PursuitOptions, seed: int) -> float:
-    """Return the J that a labeling must have to say more than the same search finds in noise.
-
-    Fixed points are chosen to fall in two, so that they do on Gaussian features, too: by 0.7 to
-    0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow range; the
-    margin is twice that from their median to their greatest.
-    """
-    rng = generator(seed, "pursuit", "noise")
-    spread_R = table_NR.std(axis=0)
-    noise_NR = _centred(rng.standard_normal(table_NR.shape, dtype=np.float32) * spread_R)
-    blocks = Blocks(noise_NR, BLOCKS, options.ridge)
-    starts_NS = _directions(noise_NR, _GROUP, rng)
-    found_S = modes(_settled(blocks, starts_NS, options, seed)).bimodality_S
-    return float(found_S.max() + 2 * (found_S.max() - np.median(found_S)))
-
-
-def _squashed(z_NS: Float32, found: Modes) -> Float32:
-    squashed_NS = np.tanh(
-        (z_NS - found.threshold_S.astype(np.float32)) * (2 / found.spread_S).astype(np.float32)
-    )
-    return _centred(squashed_NS)
-
-
-def _signs(z_NS: Float32, threshold_S: FloatArray) -> Float32:
-    return _centred(np.where(z_NS > threshold_S.astype(np.float32), 1, -1).astype(np.float32))
-
-
-def _centred(table_NS: Float32) -> Float32:
-    table_NS -= table_NS.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return table_NS
-
-
-def _fitted(
-    problem: Problem,
-    features: Matrix,
-    reduction: Reduction,
-    rough_RD: FloatArray,
-    strength: float,
-) -> FeatureEncoder:
-    """Fit the encoder to all training images, walking through their features.
-
-    The labels are those of weights that were fitted to the sample; one more ridge on all images
-    gives the weights, and its predictions the thresholds.
-    """
-    rows = np.sort(problem.rows)
-    rough_ND = _predicted(features, reduction, rough_RD, rows)
-    threshold_D = modes(rough_ND).threshold_S
-    targets_ND = _signs(rough_ND, threshold_D)
-    R, D = rough_RD.shape
-    gram_RR, cross_RD, sum_R = np.zeros((R, R)), np.zeros((R, D)), np.zeros(R)
-    done = 0
-    for own in chunks(rows):
-        x_nR = reduction.apply(features, own)
-        sum_R += x_nR.sum(axis=0, dtype=np.float64)
-        gram_RR += x_nR.T @ x_nR
-        cross_RD += x_nR.T @ targets_ND[done : done + len(own)]
-        done += len(own)
-    gram_RR -= np.outer(sum_R, sum_R) / len(rows)
-    weights_RD = solve(gram_RR, cross_RD, len(rows), strength)
-    final = modes(_predicted(features, reduction, weights_RD, rows))
-    weights_PD = reduction.matrix_PR @ weights_RD / final.spread_S
-    return FeatureEncoder(
-        names=tuple(f"task_{d:03d}" for d in range(D)),
-        weights_PD=weights_PD,
-        offset_D=reduction.mean_P @ weights_PD + final.threshold_S / final.spread_S,
-        backbone=problem.workbench.dataset.backbone,
-    )
-
-
-def _predicted(
-    features: Matrix, reduction: Reduction, weights_RD: FloatArray, rows: IntArray
-) -> Float32:
-    """Return the (n, D) predictions of a ridge for some rows."""
-    weights = weights_RD.astype(np.float32)
-    return np.concatenate([reduction.apply(features, own) @ weights for own in chunks(rows)])
+def _signs(above_NS: Float32, groups_N: IntArray | None) -> Float32:
+    targets_NS = np.where(above_NS > 0, 1, -1).astype(np.float32)
+    centre(targets_NS, groups_N)
+    return targets_NS

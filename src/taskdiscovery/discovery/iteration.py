@@ -78,7 +78,10 @@ def start(problem: Problem, what: str) -> Float32:
 
 
 def iterate(
-    problem: Problem, options: PowerOptions, start: Callable[[], Matrix], meter: Meter
+    problem: Problem,
+    options: PowerOptions,
+    start: Callable[[], Matrix],
+    held_out: Callable[[Float32, int], Float32],
 ) -> Iterator[Iteration]:
     """Iterate until the subspace stops turning, or `options.iterations` is reached.
 
@@ -87,7 +90,8 @@ def iterate(
             last one of an earlier sitting comes first.
         options: targets, folds, runs, iterations, average, tolerance.
         start: makes the whitened (N, P) coordinates to start from.
-        meter: told of every image passed through.
+        held_out: from (N, P) targets, and the number of the iteration, to predictions of every
+            image by learners that have not seen it.
 
     Yields:
         Every iteration as it ends.
@@ -101,7 +105,7 @@ def iterate(
         yield last
     while last is None or (last.number < options.iterations and not last.converged):
         coordinates_NP = start() if last is None else last.coordinates
-        last = _iteration(problem, options, coordinates_NP, last, meter)
+        last = _iteration(problem, options, coordinates_NP, last, held_out)
         arrays = {"coordinates": last.coordinates, "correlation": last.correlation}
         names = ("number", "chance", "angle", "rank", "converged", "history")
         values = {name: getattr(last, name) for name in names}
@@ -111,6 +115,8 @@ def iterate(
 
 
 _KEY = "power"
+#: rows that labels are permuted among.
+_PERMUTED = 200_000
 
 
 def _remembered(known: Record | None) -> Iteration | None:
@@ -130,7 +136,7 @@ def _iteration(
     options: PowerOptions,
     coordinates_NP: Matrix,
     before: Iteration | None,
-    meter: Meter,
+    held_out: Callable[[Float32, int], Float32],
 ) -> Iteration:
     number = 1 if before is None else before.number + 1
     if options.rotate and problem.classes == 2:
@@ -138,7 +144,7 @@ def _iteration(
         coordinates_NP = subspace.apply(coordinates_NP, rotation_PP, np.zeros(len(rotation_PP)))
     squashed = options.targets == "squashed"
     targets_NP = soft_targets(coordinates_NP) if squashed else coordinates_NP.astype(np.float32)
-    predictions_NP = crossfit(problem, options, targets_NP, number, meter)
+    predictions_NP = held_out(targets_NP, number)
     correlation_P, chance = held_out_correlation(predictions_NP, targets_NP, problem.seed, number)
     constraints = problem.constraints
     try:
@@ -172,7 +178,7 @@ def _iteration(
 
 
 def crossfit(
-    problem: Problem, options: PowerOptions, targets_NP: Float32, number: int, meter: Meter
+    problem: Problem, options: PowerOptions, meter: Meter, targets_NP: Float32, number: int
 ) -> Float32:
     """Predict every image by learners that have not seen it.
 
@@ -219,11 +225,17 @@ def _outputs(outputs: Tensor) -> Record:
 def held_out_correlation(
     predictions_NP: Matrix, targets_NP: Matrix, seed: int, number: int
 ) -> tuple[FloatArray, float]:
-    """Return (P,) correlations and the 99 % quantile of those with permuted labels."""
-    rng = generator(seed, "permuted labels", number)
+    """Return (P,) correlations and the 99 % quantile of those with permuted labels.
+
+    Of millions of rows some tell it: it falls with the square root of their number.
+    """
+    rng, N = generator(seed, "permuted labels", number), len(targets_NP)
+    few = np.linspace(0, N - 1, min(N, _PERMUTED)).astype(np.int64)
     permuted = [
-        subspace.column_correlations(predictions_NP, targets_NP[rng.permutation(len(targets_NP))])
+        subspace.column_correlations(
+            predictions_NP[few], targets_NP[few[rng.permutation(len(few))]]
+        )
         for _ in range(max(1, -(-200 // targets_NP.shape[1])))
     ]
-    chance = float(np.quantile(np.abs(permuted), 0.99))
+    chance = float(np.quantile(np.abs(permuted), 0.99) * np.sqrt(len(few) / N))
     return subspace.column_correlations(predictions_NP, targets_NP), chance

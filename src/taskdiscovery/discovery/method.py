@@ -16,6 +16,8 @@ from taskdiscovery.types import Dataset
 
 if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
+    from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,14 @@ class Method(Options):
     constrained: ClassVar[bool] = True
     #: whether it looks at features, and at nothing else.
     needs_features: ClassVar[bool] = False
+    #: whether it can take the learner `ridge`, which looks at features.
+    by_ridge: ClassVar[bool] = False
 
-    def check_features(self) -> None:
+    def check_features(self, learner: str) -> None:
         """Refuse to search on given features, where the method or its options cannot.
+
+        Args:
+            learner: SPEC of the job's.
 
         Raises:
             ConfigError: saying why.
@@ -63,7 +70,7 @@ class Method(Options):
         raise ConfigError(
             f"--method {self.name} looks at pixels",
             where="--features",
-            hint="add --method pursuit or meta",
+            hint="add --method pursuit or meta, or --method power --learner ridge",
         )
 
     def check_classes(self, classes: int) -> None:
@@ -72,6 +79,28 @@ class Method(Options):
         Raises:
             ConfigError: saying so.
         """
+
+    @property
+    def warm_run(self) -> str:
+        """The run whose tasks the search begins with; empty for none."""
+        return str(getattr(self, "warm_start", ""))
+
+    def check_warm(self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int) -> None:
+        """Refuse to begin with an encoder that is none of this method's.
+
+        Args:
+            encoder: of `warm_run`.
+            dataset: that is searched.
+            classes: of each task.
+
+        Raises:
+            ConfigError: saying why.
+        """
+        raise ConfigError(
+            f"--method {self.name} begins with no other run",
+            where="--warm-start",
+            hint="use --method pursuit or meta",
+        )
 
     def least_images(self, coordinates: int) -> int:
         """Say how many training images so many coordinates need."""

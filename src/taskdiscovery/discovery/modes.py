@@ -1,6 +1,6 @@
 """Two modes of a coordinate: the threshold between them, and how much of the variance they are.
 
-Axes: N rows, S coordinates.
+Axes: N rows, S coordinates, G groups of rows.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 
 from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray
 
-#: of a Gaussian cut at its mean, 2/π of the variance lies between the sides.
-GAUSSIAN = 2 / np.pi
 _EDGE = 0.1
+#: rows of a group that has a threshold of its own.
+_LEAST = 40
 #: values that are sorted at once: some tens of megabytes.
 _VALUES = 4_000_000
 
@@ -26,11 +27,14 @@ class Modes:
         threshold_S: the cut between the two sides.
         spread_S: standard deviation.
         bimodality_S: J = q (1 − q) (m₁ − m₀)² / Var, the share of variance between the sides.
+        excess_S: J less that of a Gaussian which is cut at the same share q of the rows. An uneven
+            cut of a Gaussian has a low J; so this compares cuts of any share.
     """
 
     threshold_S: FloatArray
     spread_S: FloatArray
     bimodality_S: FloatArray
+    excess_S: FloatArray
 
 
 def modes(coordinates_NS: Float32, most: int | None = None) -> Modes:
@@ -49,12 +53,63 @@ def modes(coordinates_NS: Float32, most: int | None = None) -> Modes:
         _cut(coordinates_NS[:, first : first + width])
         for first in range(0, coordinates_NS.shape[1], width)
     ]
-    threshold_S, spread_S, bimodality_S = np.concatenate(parts, axis=1)
-    return Modes(threshold_S=threshold_S, spread_S=spread_S, bimodality_S=bimodality_S)
+    threshold_S, spread_S, bimodality_S, share_S = np.concatenate(parts, axis=1)
+    return Modes(
+        threshold_S=threshold_S,
+        spread_S=spread_S,
+        bimodality_S=bimodality_S,
+        excess_S=bimodality_S - gaussian(share_S),
+    )
+
+
+def gaussian(share_S: FloatArray) -> FloatArray:
+    """Return the J of a Gaussian that is cut so that these shares lie below; 2/π at a half."""
+    density_S = norm.pdf(norm.ppf(share_S))
+    return np.asarray(density_S**2 / (share_S * (1 - share_S)))
+
+
+def above(
+    coordinates_NS: Float32, groups_N: IntArray | None = None, most: int | None = None
+) -> tuple[Float32, Modes]:
+    """Return how far coordinates are above their thresholds, and how they fall in two.
+
+    Args:
+        coordinates_NS: (N, S), rows in random order.
+        groups_N: (N,) classes that have thresholds of their own, where they have 40 rows; J is then
+            the share of the variance inside of them.
+        most: look at so many rows only.
+
+    Returns:
+        Coordinates less the thresholds, and the modes; with groups, their thresholds are 0.
+    """
+    if groups_N is None:
+        found = modes(coordinates_NS, most)
+        return coordinates_NS - found.threshold_S.astype(np.float32), found
+    result_NS = coordinates_NS.copy()
+    members = [np.flatnonzero(groups_N == g) for g in np.unique(groups_N)]
+    for rows in members:
+        result_NS[rows] -= result_NS[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+    pooled = modes(result_NS, most)
+    variance_S, between_S, excess_S = np.zeros((3, coordinates_NS.shape[1]))
+    for rows in members:
+        own = pooled
+        if len(rows) >= _LEAST:
+            own = modes(result_NS[rows], most)
+        own_S = len(rows) * own.spread_S**2
+        variance_S += own_S
+        between_S += own_S * own.bimodality_S
+        excess_S += own_S * own.excess_S
+        result_NS[rows] -= own.threshold_S.astype(np.float32)
+    return result_NS, Modes(
+        threshold_S=np.zeros_like(variance_S),
+        spread_S=np.sqrt(variance_S / len(groups_N)),
+        bimodality_S=between_S / variance_S,
+        excess_S=excess_S / variance_S,
+    )
 
 
 def _cut(coordinates_NS: Float32) -> FloatArray:
-    """Return threshold, spread and J of each coordinate: (3, S)."""
+    """Return threshold, spread, J and the share below of each coordinate: (4, S)."""
     N = len(coordinates_NS)
     sorted_NS = np.sort(coordinates_NS.astype(np.float64), axis=0)
     mean_S, spread_S = sorted_NS.mean(axis=0), sorted_NS.std(axis=0)
@@ -70,30 +125,30 @@ def _cut(coordinates_NS: Float32) -> FloatArray:
     threshold_S = (sorted_NS[cut_S - 1, columns] + sorted_NS[cut_S, columns]) / 2
     variance_S = np.maximum(spread_S**2, 1e-300)
     bimodality_S = between_KS[best_S, columns] / variance_S
-    return np.stack([threshold_S, np.maximum(spread_S, 1e-12), bimodality_S])
+    return np.stack([threshold_S, np.maximum(spread_S, 1e-12), bimodality_S, share_K[best_S]])
 
 
 def distinct(
-    sides_NS: BoolArray, bimodality_S: FloatArray, cap: float, least: float, most: int
+    sides_NS: BoolArray, quality_S: FloatArray, cap: float, least: float, most: int
 ) -> IntArray:
-    """Choose coordinates greedily by J, none of which says nearly what another says.
+    """Choose coordinates greedily by quality, none of which says nearly what another says.
 
     Args:
         sides_NS: which side each row is on.
-        bimodality_S: J of each.
+        quality_S: of each.
         cap: |φ|, the correlation of two binary labelings, at most.
-        least: J at least.
+        least: quality at least.
         most: how many at most.
 
     Returns:
-        Positions, by falling J.
+        Positions, by falling quality.
     """
     signs_NS = np.where(sides_NS, 1.0, -1.0).astype(np.float32)
     signs_NS -= signs_NS.mean(axis=0)
     signs_NS /= np.maximum(np.linalg.norm(signs_NS, axis=0), 1e-6)
     chosen: list[int] = []
-    for s in np.argsort(-bimodality_S, kind="stable"):
-        if len(chosen) == most or bimodality_S[s] < least:
+    for s in np.argsort(-quality_S, kind="stable"):
+        if len(chosen) == most or quality_S[s] < least:
             break
         if not chosen or np.abs(signs_NS[:, chosen].T @ signs_NS[:, s]).max() <= cap:
             chosen.append(int(s))

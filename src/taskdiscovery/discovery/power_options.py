@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskdiscovery.config import Options, option
+from taskdiscovery.config import option
+from taskdiscovery.discovery.ridge_options import RidgeOptions
 from taskdiscovery.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class PowerOptions(Options):
+class PowerOptions(RidgeOptions):
     """How labels are iterated."""
 
     iterations: int = option(6, "power iterations at most", low=1, high=1000)

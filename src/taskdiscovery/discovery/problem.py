@@ -42,7 +42,7 @@ class Problem:
     constraints: Constraints
     encoder_recipe: TrainingRecipe
     features: Matrix | None = None
-    warm: Encoder | None = None
+    warm: Encoder | FeatureEncoder | None = None
     objects: Mapping[str, Network] = field(default_factory=dict)
 
     @property

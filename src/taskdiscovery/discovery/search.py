@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taskdiscovery.agreement import similarity_matrix
+from taskdiscovery.config import Load
+from taskdiscovery.config.learners import RIDGE
 from taskdiscovery.data import partition
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
@@ -73,14 +75,18 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
     )
     shape = shape_of(dataset, config)
     preflight.check(config.method.uses(learner, sought), shape)
-    load = config.method.load(config.epochs, fitted)
+    load = Load() if is_convex(config.learner) else config.method.load(config.epochs, fitted)
     config = resolve_work(config, learner, shape, load)
     method = config.method.resolve(learner, dataset, config.classes, config.seed)
     return ranks.share(replace(config, method=method))
 
 
 def discover(
-    bench: Workbench, config: DiscoverConfig, view: View, *, warm: Encoder | None = None
+    bench: Workbench,
+    config: DiscoverConfig,
+    view: View,
+    *,
+    warm: Encoder | FeatureEncoder | None = None,
 ) -> Discovery:
     """Find tasks on which the learner generalizes.
 
@@ -146,7 +152,7 @@ def _coordinates(found: Found, dataset: Dataset, device: str) -> Float32:
 
 
 def _problem(
-    bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | None
+    bench: Workbench, config: DiscoverConfig, rows: IntArray, warm: Encoder | FeatureEncoder | None
 ) -> Problem:
     P = config.tasks * (config.classes - 1)
     least = config.method.least_images(P)
@@ -157,10 +163,11 @@ def _problem(
             hint=f"give at least {least}, or ask for fewer tasks or folds",
         )
     assert config.encoder_epochs is not None
-    needed = bool(config.features) or config.method.needs_features
+    needed = bool(config.features) or config.method.needs_features or config.learner == RIDGE
+    asks = "--learner ridge" if config.learner == RIDGE else f"--method {config.method.name}"
     if needed and bench.dataset.features is None:
         raise ConfigError(
-            f"--method {config.method.name} looks at features, and the data has none",
+            f"{asks} looks at features, and the data has none",
             where="--features",
             hint="add --features FILE or lite0; in Python load(data, features=…) takes arrays, too",
         )

@@ -49,7 +49,7 @@ def features(model: Model, images: Tensor, rows: IntArray) -> Float32:
         chosen = torch.from_numpy(rows[start : start + PREDICTION_BATCH]).to(images.device)
         found = networks.features(model, take(images, chosen)).float().cpu().numpy()
         if table_nF is None:
-            table_nF = _empty((len(rows), found.shape[1]))
+            table_nF = table((len(rows), found.shape[1]))
         table_nF[start : start + len(found)] = found
     assert table_nF is not None
     return table_nF
@@ -59,7 +59,8 @@ def features(model: Model, images: Tensor, rows: IntArray) -> Float32:
 LARGE = 2**28
 
 
-def _empty(shape: tuple[int, int]) -> Float32:
+def table(shape: tuple[int, int]) -> Float32:
+    """Return an empty table; one that is large lies in a temporary file, which ends with it."""
     if 4 * shape[0] * shape[1] < LARGE:
         return np.empty(shape, dtype=np.float32)
     with tempfile.TemporaryFile(prefix="taskdiscovery-") as file:  # stays while it is mapped

@@ -1,6 +1,6 @@
 """Features made comparable: unit length, standardized, turned to their principal components.
 
-Axes: N rows, P features, R reduced features.
+Axes: N rows, P features, R reduced features, E excluded columns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from taskdiscovery.errors import ConfigError
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 _BLOCK = 8192
@@ -73,6 +74,49 @@ class Reduction:
         # An eigenvector may have either sign: the largest entry decides.
         signs_R = np.sign(vectors_PR[np.abs(vectors_PR).argmax(axis=0), np.arange(R)])
         return cls(mean_P=mean_P + shift_P, matrix_PR=scale_P[:, None] * vectors_PR * signs_R)
+
+    def free_of(
+        self,
+        features_NP: Matrix,
+        rows_N: IntArray,
+        excluded_NE: FloatArray,
+        groups_N: IntArray | None = None,
+    ) -> Reduction:
+        """Return a reduction whose components do not correlate with what is excluded.
+
+        Directions are taken from the null space of their covariance with the reduced features, so
+        that whatever is linear in them keeps the promise on these rows exactly.
+
+        Args:
+            features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
+            rows_N: the rows on which the promise is kept.
+            excluded_NE: (N, E) columns, for these rows.
+            groups_N: (N,) classes; the covariance is then that inside of them.
+
+        Raises:
+            ConfigError: where no direction is left.
+        """
+        e_NE = excluded_NE - excluded_NE.mean(axis=0)
+        if groups_N is not None:
+            group_N = np.unique(groups_N, return_inverse=True)[1]
+            for g in range(group_N.max() + 1):
+                e_NE[group_N == g] -= e_NE[group_N == g].mean(axis=0)
+        spread_E = e_NE.std(axis=0)
+        if not (spread_E > 1e-9).any():
+            return self
+        e_NE = e_NE[:, spread_E > 1e-9] / spread_E[spread_E > 1e-9]
+        cross_RE = np.zeros((self.matrix_PR.shape[1], e_NE.shape[1]))
+        for places in chunks(np.arange(len(rows_N))):
+            cross_RE += self.apply(features_NP, rows_N[places]).T @ e_NE[places]
+        u_RR, s, _ = linalg.svd(cross_RE, full_matrices=True)
+        left_RR = u_RR[:, int((s > 1e-6 * max(s.max(initial=0.0), 1e-300)).sum()) :]
+        if not left_RR.shape[1]:
+            raise ConfigError(
+                f"what is excluded leaves none of {len(u_RR)} components of the features",
+                where="--exclude",
+                hint="exclude less, or keep more --components",
+            )
+        return Reduction(mean_P=self.mean_P, matrix_PR=self.matrix_PR @ left_RR)
 
     def apply(self, features_NP: Matrix, rows_N: IntArray) -> Float32:
         """Return the (n, R) reduced features of some rows."""

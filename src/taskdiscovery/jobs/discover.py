@@ -6,9 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.discovery import DiscoverConfig, Meta
-from taskdiscovery.encoders.linear import FeatureEncoder
-from taskdiscovery.errors import ConfigError
+from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.jobs.inputs import encoder_of, named_networks, read_data
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
@@ -19,6 +17,7 @@ from taskdiscovery.types import Dataset
 if TYPE_CHECKING:
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
 
 
 def run(
@@ -55,29 +54,17 @@ def run(
     return found
 
 
-def _warm_encoder(config: DiscoverConfig, dataset: Dataset) -> Encoder | None:
+def _warm_encoder(config: DiscoverConfig, dataset: Dataset) -> Encoder | FeatureEncoder | None:
     """Open the encoder that `--warm-start RUN` begins with.
 
     Raises:
         RunDirError: where the run or its encoder cannot be used.
-        ConfigError: where it is for other images or another number of classes.
+        ConfigError: where the method cannot begin with it.
     """
     method = config.method
-    if not isinstance(method, Meta) or not method.warm_start:
+    if not method.warm_run:
         return None
-    named = named_networks(method.encoder or config.learner, config.objects)
-    encoder = encoder_of(Run.open(Path(method.warm_start)), named)
-    if isinstance(encoder, FeatureEncoder):
-        raise ConfigError(
-            "the run's tasks were found on features, by no network that could go on",
-            where="--warm-start",
-            hint="give a run of --method power, spectral or meta",
-        )
-    if encoder.image_shape != dataset.image_shape or encoder.classes != config.classes:
-        raise ConfigError(
-            f"the run's tasks have {encoder.classes} classes, on images of {encoder.image_shape}; "
-            f"here {config.classes} and {dataset.image_shape} are asked for",
-            where="--warm-start",
-            hint="give a run on images of this size, with as many --classes",
-        )
+    network = getattr(method, "encoder", "") or config.learner
+    encoder = encoder_of(Run.open(Path(method.warm_run)), named_networks(network, config.objects))
+    method.check_warm(encoder, dataset, config.classes)
     return encoder

@@ -19,6 +19,10 @@ from taskdiscovery.errors import ConfigError
 from taskdiscovery.types import Dataset
 
 if TYPE_CHECKING:
+    from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
+
+if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
 
 
@@ -30,7 +34,7 @@ class Meta(MetaOptions, Method):
     about: ClassVar[str] = "the paper's meta-gradient through the training of networks"
     constrained: ClassVar[bool] = False
 
-    def check_features(self) -> None:
+    def check_features(self, learner: str) -> None:
         """Refuse options that name another thing to search on.
 
         Raises:
@@ -43,6 +47,28 @@ class Meta(MetaOptions, Method):
                     where="--method meta",
                     hint="give one of the two",
                 )
+
+    def check_warm(self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int) -> None:
+        """Refuse to begin with tasks of features, of other images, or of another number of classes.
+
+        Raises:
+            ConfigError: saying which.
+        """
+        from taskdiscovery.encoders.encoder import Encoder
+
+        if not isinstance(encoder, Encoder):
+            raise ConfigError(
+                "the run's tasks were found on features, by no network that could go on",
+                where="--warm-start",
+                hint="give a run of --method power, spectral or meta on pixels",
+            )
+        if encoder.image_shape != dataset.image_shape or encoder.classes != classes:
+            raise ConfigError(
+                f"the run's tasks have {encoder.classes} classes, on images of "
+                f"{encoder.image_shape}; here {classes} and {dataset.image_shape} are asked for",
+                where="--warm-start",
+                hint="give a run on images of this size, with as many --classes",
+            )
 
     def uses(self, learner: ResolvedLearner, sought: Sought) -> list[Use]:
         """Say which networks are built: those that are to agree, and the encoder."""

@@ -1,0 +1,174 @@
+"""Rows of reduced features in random blocks, and ridges that are fitted to some of the blocks.
+
+The Gram matrix of each block is taken once, so that a fold, which is a union of blocks, can be drawn
+anew at the cost of a product with the targets and one small solve. A table that is large lies in a
+temporary file, which is mapped: it is no anonymous memory.
+
+Axes: N rows, P features, R reduced features, S targets, B blocks.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from itertools import pairwise
+
+import numpy as np
+
+from taskdiscovery.discovery import subspace
+from taskdiscovery.discovery.ridge import solve
+from taskdiscovery.discovery.untrained import table
+from taskdiscovery.features.reduction import Reduction, chunks
+from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
+
+
+class Blocks:
+    """Rows in random blocks, and ridges that are fitted to some blocks and predict the others.
+
+    Args:
+        table_NR: centred; the rows of a block lie together.
+        count: B.
+        strength: λ of every ridge.
+
+    Raises:
+        ValueError: where there are fewer rows than blocks.
+    """
+
+    def __init__(self, table_NR: Float32, count: int, strength: float) -> None:
+        if len(table_NR) < count:
+            raise ValueError(f"{len(table_NR)} rows do not fill {count} blocks")
+        self.table_NR, self.strength = table_NR, strength
+        bounds = np.linspace(0, len(table_NR), count + 1).astype(int)
+        self.places = [slice(a, b) for a, b in pairwise(bounds.tolist())]
+        self.grams = [self._products(own, table_NR) for own in self.places]
+
+    def halves(self) -> list[Blocks]:
+        """Return the first blocks and the last as tables of their own, which share the memory."""
+        return [self.part(own) for own in np.array_split(np.arange(len(self.places)), 2)]
+
+    def part(self, chosen: IntArray) -> Blocks:
+        """Return some blocks as a table of their own; neighbours share the memory."""
+        own, picked = copy(self), [self.places[b] for b in chosen]
+        if picked[-1].stop - picked[0].start == self._rows(chosen):
+            own.table_NR = self.table_NR[picked[0].start : picked[-1].stop]
+        else:
+            own.table_NR = np.concatenate([self.table_NR[place] for place in picked])
+        bounds = np.cumsum([0, *(place.stop - place.start for place in picked)]).tolist()
+        own.places = [slice(a, b) for a, b in pairwise(bounds)]
+        own.grams = [self.grams[b] for b in chosen]
+        return own
+
+    def held_out(self, targets_NS: Float32, rng: np.random.Generator, folds: int = 2) -> Float32:
+        """Predict each fold of the blocks by a ridge that is fitted to the other folds.
+
+        Args:
+            targets_NS: (N, S), centred.
+            rng: draws the folds.
+            folds: how many; halves by default.
+
+        Returns:
+            (N, S) predictions, centred within each fold.
+        """
+        order = rng.permutation(len(self.places))
+        cross = [self._products(own, targets_NS) for own in self.places]
+        result_NS = np.empty_like(targets_NS)
+        for held in np.array_split(order, folds):
+            weights_RS = self._weights(cross, np.setdiff1d(order, held)).astype(np.float32)
+            total_S = np.zeros(targets_NS.shape[1])
+            for rows in [piece for b in held for piece in _cut(self.places[b])]:
+                result_NS[rows] = self.table_NR[rows] @ weights_RS
+                total_S += result_NS[rows].sum(axis=0, dtype=np.float64)
+            mean_S = (total_S / self._rows(held)).astype(np.float32)
+            for b in held:
+                result_NS[self.places[b]] -= mean_S
+        return result_NS
+
+    def fit(self, targets_NS: Float32) -> FloatArray:
+        """Return the (R, S) weights of one ridge on all rows."""
+        cross = [self._products(own, targets_NS) for own in self.places]
+        return self._weights(cross, np.arange(len(self.places)))
+
+    def predict(self, weights_RS: FloatArray) -> Float32:
+        """Return the (N, S) products of all rows with some weights."""
+        weights = weights_RS.astype(np.float32)
+        result_NS = np.empty((len(self.table_NR), weights.shape[1]), dtype=np.float32)
+        for rows in subspace.blocks(len(self.table_NR)):
+            result_NS[rows] = self.table_NR[rows] @ weights
+        return result_NS
+
+    def _weights(self, cross: list[FloatArray], chosen: IntArray) -> FloatArray:
+        gram_RR = np.sum([self.grams[b] for b in chosen], axis=0)
+        cross_RS = np.sum([cross[b] for b in chosen], axis=0)
+        return solve(gram_RR, cross_RS, self._rows(chosen), self.strength)
+
+    def _rows(self, chosen: IntArray) -> int:
+        return sum(self.places[b].stop - self.places[b].start for b in chosen)
+
+    def _products(self, own: slice, other_NS: Float32) -> FloatArray:
+        """Return (R, S) Xᵀ T of one block, summed in float64."""
+        total_RS = np.zeros((self.table_NR.shape[1], other_NS.shape[1]))
+        for rows in _cut(own):
+            total_RS += self.table_NR[rows].T @ other_NS[rows]
+        return total_RS
+
+
+def _cut(own: slice) -> list[slice]:
+    return [
+        slice(own.start + piece.start, own.start + piece.stop)
+        for piece in subspace.blocks(own.stop - own.start)
+    ]
+
+
+def shuffled(rows_N: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+    """Return rows in random blocks of equal size, rising within each block.
+
+    Args:
+        rows_N: in rising order.
+        count: of blocks.
+        rng: draws them.
+    """
+    bounds = np.linspace(0, len(rows_N), count + 1).astype(int)
+    order_N = rng.permutation(len(rows_N))
+    return np.concatenate([rows_N[np.sort(order_N[a:b])] for a, b in pairwise(bounds.tolist())])
+
+
+def reduced(features: Matrix, rows_N: IntArray, reduction: Reduction) -> Float32:
+    """Return the (N, R) reduced features of some rows; on disk where they are many.
+
+    Args:
+        features: (all rows, P), maybe memory-mapped.
+        rows_N: in the order that is wanted.
+        reduction: measured on training rows.
+    """
+    table_NR = table((len(rows_N), reduction.matrix_PR.shape[1]))
+    for places in chunks(
+        np.argsort(rows_N)
+    ):  # so that features are read once, from their beginning
+        table_NR[places] = reduction.apply(features, rows_N[places])
+    return table_NR
+
+
+def centre(table_NS: Float32, groups_N: IntArray | None = None) -> FloatArray:
+    """Subtract the means of the columns, in place.
+
+    Args:
+        table_NS: the table.
+        groups_N: (N,) classes; the means of each are taken, in place of those of all rows.
+
+    Returns:
+        The (G, S) means.
+    """
+    group_N = np.zeros(len(table_NS), dtype=np.int64)
+    if groups_N is not None:
+        group_N = np.unique(groups_N, return_inverse=True)[1]
+    counts_G = np.bincount(group_N)
+    sums_GS = np.zeros((len(counts_G), table_NS.shape[1]))
+    for rows in subspace.blocks(len(table_NS)):
+        if groups_N is None:
+            sums_GS[0] += table_NS[rows].sum(axis=0, dtype=np.float64)
+        else:
+            np.add.at(sums_GS, group_N[rows], table_NS[rows])
+    means_GS = sums_GS / counts_G[:, None]
+    less_GS = means_GS.astype(np.float32)
+    for rows in subspace.blocks(len(table_NS)):
+        table_NS[rows] -= less_GS[0] if groups_N is None else less_GS[group_N[rows]]
+    return means_GS
