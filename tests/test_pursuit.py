@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
-from taskdiscovery.discovery.modes import above, distinct, gaussian, modes
 from taskdiscovery.discovery.blocks import Blocks
+from taskdiscovery.discovery.modes import distinct, gaussian, modes
 from taskdiscovery.discovery.ridge import STRENGTHS, Classifier, Reduction, solve
 from taskdiscovery.features import lite0
 

@@ -262,7 +262,7 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
         show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     reading.check_spec(data)
-    if not (isinstance(config, ScoreConfig) and config.in_closed_form):
+    if not (isinstance(config, ScoreConfig | DiscoverConfig) and config.in_closed_form):
         check_learner(config.learner)
     return data, config
 

@@ -1,7 +1,7 @@
 """Rows of reduced features in random blocks, and ridges that are fitted to some of the blocks.
 
-The Gram matrix of each block is taken once, so that a fold, which is a union of blocks, can be drawn
-anew at the cost of a product with the targets and one small solve. A table that is large lies in a
+The Gram matrix of each block is taken once, so that a fold, which is a union of blocks, can be
+drawn anew at the cost of a product with the targets and one small solve. A table that is large lies in a
 temporary file, which is mapped: it is no anonymous memory.
 
 Axes: N rows, P features, R reduced features, S targets, B blocks.
@@ -139,7 +139,9 @@ def reduced(features: Matrix, rows_N: IntArray, reduction: Reduction) -> Float32
         reduction: measured on training rows.
     """
     table_NR = table((len(rows_N), reduction.matrix_PR.shape[1]))
-    for places in chunks(np.argsort(rows_N)):  # so that features are read once, from their beginning
+    for places in chunks(
+        np.argsort(rows_N)
+    ):  # so that features are read once, from their beginning
         table_NR[places] = reduction.apply(features, rows_N[places])
     return table_NR
 

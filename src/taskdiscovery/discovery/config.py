@@ -87,13 +87,13 @@ class DiscoverConfig(WorkConfig):
                 where="method",
                 hint=f"give one of {', '.join(METHODS)}, or td.{next(iter(METHODS)).title()}(…)",
             )
-        if self.learner == RIDGE and not method.by_ridge:
+        if self.in_closed_form and not method.by_ridge:
             raise ConfigError(
                 f"--method {method.name} trains networks, and the ridge is none",
                 where="--learner ridge",
                 hint="add --method pursuit or power, which look at features then",
             )
-        separate = method.separate_trainings and self.learner != RIDGE
+        separate = method.separate_trainings and not self.in_closed_form
         if self.executor == "ray" and not separate:
             raise ConfigError(
                 f"--method {method.name} has no separate trainings to hand out"
@@ -113,6 +113,11 @@ class DiscoverConfig(WorkConfig):
             method.check_features(self.learner)
             if is_backbone(self.features):
                 backbone_of(self.features)
+
+    @property
+    def in_closed_form(self) -> bool:
+        """Whether the learner is the ridge on features, which is not trained step by step."""
+        return self.learner == RIDGE
 
     @classmethod
     def nest(cls, values: Mapping[str, Any], where: str) -> Document:

@@ -232,7 +232,9 @@ def held_out_correlation(
     rng, N = generator(seed, "permuted labels", number), len(targets_NP)
     few = np.linspace(0, N - 1, min(N, _PERMUTED)).astype(np.int64)
     permuted = [
-        subspace.column_correlations(predictions_NP[few], targets_NP[few[rng.permutation(len(few))]])
+        subspace.column_correlations(
+            predictions_NP[few], targets_NP[few[rng.permutation(len(few))]]
+        )
         for _ in range(max(1, -(-200 // targets_NP.shape[1])))
     ]
     chance = float(np.quantile(np.abs(permuted), 0.99) * np.sqrt(len(few) / N))

@@ -84,9 +84,7 @@ def _start(ready: Prepared, options: PowerOptions) -> Float32:
     return ready.problem.constraints.apply(start_NP).coordinates.astype(np.float32)
 
 
-def _held_out(
-    ready: Prepared, options: PowerOptions, targets_NP: Float32, number: int
-) -> Float32:
+def _held_out(ready: Prepared, options: PowerOptions, targets_NP: Float32, number: int) -> Float32:
     total_NP = np.zeros_like(targets_NP)
     for run in range(options.runs):
         rng = generator(ready.problem.seed, "folds", number, run)

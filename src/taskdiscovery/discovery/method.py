@@ -85,9 +85,7 @@ class Method(Options):
         """The run whose tasks the search begins with; empty for none."""
         return str(getattr(self, "warm_start", ""))
 
-    def check_warm(
-        self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int
-    ) -> None:
+    def check_warm(self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int) -> None:
         """Refuse to begin with an encoder that is none of this method's.
 
         Args:

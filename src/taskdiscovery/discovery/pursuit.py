@@ -50,9 +50,7 @@ class Pursuit(PursuitOptions, Method):
         """Say that no network is built."""
         return []
 
-    def check_warm(
-        self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int
-    ) -> None:
+    def check_warm(self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int) -> None:
         """Refuse to begin with tasks of pixels, or of other features.
 
         Raises:

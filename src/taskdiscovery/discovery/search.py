@@ -12,7 +12,6 @@ import numpy as np
 
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.config import Load
-from taskdiscovery.config.learners import RIDGE
 from taskdiscovery.data import partition
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
@@ -74,15 +73,19 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         objects=config.objects,
     )
     preflight.check(config.method.uses(learner, sought), dataset.image_shape)
-    ridge = config.learner == RIDGE
-    load = Load() if ridge else config.method.load(config.epochs, fitted)
+    closed = config.in_closed_form
+    load = Load() if closed else config.method.load(config.epochs, fitted)
     config = resolve_work(config, learner, dataset.image_shape, load)
     method = config.method.resolve(learner, dataset, config.classes, config.seed)
     return ranks.share(replace(config, method=method))
 
 
 def discover(
-    bench: Workbench, config: DiscoverConfig, view: View, *, warm: Encoder | FeatureEncoder | None = None
+    bench: Workbench,
+    config: DiscoverConfig,
+    view: View,
+    *,
+    warm: Encoder | FeatureEncoder | None = None,
 ) -> Discovery:
     """Find tasks on which the learner generalizes.
 
@@ -158,8 +161,9 @@ def _problem(
             hint=f"give at least {least}, or ask for fewer tasks or folds",
         )
     assert config.encoder_epochs is not None
-    needed = bool(config.features) or config.method.needs_features or config.learner == RIDGE
-    asks = "--learner ridge" if config.learner == RIDGE else f"--method {config.method.name}"
+    closed, method = config.in_closed_form, config.method
+    needed = bool(config.features) or method.needs_features or closed
+    asks = "--learner ridge" if closed else f"--method {method.name}"
     if needed and bench.dataset.features is None:
         raise ConfigError(
             f"{asks} looks at features, and the data has none",

@@ -1,4 +1,4 @@
-"""Features as the methods on features want them: reduced, in random blocks, free of what is excluded.
+"""Features made ready for a search: reduced, in random blocks, free of what is excluded.
 
 Axes: N training images, P features, R reduced features, D tasks, C classes.
 """
@@ -56,9 +56,7 @@ class Prepared:
             reduction = reduction.free_of(problem.features, rows, excluded_NE, groups_N)
         count = max(BLOCKS, folds)
         order_N = shuffled(np.arange(len(rows)), count, generator(problem.seed, "blocks"))
-        own = replace(
-            problem, rows=rows[order_N], constraints=problem.constraints.of_rows(order_N)
-        )
+        own = replace(problem, rows=rows[order_N], constraints=problem.constraints.of_rows(order_N))
         table_NR = reduced(problem.features, own.rows, reduction)
         means_R = centre(table_NR)[0]
         blocks = Blocks(table_NR, count, options.strength(problem.classes))

@@ -137,7 +137,7 @@ class FeatureEncoder:
             return np.zeros((len(self.names), self.classes), dtype=np.float32)
         return self.class_offsets_DC.astype(np.float32)
 
-    def _unsure(self, coordinates: FloatArray, close: float) -> IntArray:
+    def _unsure(self, coordinates: Matrix, close: float) -> IntArray:
         """Return the rows that are next to a border between classes of any task."""
         if self.classes == 2:
             return np.flatnonzero(np.abs(coordinates).min(axis=1) < close)
@@ -292,5 +292,7 @@ def _refuse_other_shapes(
     offsets = () if class_offsets_DC is None else class_offsets_DC.shape
     if offsets != ((len(names), classes) if classes > 2 else ()):
         raise ValueError(f"its class offsets are not those of {len(names)} tasks")
-    if any(a is not None and a.dtype != np.float64 for a in (weights_PD, offset_D, class_offsets_DC)):
+    if any(
+        a is not None and a.dtype != np.float64 for a in (weights_PD, offset_D, class_offsets_DC)
+    ):
         raise ValueError("its arrays are not of float64")

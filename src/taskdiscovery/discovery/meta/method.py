@@ -48,9 +48,7 @@ class Meta(MetaOptions, Method):
                     hint="give one of the two",
                 )
 
-    def check_warm(
-        self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int
-    ) -> None:
+    def check_warm(self, encoder: Encoder | FeatureEncoder, dataset: Dataset, classes: int) -> None:
         """Refuse to begin with tasks of features, of other images, or of another number of classes.
 
         Raises:
