@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,15 +104,17 @@ def measured(name: str, place: Path, options: argparse.Namespace) -> dict[str, A
     began, largest = time.perf_counter(), 0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    while process.poll() is None:
-        try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-        except OSError:
-            break
-        for line in status.splitlines():
-            if line.startswith("RssAnon:"):
-                largest = max(largest, int(line.split()[1]) * 1024)
-        time.sleep(0.2)
+    try:
+        while process.poll() is None:
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon:"):
+                    largest = max(largest, int(line.split()[1]) * 1024)
+            time.sleep(0.2)
+    except OSError:  # it has just ended
+        pass
+    except SystemExit:
+        process.terminate()
+        raise
     took = time.perf_counter() - began
     assert process.stdout is not None
     output = process.stdout.read()
@@ -146,6 +149,7 @@ def main() -> None:
     if options.only:
         print(json.dumps(discover(options.table, options.only, options.tasks, options.threads)))
         return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # leave no table
     document: dict[str, Any] = {"rows": options.rows, "width": options.width, "ways": []}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "table.npy"
