@@ -16,8 +16,10 @@ import taskdiscovery as td
 from taskdiscovery.cli import main
 from taskdiscovery.discovery.blocks import Blocks
 from taskdiscovery.discovery.modes import distinct, gaussian, modes
-from taskdiscovery.discovery.ridge import STRENGTHS, Classifier, Reduction, solve
+from taskdiscovery.discovery.ridge import solve
+from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import lite0
+from taskdiscovery.training.convex import COMPONENTS, STRENGTHS, fitted_outputs
 
 N, P = 600, 24
 QUICK = td.Pursuit(starts=120, rounds=8)
@@ -313,9 +315,12 @@ def test_a_classifier_is_the_ridge_that_leaving_one_out_prefers(classes):
     rng = np.random.default_rng(classes)
     x = rng.normal(size=(90, 12)).astype(np.float32) + 3
     labels = (x @ rng.normal(size=(12, classes)) + 2 * rng.normal(size=(90, classes))).argmax(1)
-    own = Classifier(x[:60]).predict(labels[:60], classes, x[60:])
-    theirs = RidgeCV(alphas=np.array(STRENGTHS) * 60).fit(x[:60], np.eye(classes)[labels[:60]])
-    assert (own == theirs.predict(x[60:]).argmax(axis=1)).all()
+    table, fit, held = torch.from_numpy(x), np.arange(60), np.arange(60, 90)
+    own = fitted_outputs("ridge", table, fit, labels[:60], classes, held)
+    reduced = Reduction.measure(x, fit, COMPONENTS).apply(x, np.arange(90))
+    alphas = np.array(STRENGTHS) * 60
+    theirs = RidgeCV(alphas=alphas).fit(reduced[:60], np.eye(classes)[labels[:60]])
+    np.testing.assert_allclose(own, theirs.predict(reduced[60:]), atol=1e-4)
 
 
 def test_scores_by_ridge_are_of_disjoint_parts_and_of_images_nobody_saw(data, found):

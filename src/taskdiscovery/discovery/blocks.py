@@ -1,8 +1,8 @@
 """Rows of reduced features in random blocks, and ridges that are fitted to some of the blocks.
 
-The Gram matrix of each block is taken once, so that a fold, which is a union of blocks, can be drawn
-anew at the cost of a product with the targets and one small solve. A table that is large lies in a
-temporary file, which is mapped: it is no anonymous memory.
+The Gram matrix of each block is taken once. So a fold, which is a union of blocks, can be drawn
+anew at the cost of a product with the targets and one small solve. A table that is large lies in
+a temporary file, which is mapped: it is no anonymous memory.
 
 Axes: N rows, P features, R reduced features, S targets, B blocks.
 """

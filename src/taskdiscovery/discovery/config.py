@@ -148,7 +148,7 @@ class DiscoverConfig(WorkConfig):
 
     def usual_learner(self) -> str:
         """Say which learner is meant where none is named: that of a method on features."""
-        return "ridge" if self.features and self.method.needs_features else "convnet"
+        return RIDGE if self.features and self.method.by_ridge else "convnet"
 
     @property
     def on_features(self) -> bool:

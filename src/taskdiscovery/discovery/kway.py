@@ -166,8 +166,8 @@ def offsets(scores_NK: Float32, rates_K: FloatArray, sweeps: int = 50) -> FloatA
 def renamed_agreement(a_N: IntArray, b_N: IntArray, classes: int) -> float:
     """Return how often labels agree after the best renaming; 1 is always, 0 is as by chance."""
     rng = np.random.default_rng(0)
-    chance = np.mean([similarity(a_N, rng.permutation(b_N), classes) for _ in range(3)])
-    return float((similarity(a_N, b_N, classes) - chance) / max(1 - chance, 1e-9))
+    chance = float(np.mean([similarity(a_N, rng.permutation(b_N), classes) for _ in range(3)]))
+    return (similarity(a_N, b_N, classes) - chance) / max(1 - chance, 1e-9)
 
 
 def has_all(labels_N: IntArray, classes: int) -> bool:

@@ -6,6 +6,7 @@ Axes: N training images in the order of the table, R reduced features, K classes
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +27,8 @@ from taskdiscovery.types import Document, FloatArray, IntArray, Record
 _FEWER, _LEAST = 36, 6
 #: pairs of parts that stability is measured on, for each number of classes, and starts of each.
 _REPEATS, _CURVE_STARTS = 4, 4
+#: stabilities that differ by less are as good.
+_ALIKE = 0.03
 #: rounds on all rows, after those on the sample.
 _REFINED = 3
 
@@ -58,7 +61,7 @@ def curve(problem: Problem, options: PursuitOptions) -> Document:
 
     Returns:
         `stability`, for each number of classes its mean and standard error; `classes`, the number
-        that is proposed: the largest whose mean is within a standard error of the greatest.
+        that is proposed, see `proposed`.
     """
     assert options.curve is not None
     low, high = (int(k) for k in options.curve)
@@ -68,22 +71,29 @@ def curve(problem: Problem, options: PursuitOptions) -> Document:
         few = whole.within(whole.problem.constraints.groups).some(options.sample)
         with problem.workbench.callbacks.stage("stability", high - low + 1) as meter:
             for classes in range(low, high + 1):
-                record = problem.workbench.journal.do(
-                    f"pursuit/curve/{classes}", lambda _, k=classes: _measured(few, k, options)
-                )
+                work = partial(_measured, few, classes, options)
+                record = problem.workbench.journal.do(f"pursuit/curve/{classes}", work)
                 rows.append({"classes": classes, **record.values})
                 meter.advance(1, f"{classes} classes: {rows[-1]['mean']:.3f}")
     return {"stability": rows, "classes": proposed(rows)}
 
 
 def proposed(rows: list[Document]) -> int:
-    """Return the largest number of classes whose stability is as good as the greatest."""
+    """Return the largest number of classes whose stability is as good as the greatest.
+
+    That is by two standard errors of a difference, or by 0.03, whichever is more.
+    """
     best = max(rows, key=lambda row: row["mean"])
-    as_good = [row for row in rows if row["mean"] >= best["mean"] - best["standard_error"]]
+
+    def apart(row: Document) -> float:
+        error = float(np.hypot(row["standard_error"], best["standard_error"]))
+        return max(_ALIKE, 2 * error)
+
+    as_good = [row for row in rows if row["mean"] >= best["mean"] - apart(row)]
     return int(max(row["classes"] for row in as_good))
 
 
-def _measured(few: Prepared, classes: int, options: PursuitOptions) -> Record:
+def _measured(few: Prepared, classes: int, options: PursuitOptions, watch: object) -> Record:
     values = [
         kway.independent_stability(few, classes, _CURVE_STARTS, options.rounds, repeat)
         for repeat in range(_REPEATS)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, ClassVar
 from taskdiscovery.config import ResolvedLearner, Use
 from taskdiscovery.discovery.method import Method, Sought
 from taskdiscovery.discovery.pursuit_options import PursuitOptions
-from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import ConfigError
 
 if TYPE_CHECKING:
     from taskdiscovery.discovery.problem import Found, Problem
     from taskdiscovery.encoders.encoder import Encoder
+    from taskdiscovery.encoders.linear import FeatureEncoder
     from taskdiscovery.types import Dataset
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -56,6 +56,8 @@ class Pursuit(PursuitOptions, Method):
         Raises:
             ConfigError: saying which.
         """
+        from taskdiscovery.encoders.linear import FeatureEncoder
+
         hint = "give a run of --method pursuit, or power --learner ridge, on the same features"
         if not isinstance(encoder, FeatureEncoder):
             raise ConfigError(

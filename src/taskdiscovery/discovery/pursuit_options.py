@@ -32,8 +32,8 @@ class PursuitOptions(RidgeOptions):
     rounds: int = option(15, "times that labels are replaced by predictions", low=4, high=1000)
     bimodality: float | None = option(
         None,
-        "share of a coordinate's variance between its two sides at least (default: more beyond that "
-        "of a Gaussian than the same search finds on Gaussian features of the same variances)",
+        "share of a coordinate's variance between its two sides at least (default: more beyond "
+        "that of a Gaussian than the same search finds on Gaussian features)",
         low=0.0,
         high=1.0,
     )

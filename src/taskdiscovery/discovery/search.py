@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taskdiscovery.agreement import similarity_matrix
-from taskdiscovery.config import Load
-from taskdiscovery.config.learners import RIDGE
+from taskdiscovery.config import Load, is_convex
 from taskdiscovery.data import partition
 from taskdiscovery.discovery.config import DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints, excluded_columns, left_over
@@ -163,8 +162,9 @@ def _problem(
             hint=f"give at least {least}, or ask for fewer tasks or folds",
         )
     assert config.encoder_epochs is not None
-    needed = bool(config.features) or config.method.needs_features or config.learner == RIDGE
-    asks = "--learner ridge" if config.learner == RIDGE else f"--method {config.method.name}"
+    closed, method = is_convex(config.learner), config.method
+    needed = bool(config.features) or method.needs_features or closed
+    asks = "--learner ridge" if closed else f"--method {method.name}"
     if needed and bench.dataset.features is None:
         raise ConfigError(
             f"{asks} looks at features, and the data has none",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskdiscovery.discovery.tables import Prepared
+from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.types import Float32, IntArray
 
@@ -50,6 +51,7 @@ def warm_labels(ready: Prepared) -> tuple[IntArray, int] | None:
     if problem.warm is None:
         return None
     assert problem.features is not None
+    assert isinstance(problem.warm, FeatureEncoder)  # Pursuit.check_warm refuses others
     order_N = np.argsort(problem.rows)
     labels_ND = problem.warm.predict(problem.features[problem.rows[order_N]])
     result_ND = np.empty_like(labels_ND)

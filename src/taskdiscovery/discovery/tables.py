@@ -1,4 +1,4 @@
-"""Features as the methods on features want them: reduced, in random blocks, free of what is excluded.
+"""Features made ready for a search: reduced, in random blocks, free of what is excluded.
 
 Axes: N training images, P features, R reduced features, D tasks, C classes.
 """

@@ -140,7 +140,7 @@ class FeatureEncoder:
             return np.zeros((len(self.names), self.classes), dtype=np.float32)
         return self.class_offsets_DC.astype(np.float32)
 
-    def _unsure(self, coordinates: FloatArray, close: float) -> IntArray:
+    def _unsure(self, coordinates: Matrix, close: float) -> IntArray:
         """Return the rows that are next to a border between classes of any task."""
         if self.classes == 2:
             return np.flatnonzero(np.abs(coordinates).min(axis=1) < close)

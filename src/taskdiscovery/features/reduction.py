@@ -91,16 +91,17 @@ class Reduction:
             features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
             rows_N: the rows on which the promise is kept.
             excluded_NE: (N, E) columns, for these rows.
-            groups_N: (N,) classes; the covariance is then that inside of them.
+            groups_N: (N,) classes; inside of them nothing is to correlate, either.
 
         Raises:
             ConfigError: where no direction is left.
         """
         e_NE = excluded_NE - excluded_NE.mean(axis=0)
         if groups_N is not None:
-            group_N = np.unique(groups_N, return_inverse=True)[1]
+            inside_NE, group_N = e_NE.copy(), np.unique(groups_N, return_inverse=True)[1]
             for g in range(group_N.max() + 1):
-                e_NE[group_N == g] -= e_NE[group_N == g].mean(axis=0)
+                inside_NE[group_N == g] -= inside_NE[group_N == g].mean(axis=0)
+            e_NE = np.concatenate([e_NE, inside_NE], axis=1)
         spread_E = e_NE.std(axis=0)
         if not (spread_E > 1e-9).any():
             return self

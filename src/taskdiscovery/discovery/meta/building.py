@@ -84,6 +84,7 @@ def _start(problem: Problem, options: MetaOptions) -> _Start:
         linear = LinearTrunk(problem.features, problem.rows, P, seed, own.device)
         return _Start(embedding=Embedding(linear, P, turned=turned), learner=own)
     warm = problem.warm
+    assert warm is None or isinstance(warm, Encoder)  # Meta.check_warm refuses others
     learner = own
     if options.encoder or warm is not None:
         learner = learner_of(
