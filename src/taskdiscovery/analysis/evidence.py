@@ -75,6 +75,8 @@ def analyze(
             where=dataset.name,
             hint="at least 20 are needed to measure anything",
         )
+    # First of all: images that the model cannot look at are refused before minutes are spent.
+    names = () if namer is None else _names(namer, dataset, tasks, config, callbacks)
     labels_ND = tasks.labels_ND[rows]
     labelings: dict[str, IntArray] = {n: labels_ND[:, d] for d, n in enumerate(tasks.names)}
     if dataset.labels is not None:
@@ -99,7 +101,7 @@ def analyze(
         images=len(rows),
         words=words(dataset.images[few], tasks, few),
         namer="" if namer is None else namer.kind,
-        names=() if namer is None else _names(namer, dataset, tasks, config, callbacks),
+        names=names,
     )
 
 
