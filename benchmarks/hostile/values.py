@@ -30,7 +30,7 @@ CODE = (
 NAMING = (
     *("data", "learner") * 4,
     *("features", "encoder", "from", "transfer", "warm_start", "encoder_weights") * 2,
-    *("target", "text_model", "exclude", "within", "contain", "ray_address", "executor"),
+    *("target", "text_model", "names", "exclude", "within", "contain", "ray_address", "executor"),
     *("command", "method", "vary"),
 )
 ESCAPES = ("\x1b]0;evil\x07\x1b[31m", "\x1b[2J", "a\x00b", "\u009b31m", "\u202egnp.exe", "a\rb")

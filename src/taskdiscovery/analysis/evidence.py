@@ -27,7 +27,6 @@ from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import (
     Dataset,
     Document,
@@ -35,11 +34,8 @@ from taskdiscovery.types import (
     FloatArray,
     ImageArray,
     IntArray,
-    Name,
     Tasks,
 )
-
-NAMED = 2000  # images that names are chosen on, and as many that they are measured on
 
 
 def analyze(
@@ -65,7 +61,6 @@ def analyze(
         ResourceError: where the weights of the latter are not installed.
     """
     words = _words(config)  # a wrong path is found before anything is measured
-    namer = naming.namer_of(config.names) if config.names else None
     everywhere = np.arange(len(dataset))
     unseen = np.flatnonzero(~tasks.seen_N) if tasks.seen_N is not None else everywhere
     rows = partition.sample(unseen, config.images, config.seed, "evidence")
@@ -75,6 +70,8 @@ def analyze(
             where=dataset.name,
             hint="at least 20 are needed to measure anything",
         )
+    # First of all: a model that cannot name these images is refused before minutes are spent.
+    namer, names = naming.names_for(dataset, tasks, config, callbacks)
     labels_ND = tasks.labels_ND[rows]
     labelings: dict[str, IntArray] = {n: labels_ND[:, d] for d, n in enumerate(tasks.names)}
     if dataset.labels is not None:
@@ -98,8 +95,8 @@ def analyze(
         verdicts=verdicts,
         images=len(rows),
         words=words(dataset.images[few], tasks, few),
-        namer="" if namer is None else namer.kind,
-        names=() if namer is None else _names(namer, dataset, tasks, config, callbacks),
+        namer=namer,
+        names=names,
     )
 
 
@@ -137,27 +134,6 @@ def _words(config: AnalyzeConfig) -> Any:
         return dict(zip(tasks.names, found, strict=True))
 
     return find
-
-
-def _names(
-    namer: naming.Namer, dataset: Dataset, tasks: Tasks, config: AnalyzeConfig, callbacks: Callbacks
-) -> tuple[Name, ...]:
-    """Choose names on images that discovery has seen, and measure them on others.
-
-    Where it is not known what it has seen, words are chosen on a random half.
-    """
-    seen_N = tasks.seen_N
-    if seen_N is None or not seen_N.any():
-        order = generator(config.seed, "names").permutation(len(dataset))
-        seen_N = order < len(dataset) // 2
-    most = min(config.images, NAMED)
-    train, held = (
-        partition.sample(np.flatnonzero(part), most, config.seed, purpose)
-        for part, purpose in ((seen_N, "names, train"), (~seen_N, "names, held out"))
-    )
-    scores_NW = namer.scores(dataset, np.concatenate([train, held]), callbacks)
-    parts = scores_NW[: len(train)], scores_NW[len(train) :]
-    return naming.name_tasks(tasks, (train, held), parts, namer.vocabulary)
 
 
 def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> Document | None:
