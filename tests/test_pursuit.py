@@ -204,7 +204,11 @@ def test_what_is_found_on_a_sample_is_fitted_to_all(data):
     [
         ({"method": "pursuit"}, "the data has none", "lite0"),
         ({"method": "meta", "exclude": ["label"]}, "--exclude works with", "leave it out"),
-        ({"method": "power", "features": "lite0"}, "looks at pixels", "pursuit"),
+        (
+            {"method": "power", "features": "lite0", "learner": "convnet"},
+            "looks at pixels",
+            "pursuit",
+        ),
         ({"method": "pursuit", "executor": "ray"}, "no separate trainings", "power"),
     ],
 )

@@ -132,7 +132,7 @@ def words_of(config: Options) -> list[str]:
         words += [flag_of(config.NESTED), nested.name, *words_of(nested)]
     for item in options(type(config)):
         value = getattr(config, item.name)
-        if value == item.default or value is None:
+        if value in (item.default, config.usual(item.name)) or value is None:
             continue
         flag = flag_of(key_of(item))
         if isinstance(value, bool):

@@ -74,6 +74,10 @@ class Options:
         for item in options(type(self)):
             check_value(self, item)
 
+    def usual(self, name: str) -> Any:
+        """Return what an option is taken for where others decide that; None where they do not."""
+        return None
+
     @classmethod
     def nest(cls, values: Mapping[str, Any], where: str) -> Document:
         """Put the options that belong to `NESTED` into an object; others are left as they are."""
@@ -233,6 +237,10 @@ class WorkConfig(JobConfig):
                 raise ConfigError(
                     f"{flag} is for a Ray cluster", where=flag, hint="add --executor ray"
                 )
+
+    def usual(self, name: str) -> Any:
+        """Return the learner that is meant where none is named."""
+        return self.usual_learner() if name == "learner" else None
 
     def usual_learner(self) -> str:
         """Say which learner is meant where none is named."""

@@ -91,6 +91,7 @@ def features_for(
     same = own is not None and own.sha256 == backbone.sha256
     if table is not None and own is not None and same and (not sized or own.size == backbone.size):
         return table[rows]
+    dataset.require_images("a network that names")
     if len(rows) == len(dataset):  # as `embed` does: what it has kept is used
         return embed_images(dataset.images, backbone, callbacks=callbacks)[rows]
     return embed_images(dataset.images[rows], backbone, callbacks=callbacks)
