@@ -75,8 +75,9 @@ def test_the_learner_sees_exactly_what_the_backbone_sees(weights):
 @pytest.mark.parametrize(
     ("shape", "options", "size"),
     [
-        ((8, 8, 1), "", 64),
-        ((32, 40, 3), "", 64),
+        ((8, 8, 1), "", 96),
+        ((32, 40, 3), "", 96),
+        ((64, 64, 3), "", 64),
         ((80, 96, 3), "", 80),
         ((300, 300, 3), "", 224),
         ((80, 80, 3), "?size=32", 32),
@@ -263,6 +264,7 @@ def test_an_encoder_of_a_fine_tuned_network_needs_no_other_weights(weights, tmp_
         tasks=2,
         epochs=1,
         encoder_epochs=1,
+        executor="serial",
         threads=1,
         batch=32,
         callbacks=(),
