@@ -90,7 +90,7 @@ def shown(side, size, method, mean, std):
     fitted = [
         np.asarray(ImageOps.fit(Image.fromarray(image), (side, side), method)) for image in IMAGES
     ]
-    cut = (side - size) // 2
+    cut = round((side - size) / 2)
     x = np.stack(fitted)[:, cut : cut + size, cut : cut + size] / 255.0
     return torch.from_numpy((x - mean) / std).float().permute(0, 3, 1, 2)
 
@@ -360,6 +360,8 @@ def test_pixels_are_cut_from_the_centre_in_grey_and_colour():
     found = prepare.seen(IMAGES, pixels)
     whole = prepare.seen(IMAGES, Pixels(size=10, interpolation="bilinear"))
     np.testing.assert_array_equal(found, whole[:, 2:8, 2:8])
+    odd = prepare.seen(IMAGES, Pixels(size=7, resize=10, interpolation="bilinear"))
+    np.testing.assert_array_equal(odd, whole[:, 2:9, 2:9])  # round(1.5), as torchvision cuts
     grey = prepare.seen(IMAGES[..., :1], pixels)
     np.testing.assert_array_equal(grey, np.repeat(found[..., :1], 3, axis=3))
     squashed = prepare.seen(IMAGES, Pixels(size=6, fit="squash", interpolation="nearest"))

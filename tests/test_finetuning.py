@@ -208,11 +208,16 @@ def test_the_last_block():
         return body
 
     inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-    listed = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), inner), nn.Linear(4, 4)])
+    listed = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), inner), nn.Sequential(nn.Linear(4, 4))])
     assert pretrained.last_block(small(listed), "head") == ("blocks.1", "norm")
     assert pretrained.last_block(small(nn.ReLU()), "head") == ()
+    behind = nn.Sequential(*listed, nn.BatchNorm1d(4))  # no block, but a norm behind it
+    assert pretrained.last_block(small(behind), "head") == ("blocks.1", "blocks.2", "norm")
+    body = small(listed)
+    body.norm.drop = nn.Identity()  # a batch norm with a child, as timm has
+    assert "norm" in pretrained.last_block(body, "head")
     resnet = networks.build("resnet18?width=0.1", SHAPE, 3, ODD, 0).network
-    head = pretrained.last_asked(resnet, 32)
+    head = pretrained.last_asked(resnet, 32, "resnet18")
     assert isinstance(resnet.get_submodule(head), nn.Linear)
     last = pretrained.last_block(resnet, head)
     weighted = [name for name, _ in resnet.named_parameters() if not name.startswith(head)]
@@ -222,7 +227,7 @@ def test_the_last_block():
 
 def test_a_network_without_a_last_linear_layer_is_refused():
     with pytest.raises(td.ConfigError, match="does not end in a linear layer"):
-        pretrained.last_asked(nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.ReLU()), 4)
+        pretrained.last_asked(nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.ReLU()), 4, "mine")
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def from_library(spec: Spec, image_shape: tuple[int, int, int], outputs: int) ->
         body = torchvision_model(spec.path, num_classes=outputs)
         known, head = torchvision_pixels(spec.path), ""
     pixels = pixels_of(spec, known)
-    head = head or last_asked(body, pixels.size)
+    head = head or last_asked(body, pixels.size, spec.text)
     train = spec.choice("train", "last", TRAINED) or ""
     return Pretrained(
         body,

@@ -212,12 +212,13 @@ def sha256_of(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def last_asked(network: nn.Module, size: int) -> str:
+def last_asked(network: nn.Module, size: int, where: str) -> str:
     """Return the name of the linear layer that gives a network's answer.
 
     Args:
         network: of (N, 3, size, size) normalized images; left as it was.
         size: of the images it is asked of.
+        where: what errors call it.
 
     Raises:
         ConfigError: where it ends in no linear layer.
@@ -240,6 +241,7 @@ def last_asked(network: nn.Module, size: int) -> str:
     if not last or not isinstance(network.get_submodule(last), nn.Linear):
         raise ConfigError(
             f"{type(network).__name__} does not end in a linear layer",
+            where=where,
             hint="write a factory package.module:factory that gives the features or outputs",
         )
     return last
@@ -248,9 +250,9 @@ def last_asked(network: nn.Module, size: int) -> str:
 def last_block(network: nn.Module, head: str) -> tuple[str, ...]:
     """Return the names of what comes last before the head: a block, and what stands after it.
 
-    That is the last element of the last sequence of modules that is not within another, and does
-    not hold the head: a residual block, a transformer block. What has weights and was defined after
-    it, as a last norm, belongs to it.
+    That is the last element with parts of its own of the last sequence of modules that is not
+    within another, and does not hold the head: a residual block, a transformer block, a stage. What
+    has weights and was defined after it, as a last norm, belongs to it.
     """
     sequences: list[str] = []
     for name, module in network.named_modules():
@@ -261,8 +263,14 @@ def last_block(network: nn.Module, head: str) -> tuple[str, ...]:
             sequences.append(name)
     if not sequences:
         return ()
-    blocks = _weighted(sequences[-1], network.get_submodule(sequences[-1]))
-    order = [name for name, module in network.named_modules() if not any(module.children())]
+    elements = _weighted(sequences[-1], network.get_submodule(sequences[-1]))
+    blocks = [name for name in elements if _weighted(name, network.get_submodule(name))] or elements
+    # A module may have weights beside its children, as batch norms of timm have.
+    order = [
+        name
+        for name, module in network.named_modules()
+        if not any(module.children()) or any(p is not None for p in module._parameters.values())
+    ]
     end = max(n for n, name in enumerate(order) if f"{name}.".startswith(f"{blocks[-1]}."))
     return (blocks[-1], *(name for name in order[end + 1 :] if name != head))
 

@@ -49,7 +49,7 @@ def _load(spec: Spec, backbone: Backbone, device: str) -> Network:
         pretrained.fill(network, kept, file)
         return TorchNetwork(network, backbone, device)
     network = adapters.torchvision_model(spec.path)
-    head = pretrained.last_asked(network, backbone.size)
+    head = pretrained.last_asked(network, backbone.size, spec.text)
     pretrained.fill(network, tensors, file, fresh=(head,))
     return TorchNetwork(before(network, head), backbone, device)
 
