@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from safetensors.torch import save_file
 import stand_ins
 import taskdiscovery as td
 from taskdiscovery.cli import main
+from taskdiscovery.config import ScoreConfig
 from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.features import backbone_of, features_of, is_backbone
-from taskdiscovery.features.backbones import asking, keeping, opens, prepare, sized
+from taskdiscovery.features.backbones import asking, keeping, opens, prepare, run, sized
 from taskdiscovery.features.writing import backbone_from
+from taskdiscovery.jobs import trust
 from taskdiscovery.jobs.trust import Reach, reach_of
 from taskdiscovery.runtime.callbacks import Callback
+from taskdiscovery.store.run import ENCODER
 from taskdiscovery.types import Backbone
 from taskdiscovery.types.backbone import Pixels
 
@@ -86,7 +90,7 @@ def shown(side, size, method, mean, std):
     fitted = [
         np.asarray(ImageOps.fit(Image.fromarray(image), (side, side), method)) for image in IMAGES
     ]
-    cut = (side - size) // 2
+    cut = round((side - size) / 2)
     x = np.stack(fitted)[:, cut : cut + size, cut : cut + size] / 255.0
     return torch.from_numpy((x - mean) / std).float().permute(0, 3, 1, 2)
 
@@ -153,8 +157,9 @@ def test_weights_of_another_network_are_refused(data, tmp_path, monkeypatch):
         changed = dict(state)
         change(changed)
         save_file(changed, tmp_path / "v.safetensors")
-        with pytest.raises(td.DataError, match=message):
+        with pytest.raises(td.DataError, match=message) as caught:
             embed(data, spec)
+        assert caught.value.where.endswith("v.safetensors")
     (tmp_path / "v.safetensors").write_bytes(b"\x80\x04.")
     with pytest.raises(td.DataError, match="cannot be read"):
         embed(data, spec)
@@ -339,6 +344,7 @@ def test_the_network_of_a_run(tmp_path):
         wanted = networks.features(model.eval(), torch.from_numpy(np.array(data.images)))
     np.testing.assert_allclose(again.features, wanted.numpy(), atol=1e-5)
     assert again.backbone.name == "run"
+    assert run._FILE == ENCODER
     with pytest.raises(td.DataError, match="no encoder"):
         embed(data, f"run:{tmp_path}")
     os.mkfifo(tmp_path / "encoder.safetensors")
@@ -354,6 +360,8 @@ def test_pixels_are_cut_from_the_centre_in_grey_and_colour():
     found = prepare.seen(IMAGES, pixels)
     whole = prepare.seen(IMAGES, Pixels(size=10, interpolation="bilinear"))
     np.testing.assert_array_equal(found, whole[:, 2:8, 2:8])
+    odd = prepare.seen(IMAGES, Pixels(size=7, resize=10, interpolation="bilinear"))
+    np.testing.assert_array_equal(odd, whole[:, 2:9, 2:9])  # round(1.5), as torchvision cuts
     grey = prepare.seen(IMAGES[..., :1], pixels)
     np.testing.assert_array_equal(grey, np.repeat(found[..., :1], 3, axis=3))
     squashed = prepare.seen(IMAGES, Pixels(size=6, fit="squash", interpolation="nearest"))
@@ -404,6 +412,24 @@ def test_every_kind_is_told_from_a_file():
 )
 def test_what_a_backbone_reaches(text, reach):
     assert reach_of("features", text) is reach
+
+
+def test_a_job_names_its_own_factory_again(own, tmp_path):
+    """Even in this user's own run, as any code."""
+    config = ScoreConfig(learner="ridge", features=own)
+    mine = SimpleNamespace(path=tmp_path, is_ours=lambda document: True)
+    with pytest.raises(td.RunDirError, match="runs code") as caught:
+        trust.check_job(mine, config, {}, trust.Allowed(networks={}))
+    assert "--allow" in caught.value.hint
+    allowed = trust.Allowed(networks={}, texts=[own])
+    trust.check_job(mine, config, {}, allowed)
+    assert allowed.networks_of(config) == {}
+    for text in ("onnx:f.onnx", "hf:folder"):  # places, which the user's own job may name
+        named = ScoreConfig(learner="ridge", features=text)
+        trust.check_job(mine, named, {}, trust.Allowed(networks={}))
+        theirs = SimpleNamespace(path=tmp_path, is_ours=lambda document: False)
+        with pytest.raises(td.RunDirError, match="lies outside"):
+            trust.check_job(theirs, named, {}, trust.Allowed(networks={}))
 
 
 def test_what_pretrained_learners_reach():

@@ -26,7 +26,8 @@ QUICK = {"preset": "smoke", "threads": 1, "callbacks": (), "batch": 32}
 
 @pytest.fixture
 def weights(monkeypatch):
-    """Weights of lite0 by chance, which no wheel is needed for."""
+    """Weights of lite0 by chance, which no wheel is needed for, and fewer of them."""
+    monkeypatch.setattr(lite0, "_STAGES", ((1, 8, 1, 1, 3), (2, 12, 2, 2, 5), (2, 24, 1, 1, 3)))
     torch.manual_seed(0)
     model = lite0.Lite0()
     for name, value in model.state_dict().items():
@@ -75,8 +76,9 @@ def test_the_learner_sees_exactly_what_the_backbone_sees(weights):
 @pytest.mark.parametrize(
     ("shape", "options", "size"),
     [
-        ((8, 8, 1), "", 64),
-        ((32, 40, 3), "", 64),
+        ((8, 8, 1), "", 96),
+        ((32, 40, 3), "", 96),
+        ((64, 64, 3), "", 64),
         ((80, 96, 3), "", 80),
         ((300, 300, 3), "", 224),
         ((80, 80, 3), "?size=32", 32),
@@ -149,7 +151,10 @@ def test_what_is_frozen_stays_with_its_statistics(weights, train):
         assert not trunk
     elif train == "last":
         assert trunk
-        assert {name.split(".")[1] for name in trunk} == {"17", "18"}  # of 22: the last stage
+        assert {name.split(".")[1] for name in trunk} == {
+            "5",
+            "6",
+        }  # the last stage, and what follows
     else:
         assert {name.split(".")[1] for name in trunk} == {k.split(".")[1] for k in everything}
 
@@ -203,11 +208,16 @@ def test_the_last_block():
         return body
 
     inner = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-    listed = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), inner), nn.Linear(4, 4)])
+    listed = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), inner), nn.Sequential(nn.Linear(4, 4))])
     assert pretrained.last_block(small(listed), "head") == ("blocks.1", "norm")
     assert pretrained.last_block(small(nn.ReLU()), "head") == ()
+    behind = nn.Sequential(*listed, nn.BatchNorm1d(4))  # no block, but a norm behind it
+    assert pretrained.last_block(small(behind), "head") == ("blocks.1", "blocks.2", "norm")
+    body = small(listed)
+    body.norm.drop = nn.Identity()  # a batch norm with a child, as timm has
+    assert "norm" in pretrained.last_block(body, "head")
     resnet = networks.build("resnet18?width=0.1", SHAPE, 3, ODD, 0).network
-    head = pretrained.last_asked(resnet, 32)
+    head = pretrained.last_asked(resnet, 32, "resnet18")
     assert isinstance(resnet.get_submodule(head), nn.Linear)
     last = pretrained.last_block(resnet, head)
     weighted = [name for name, _ in resnet.named_parameters() if not name.startswith(head)]
@@ -217,7 +227,7 @@ def test_the_last_block():
 
 def test_a_network_without_a_last_linear_layer_is_refused():
     with pytest.raises(td.ConfigError, match="does not end in a linear layer"):
-        pretrained.last_asked(nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.ReLU()), 4)
+        pretrained.last_asked(nn.Sequential(nn.Flatten(), nn.Linear(48, 3), nn.ReLU()), 4, "mine")
 
 
 @pytest.mark.parametrize(
@@ -263,6 +273,7 @@ def test_an_encoder_of_a_fine_tuned_network_needs_no_other_weights(weights, tmp_
         tasks=2,
         epochs=1,
         encoder_epochs=1,
+        executor="serial",
         threads=1,
         batch=32,
         callbacks=(),

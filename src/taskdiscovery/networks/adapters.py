@@ -14,7 +14,13 @@ from taskdiscovery.config.learners import TRAINED, Factory, name_of
 from taskdiscovery.config.pixels import pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, first_line, nearest
-from taskdiscovery.networks.pretrained import Pretrained, last_asked, last_block, read_weights
+from taskdiscovery.networks.pretrained import (
+    Pretrained,
+    Source,
+    last_asked,
+    last_block,
+    read_weights,
+)
 from taskdiscovery.runtime.importing import installed, named_object, within_reach
 from taskdiscovery.types import Document
 
@@ -119,7 +125,7 @@ def from_library(spec: Spec, image_shape: tuple[int, int, int], outputs: int) ->
         body = torchvision_model(spec.path, num_classes=outputs)
         known, head = torchvision_pixels(spec.path), ""
     pixels = pixels_of(spec, known)
-    head = head or last_asked(body, pixels.size)
+    head = head or last_asked(body, pixels.size, spec.text)
     train = spec.choice("train", "last", TRAINED) or ""
     return Pretrained(
         body,
@@ -127,7 +133,7 @@ def from_library(spec: Spec, image_shape: tuple[int, int, int], outputs: int) ->
         head=head,
         train=train,
         last=last_block(body, head),
-        source=partial(read_weights, path),
+        source=Source(path, partial(read_weights, path)),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,6 +29,19 @@ _CONVERT = (
 )
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where pretrained weights come from.
+
+    Attributes:
+        where: what errors call it.
+        read: gives the weights by the names of the network that they are for.
+    """
+
+    where: str
+    read: Callable[[], Mapping[str, Tensor]]
+
+
 class Pretrained(nn.Module):
     """A pretrained network under a fresh last layer.
 
@@ -37,7 +51,7 @@ class Pretrained(nn.Module):
         head: name of its last layer.
         train: `head`, `last` or `all`.
         last: names of what is trained beside the head for `last`.
-        source: gives the weights, by the body's own names; those of the head are left out.
+        source: of the weights of the body; those of the head are left out.
     """
 
     def __init__(
@@ -48,7 +62,7 @@ class Pretrained(nn.Module):
         head: str,
         train: str,
         last: Sequence[str],
-        source: Callable[[], Mapping[str, Tensor]],
+        source: Source,
     ) -> None:
         super().__init__()
         self.body, self.head = body, head
@@ -70,7 +84,7 @@ class Pretrained(nn.Module):
         Raises:
             TaskDiscoveryError: where they are missing, or of another network.
         """
-        fill(self.body, self._source(), fresh=(self.head,))
+        fill(self.body, self._source.read(), self._source.where, fresh=(self.head,))
 
     def train(self, mode: bool = True) -> Pretrained:
         """Put what is trained into training mode, and the rest into evaluation mode."""
@@ -105,12 +119,15 @@ def shown(pixels: Tensor, size: int) -> Tensor:
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
 
 
-def fill(network: nn.Module, given: Mapping[str, Tensor], fresh: Sequence[str] = ()) -> None:
+def fill(
+    network: nn.Module, given: Mapping[str, Tensor], where: str, fresh: Sequence[str] = ()
+) -> None:
     """Copy weights into a network.
 
     Args:
         network: changed in place.
         given: by the network's own names.
+        where: they are from.
         fresh: names of modules that keep their weights, whatever is given for them.
 
     Raises:
@@ -135,7 +152,7 @@ def fill(network: nn.Module, given: Mapping[str, Tensor], fresh: Sequence[str] =
         if names:
             raise DataError(
                 f"the file {what.format(len(names), names[0])}",
-                where="weights=",
+                where=where,
                 hint="give the weights of this very architecture",
             )
     with torch.no_grad():
@@ -195,12 +212,13 @@ def sha256_of(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def last_asked(network: nn.Module, size: int) -> str:
+def last_asked(network: nn.Module, size: int, where: str) -> str:
     """Return the name of the linear layer that gives a network's answer.
 
     Args:
         network: of (N, 3, size, size) normalized images; left as it was.
         size: of the images it is asked of.
+        where: what errors call it.
 
     Raises:
         ConfigError: where it ends in no linear layer.
@@ -223,6 +241,7 @@ def last_asked(network: nn.Module, size: int) -> str:
     if not last or not isinstance(network.get_submodule(last), nn.Linear):
         raise ConfigError(
             f"{type(network).__name__} does not end in a linear layer",
+            where=where,
             hint="write a factory package.module:factory that gives the features or outputs",
         )
     return last
@@ -231,9 +250,9 @@ def last_asked(network: nn.Module, size: int) -> str:
 def last_block(network: nn.Module, head: str) -> tuple[str, ...]:
     """Return the names of what comes last before the head: a block, and what stands after it.
 
-    That is the last element of the last sequence of modules that is not within another, and does
-    not hold the head: a residual block, a transformer block. What has weights and was defined after
-    it, as a last norm, belongs to it.
+    That is the last element with parts of its own of the last sequence of modules that is not
+    within another, and does not hold the head: a residual block, a transformer block, a stage. What
+    has weights and was defined after it, as a last norm, belongs to it.
     """
     sequences: list[str] = []
     for name, module in network.named_modules():
@@ -244,8 +263,14 @@ def last_block(network: nn.Module, head: str) -> tuple[str, ...]:
             sequences.append(name)
     if not sequences:
         return ()
-    blocks = _weighted(sequences[-1], network.get_submodule(sequences[-1]))
-    order = [name for name, module in network.named_modules() if not any(module.children())]
+    elements = _weighted(sequences[-1], network.get_submodule(sequences[-1]))
+    blocks = [name for name in elements if _weighted(name, network.get_submodule(name))] or elements
+    # A module may have weights beside its children, as batch norms of timm have.
+    order = [
+        name
+        for name, module in network.named_modules()
+        if not any(module.children()) or any(p is not None for p in module._parameters.values())
+    ]
     end = max(n for n, name in enumerate(order) if f"{name}.".startswith(f"{blocks[-1]}."))
     return (blocks[-1], *(name for name in order[end + 1 :] if name != head))
 

@@ -78,8 +78,7 @@ class Asked:
         self.backbone, self.plan, self.batch = backbone, plan, plan.batch
         with usual_torch():
             self.network = load(backbone, plan.device)
-        side = (1, backbone.size, backbone.size, self.network.channels)
-        self.width = self._ask(self._filled(np.zeros(side, np.uint8)), 1).shape[1]
+        self.width = self._ask(self._black(), 1).shape[1]
 
     def blocks(self, images: ImageArray, starts: Iterable[int]) -> Iterator[tuple[int, Float32]]:
         """Yield the features of batches: where each begins, and its (n, P)."""
@@ -112,6 +111,13 @@ class Asked:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _black(self) -> Tensor:
+        """Return one black image."""
+        import torch
+
+        side = self.backbone.size
+        return torch.zeros(1, side, side, self.network.channels, dtype=torch.uint8)
 
     def _filled(self, images: ImageArray) -> Tensor:
         """Return a whole batch, filled up with copies of its first image."""

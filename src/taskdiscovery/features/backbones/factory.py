@@ -41,7 +41,7 @@ def _load(spec: Spec, backbone: Backbone, device: str) -> Network:
     if pretrained.sha256_of(file) != backbone.sha256:
         raise wrong_weights(backbone)
     network = _called(spec)
-    pretrained.fill(network, pretrained.read_weights(file))
+    pretrained.fill(network, pretrained.read_weights(file), file)
     return TorchNetwork(network, backbone, device)
 
 

@@ -45,11 +45,12 @@ def _load(spec: Spec, backbone: Backbone, device: str) -> Network:
         classified = adapters.timm_model(spec.path)
         network = adapters.timm_model(spec.path, num_classes=0)  # which then gives its features
         spare = _spare(classified, network)
-        pretrained.fill(network, {k: v for k, v in tensors.items() if k not in spare})
+        kept = {name: value for name, value in tensors.items() if name not in spare}
+        pretrained.fill(network, kept, file)
         return TorchNetwork(network, backbone, device)
     network = adapters.torchvision_model(spec.path)
-    head = pretrained.last_asked(network, backbone.size)
-    pretrained.fill(network, tensors, fresh=(head,))
+    head = pretrained.last_asked(network, backbone.size, spec.text)
+    pretrained.fill(network, tensors, file, fresh=(head,))
     return TorchNetwork(before(network, head), backbone, device)
 
 

@@ -29,7 +29,7 @@ def seen(images: ImageArray, pixels: Pixels, channels: int = 3) -> ImageArray:
         method = Image.Resampling[pixels.interpolation.upper()]
         blocks = [_scaled(image, side, pixels.fit, method) for image in images]
         fitted = np.stack(blocks) if blocks else np.zeros((0, side, side, images.shape[3]), "u1")
-    margin = (side - size) // 2
+    margin = round((side - size) / 2)  # as torchvision and timm cut
     cut = fitted[:, margin : margin + size, margin : margin + size]
     if cut.shape[3] == channels:
         return cut
