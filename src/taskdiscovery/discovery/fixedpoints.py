@@ -54,7 +54,9 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
         points, least = _points(few, options)
         spare = _SPARE * problem.tasks
         candidates = _chosen(points.sides_nS, points, options, least, spare)
-        refined = _refined(searched, points.weights_RS[:, candidates])
+        # Starts that were iterated on all rows are only measured again.
+        again = 1 if few is searched else _SIGNS
+        refined = _refined(searched, points.weights_RS[:, candidates], again)
         sides_ND = refined.above_ND > 0
         chosen = _chosen(sides_ND, refined.modes, options, least, problem.tasks)
         return _found(whole, searched, refined, chosen, len(few.problem.rows), least)
@@ -194,12 +196,12 @@ class Refined:
     correlation_D: FloatArray
 
 
-def _refined(searched: Prepared, weights_RD: FloatArray) -> Refined:
+def _refined(searched: Prepared, weights_RD: FloatArray, rounds: int) -> Refined:
     """Repeat the last rounds on all rows, and measure there."""
     groups_N, seed = searched.problem.constraints.groups, searched.problem.seed
     z_ND = searched.blocks.predict(weights_RD)
-    with searched.problem.workbench.callbacks.stage("refining on all images", _SIGNS) as meter:
-        for number in range(_SIGNS):
+    with searched.problem.workbench.callbacks.stage("refining on all images", rounds) as meter:
+        for number in range(rounds):
             targets_ND = _signs(above(z_ND, groups_N, _FEW)[0], groups_N)
             rng = generator(seed, "pursuit", "refined", number)
             z_ND = searched.blocks.held_out(targets_ND, rng)
