@@ -380,6 +380,7 @@ def test_stability_proposes_how_many_classes_there_are(clusters, caplog):
     rows = [{"classes": k, "mean": m, "standard_error": 0.02} for k, m in ((2, 0.9), (3, 0.89))]
     assert proposed(rows) == 3
     assert proposed([{**rows[0], "mean": 0.99}, rows[1]]) == 2
+    assert proposed([{**row, "mean": 0.6} for row in rows]) is None
     for wrong in ("1,4", "2.5,4", "2,400"):
         with pytest.raises(td.ConfigError, match="--curve"):
             dataclasses.replace(QUICK, curve=wrong)
