@@ -143,7 +143,11 @@ def test_balanced_labels_of_coordinates():
 
 def last_iteration(problem, options, start_NP):
     """Power iteration on all images, whole."""
-    *_, last = iteration.iterate(problem, options, lambda: start_NP, Silent())
+
+    def held_out(targets_NP, number):
+        return iteration.crossfit(problem, options, targets_NP, number, Silent())
+
+    *_, last = iteration.iterate(problem, options, lambda: start_NP, held_out)
     return last
 
 

@@ -12,12 +12,11 @@ from safetensors.numpy import load as tensors_of
 import taskdiscovery as td
 from taskdiscovery.agreement import similarity
 from taskdiscovery.cli import main
-from taskdiscovery.discovery import kway, untrained
+from taskdiscovery.discovery import fitting, kway, untrained
 from taskdiscovery.discovery.blocks import Blocks, centre, shuffled
 from taskdiscovery.discovery.kway_search import proposed
 from taskdiscovery.discovery.modes import above, modes
 from taskdiscovery.features.reduction import Reduction
-from taskdiscovery.networks import build_learner
 from taskdiscovery.runtime import interrupts
 from taskdiscovery.store.journal import Journal
 
@@ -68,9 +67,8 @@ def test_power_by_ridges_finds_what_is_planted_and_builds_no_network(data, monke
     def refused(*args, **kwargs):
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("taskdiscovery.networks.build_learner", refused)
-    monkeypatch.setattr("taskdiscovery.discovery.untrained.network", refused)
-    assert callable(build_learner)
+    monkeypatch.setattr(fitting, "build_learner", refused)
+    monkeypatch.setattr(untrained, "network", refused)
     found = td.discover(data, method="power", learner="ridge", tasks=3, **GIVEN)
     assert found.numbers["learner"] == "ridge"
     assert found.numbers["features"] == {"width": P, "backbone": None}
@@ -382,6 +380,7 @@ def test_stability_proposes_how_many_classes_there_are(clusters, caplog):
     rows = [{"classes": k, "mean": m, "standard_error": 0.02} for k, m in ((2, 0.9), (3, 0.89))]
     assert proposed(rows) == 3
     assert proposed([{**rows[0], "mean": 0.99}, rows[1]]) == 2
+    assert proposed([{**row, "mean": 0.6} for row in rows]) is None
     for wrong in ("1,4", "2.5,4", "2,400"):
         with pytest.raises(td.ConfigError, match="--curve"):
             dataclasses.replace(QUICK, curve=wrong)

@@ -52,11 +52,16 @@ def search(problem: Problem, options: PursuitOptions) -> Found:
         searched = whole.within(whole.problem.constraints.groups)
         few = searched.some(options.sample)
         points, least = _points(few, options)
-        spare = _SPARE * problem.tasks
-        candidates = _chosen(points.sides_nS, points, options, least, spare)
-        refined = _refined(searched, points.weights_RS[:, candidates])
-        sides_ND = refined.above_ND > 0
-        chosen = _chosen(sides_ND, refined.modes, options, least, problem.tasks)
+        if few is searched:  # starts were iterated on all rows
+            chosen = _chosen(points.sides_nS, points, options, least, problem.tasks)
+            refined = _measured(searched, points, chosen)
+            chosen = np.arange(len(chosen))
+        else:
+            spare = _SPARE * problem.tasks
+            candidates = _chosen(points.sides_nS, points, options, least, spare)
+            refined = _refined(searched, points.weights_RS[:, candidates])
+            sides_ND = refined.above_ND > 0
+            chosen = _chosen(sides_ND, refined.modes, options, least, problem.tasks)
         return _found(whole, searched, refined, chosen, len(few.problem.rows), least)
 
 
@@ -75,6 +80,15 @@ class Points:
     bimodality_S: FloatArray
     excess_S: FloatArray
     sides_nS: BoolArray
+
+    def some(self, chosen: IntArray) -> Points:
+        """Return some of them."""
+        return Points(
+            weights_RS=self.weights_RS[:, chosen],
+            bimodality_S=self.bimodality_S[chosen],
+            excess_S=self.excess_S[chosen],
+            sides_nS=self.sides_nS[:, chosen],
+        )
 
 
 def _chosen(
@@ -190,8 +204,19 @@ class Refined:
     """
 
     above_ND: Float32
-    modes: Modes
+    modes: Modes | Points
     correlation_D: FloatArray
+
+
+def _measured(searched: Prepared, points: Points, chosen: IntArray) -> Refined:
+    """Take points as they are, and predict them once more on rows that were held out."""
+    above_ND = np.where(points.sides_nS[:, chosen], 1, -1).astype(np.float32)
+    targets_ND = _signs(above_ND, searched.problem.constraints.groups)
+    rng = generator(searched.problem.seed, "pursuit", "measured")
+    correlation_D = subspace.column_correlations(
+        searched.blocks.held_out(targets_ND, rng), targets_ND
+    )
+    return Refined(above_ND=above_ND, modes=points.some(chosen), correlation_D=correlation_D)
 
 
 def _refined(searched: Prepared, weights_RD: FloatArray) -> Refined:

@@ -178,7 +178,7 @@ def _iteration(
 
 
 def crossfit(
-    problem: Problem, options: PowerOptions, meter: Meter, targets_NP: Float32, number: int
+    problem: Problem, options: PowerOptions, targets_NP: Float32, number: int, meter: Meter
 ) -> Float32:
     """Predict every image by learners that have not seen it.
 

@@ -29,6 +29,8 @@ _FEWER, _LEAST = 36, 6
 _REPEATS, _CURVE_STARTS = 4, 4
 #: stabilities that differ by less are as good.
 _ALIKE = 0.03
+#: below it no number of classes is proposed.
+_STABLE = 0.7
 #: rounds on all rows, after those on the sample.
 _REFINED = 3
 
@@ -78,12 +80,15 @@ def curve(problem: Problem, options: PursuitOptions) -> Document:
     return {"stability": rows, "classes": proposed(rows)}
 
 
-def proposed(rows: list[Document]) -> int:
+def proposed(rows: list[Document]) -> int | None:
     """Return the largest number of classes whose stability is as good as the greatest.
 
-    That is by two standard errors of a difference, or by 0.03, whichever is more.
+    That is by two standard errors of a difference, or by 0.03, whichever is more. Where the
+    greatest is below 0.7, none is proposed.
     """
     best = max(rows, key=lambda row: row["mean"])
+    if best["mean"] < _STABLE:
+        return None
 
     def apart(row: Document) -> float:
         error = float(np.hypot(row["standard_error"], best["standard_error"]))

@@ -37,7 +37,7 @@ from taskdiscovery.errors import NumericalError
 if TYPE_CHECKING:
     from taskdiscovery.discovery.iteration import Iteration
     from taskdiscovery.discovery.problem import Found, Problem
-    from taskdiscovery.types import Matrix
+    from taskdiscovery.types import Float32, Matrix
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -116,7 +116,10 @@ class Power(PowerOptions, Method):
         epochs = bench.learner.recipe.epochs
         passes = epochs * self.runs * (self.folds - 1) * len(problem.rows)
         with bench.callbacks.stage("power iteration", self.iterations * passes) as meter:
-            held_out = partial(crossfit, problem, self, meter)
+
+            def held_out(targets_NP: Float32, number: int) -> Float32:
+                return crossfit(problem, self, targets_NP, number, meter)
+
             for last in iterate(problem, self, partial(start, problem, self.start), held_out):
                 if last.replayed:
                     meter.advance(last.number * passes)

@@ -85,10 +85,8 @@ class Pursuit(PursuitOptions, Method):
             return found
         measured = kway_search.curve(problem, self)
         line = ", ".join(f"{row['classes']}: {row['mean']:.2f}" for row in measured["stability"])
-        _LOG.warning(
-            "stability by the number of classes: %s. As stable as any: --classes %d",
-            line,
-            measured["classes"],
-        )
+        classes = measured["classes"]
+        says = "none is stable" if classes is None else f"as stable as any: --classes {classes}"
+        _LOG.warning("stability by the number of classes: %s; %s", line, says)
         numbers = {**found.numbers, "curve": measured}
         return replace(found, numbers=numbers)
