@@ -57,7 +57,8 @@ def groups(
     wnids: list[str], words: Mapping[str, str], above: Mapping[str, list[str]]
 ) -> dict[str, list[int]]:
     """Return the classes, by position, of every attribute; its name ends in its synset's offset."""
-    covers, far = defaultdict(list), defaultdict(int)
+    covers: dict[str, list[int]] = defaultdict(list)
+    far: dict[str, int] = defaultdict(int)
     for i, wnid in enumerate(wnids):
         for offset, steps in closure(wnid[1:], above).items():
             covers[offset].append(i)
@@ -80,8 +81,8 @@ def main() -> None:
     found = groups(wnids, *nouns(options.nouns))
     document = {
         "about": "hypernyms in WordNet 3.0 that cover 8 to 192 of the 200 classes, equal ones "
-        "merged; made by experiments/attributes/wordnet.py. The backbone was trained with labels of "
-        "which these are a part.",
+        "merged; made by experiments/attributes/wordnet.py. lite0 was trained with labels of which "
+        "these are a part.",
         "images": 10_000,
         "drawn": "at random",
         "classes": wnids,

@@ -1,0 +1,276 @@
+"""Pursuit beside its peers on frozen features: do tasks line up with what people see?
+
+Claimed before the first run, for 16 tasks at |φ| ≤ 0.5 (`CLAIMS`), in the mean of three seeds: a
+least BA, a least number of distinct attributes that tasks reach, a least AS; a BA at least 0.06
+above that of `power`, and above every peer's with an interval that excludes 0.
+
+Axes: N images, D tasks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import taskdiscovery as td
+from experiments import attributes, figures, meaning, ways
+from experiments.laboratory import Laboratory
+from experiments.markdown import paragraphs, table
+from experiments.meaning import Judged
+from experiments.records import Row
+from experiments.study import Study
+from taskdiscovery.types import BoolArray
+
+TASKS, SEEDS = 16, (0, 1, 2)
+#: by set of attributes: least BA, attributes that are reached, AS.
+CLAIMS = {"bar": (0.82, 8, 0.95), "cifar10": (0.80, 8, 0.94), "tiny-imagenet": (0.77, 8, 0.94)}
+ABOVE_POWER = 0.06
+BACKBONE = "lite0"
+
+
+def embedded(lab: Laboratory, known: attributes.Attributes) -> Laboratory:
+    """Return a laboratory of the images that are looked at, with features of the backbone."""
+    whole = lab.dataset
+    assert whole.labels is not None
+    rows = known.rows(len(whole))
+    labels = [whole.classes[c] for c in whole.labels[rows]]
+    images = np.ascontiguousarray(whole.images[rows])
+    data = td.embed(
+        td.load(images, labels=labels), backbone=BACKBONE, threads=lab.threads, callbacks=()
+    )
+    return replace(lab, dataset=data)
+
+
+def run(lab: Laboratory, learner: str) -> Row:
+    """Find tasks in every way, from every seed, and set them beside the attributes."""
+    known = attributes.of(lab.dataset)
+    lab = embedded(lab, known)
+    masks = known.masks(lab.dataset)
+    rows: list[Row] = []
+    judged: dict[str, list[Judged]] = {}
+    for seed in SEEDS:
+        setting = ways.Setting(lab=lab, tasks=TASKS, seed=seed)
+        names = [w for w in ways.WAYS if w != ways.ON_PIXELS or seed < lab.pixels]
+        outcomes = list(ways.found(setting, names))
+        agreement = _agreement(setting, outcomes)
+        for own in outcomes:
+            row, sides = _row(setting, own, masks)
+            rows.append({**row, "agreement": agreement.get(own.way)})
+            if sides is not None:
+                judged.setdefault(own.way, []).append(sides)
+    return {
+        "learner": known.name,
+        "backbone": BACKBONE,
+        "images": len(lab.dataset),
+        "attributes": len(masks),
+        "distinct_attributes": len(meaning.distinct(list(masks), masks)),
+        "wanted": TASKS,
+        "seeds": list(SEEDS),
+        "ways": _means(rows),
+        "differences": _differences(judged),
+        "rows": rows,
+    }
+
+
+def _row(
+    setting: ways.Setting, own: ways.Outcome, masks: dict[str, BoolArray]
+) -> tuple[Row, Judged | None]:
+    """Return what is recorded of the tasks of a way, and how they are judged."""
+    row: Row = {"way": own.way, "seed": setting.seed, "tasks": own.labels_ND.shape[1]}
+    row |= {"seconds": own.seconds, **own.numbers}
+    if own.why:
+        return {**row, "why": own.why}, None
+    sides = meaning.judge(own.labels_ND, masks, setting.seen_N)
+    control = meaning.shuffled(masks, setting.seed)
+    chance_D = meaning.judge(own.labels_ND, control, setting.seen_N).ba_D
+    explained_D = meaning.explained(own.labels_ND, setting.statistics_NS, setting.seen_N)
+    reached = meaning.distinct(sides.reached, masks)
+    covered = meaning.distinct(sides.covered, masks)
+    return {
+        **row,
+        "ba": round(float(sides.ba_D.mean()), 4),
+        "ba_of_tasks": [round(float(v), 4) for v in sides.ba_D],
+        "attribute_of_tasks": list(sides.chosen),
+        "reached": len(reached),
+        "reached_attributes": reached,
+        "covered": len(covered),
+        "covered_attributes": covered,
+        "shuffled_ba": round(float(chance_D.mean()), 4),
+        "explained_by_statistics": round(float(explained_D.mean()), 4),
+    }, sides
+
+
+def _agreement(setting: ways.Setting, outcomes: list[ways.Outcome]) -> dict[str, float]:
+    """Return the mean AS of ridges on disjoint halves of the features, by way.
+
+    Tasks of image statistics are scored by ridges on these.
+    """
+    found = {}
+    for data, chosen in (
+        (setting.lab.dataset, [o for o in outcomes if o.way != ways.STATISTICS]),
+        (setting.on_statistics, [o for o in outcomes if o.way == ways.STATISTICS]),
+    ):
+        tasks = {
+            f"{own.way}: {d}": own.labels_ND[:, d].astype(np.int64)
+            for own in chosen
+            for d in range(own.labels_ND.shape[1])
+            if 0 < own.labels_ND[setting.seen_N, d].mean() < 1
+        }
+        if not tasks:
+            continue
+        scores = td.score(
+            data,
+            tasks,
+            learner="ridge",
+            seed=setting.seed,
+            threads=setting.lab.threads,
+            callbacks=(),
+        )
+        for own in chosen:
+            values = [s.agreement for s in scores if s.task.startswith(f"{own.way}: ")]
+            if values:
+                found[own.way] = round(float(np.mean(values)), 4)
+    return found
+
+
+#: what is averaged over seeds.
+_KEPT = (
+    *("tasks", "ba", "reached", "covered", "agreement", "shuffled_ba"),
+    *("explained_by_statistics", "seconds", "steps"),
+)
+
+
+def _means(rows: list[Row]) -> list[Row]:
+    """Return the means over seeds, a row for each way, in their order."""
+    result = []
+    for way in dict.fromkeys(row["way"] for row in rows):
+        own = [row for row in rows if row["way"] == way]
+        mean: Row = {"way": way, "seeds": len(own)}
+        for key in _KEPT:
+            values = [row[key] for row in own if row.get(key) is not None]
+            if values:
+                mean[key] = round(float(np.mean(values)), 4)
+        if reasons := [row["why"] for row in own if "why" in row]:
+            mean["why"] = reasons[0]
+        result.append(mean)
+    return result
+
+
+def _differences(judged: dict[str, list[Judged]]) -> dict[str, Row]:
+    """Return how far the BA of pursuit lies above each other way's, where both have tasks."""
+    ours = judged[ways.PURSUIT]
+    return {
+        way: meaning.difference(ours[: len(theirs)], theirs)
+        for way, theirs in judged.items()
+        if way != ways.PURSUIT and len(theirs) <= len(ours)
+    }
+
+
+def tell(results: list[Row], place: Path) -> str:
+    """Write for each data set what was claimed, the table of ways, and who wins where we do not."""
+    figures.ways(results, place / "features.svg")
+    return paragraphs(
+        [
+            "## Frozen features: tasks that follow what people see",
+            f"Features of `{results[0]['backbone']}` at 128 px; {TASKS} tasks are wanted; mean of "
+            f"{len(results[0]['seeds'])} seeds. BA: balanced accuracy of a task against the human "
+            "attribute it fits best, chosen on images that discovery may see, measured on the "
+            "tenth (of the package's own partition) that it may not; 0.5 is chance, and against "
+            "attributes of other images (shuffled) it is what is left of the choice. Reached: "
+            "distinct attributes (no two with |φ| above 0.8) of tasks with a BA of 0.8; covered: "
+            "those to which some task has this BA, whatever else it fits better. AS: ridges on "
+            "disjoint halves; they repeat trivial tasks, too. R²: of tasks from image statistics "
+            "and their squares, on the same held-out images. Above: pursuit's BA less that of the "
+            "way, with a 95 % interval over tasks and held-out images. The attributes are in "
+            "[experiments/attributes](../experiments/attributes), fixed before the first run.",
+            *(_set(result) for result in results),
+            "![balanced accuracy of tasks by way](figures/features.svg)",
+        ]
+    )
+
+
+_HEAD = ["way", "tasks", "BA", "above", "reached", "covered", "AS", "R²", "shuffled", "seconds"]
+
+
+def _set(result: Row) -> str:
+    marked = _MARKED if result["learner"] == "tiny-imagenet" else ""
+    return paragraphs(
+        [
+            f"### {result['learner']}: {result['images']:,} images, {result['attributes']} "
+            f"attributes, {result['distinct_attributes']} of them distinct",
+            marked,
+            table(
+                _HEAD,
+                [_line(result, own) for own in result["ways"]],
+            ),
+            verdict(result),
+        ]
+    )
+
+
+def _line(result: Row, own: Row) -> list[str]:
+    def number(key: str, digits: int = 3) -> str:
+        return f"{own[key]:.{digits}f}" if key in own else "–"
+
+    name = own["way"] + (f" ({own['seeds']} seed)" if own["seeds"] == 1 else "")
+    if "ba" not in own:
+        return [f"{name}: {own['why']}", *["–"] * 9]
+    above = result["differences"].get(own["way"])
+    cell = (
+        "" if above is None else f"{above['mean']:+.3f} [{above['low']:+.3f}, {above['high']:+.3f}]"
+    )
+    return [
+        *(name, number("tasks", 1), number("ba"), cell, number("reached", 1)),
+        *(number("covered", 1), number("agreement"), number("explained_by_statistics")),
+        *(number("shuffled_ba"), number("seconds", 0)),
+    ]
+
+
+def verdict(result: Row) -> str:
+    """Say which claims hold, and which way wins where pursuit does not."""
+    own = next(row for row in result["ways"] if row["way"] == ways.PURSUIT)
+    said = []
+    if result["learner"] in CLAIMS:
+        ba, count, agreement = CLAIMS[result["learner"]]
+        said.append(
+            f"Claimed: BA ≥ {ba:.2f} ({_holds(own['ba'] >= ba)}), {count} attributes reached "
+            f"({_holds(own['reached'] >= count)}), AS ≥ {agreement:.2f} "
+            f"({_holds(own['agreement'] >= agreement)})."
+        )
+    powers = [w for w in (ways.RIDGE, ways.ON_PIXELS) if w in result["differences"]]
+    for way in powers:
+        above = result["differences"][way]["mean"]
+        said.append(
+            f"At least {ABOVE_POWER} above {way}: {_holds(above >= ABOVE_POWER)} ({above:+.3f})."
+        )
+    others = {w: d for w, d in result["differences"].items() if w not in (*powers, _LOWER_CAP)}
+    even = [w for w, d in others.items() if d["low"] <= 0 <= d["high"]]
+    better = [w for w, d in others.items() if d["high"] < 0]
+    if better:
+        said.append(f"Better than pursuit, by BA: {'; '.join(better)}.")
+    if even:
+        said.append(f"Not told apart from pursuit, by BA: {'; '.join(even)}.")
+    if not better and not even:
+        said.append("Above every peer, by an interval that excludes 0: holds.")
+    return " ".join(said)
+
+
+_MARKED = (
+    "`lite0` was trained with labels of which these classes are a part: claims rest on the others."
+)
+_LOWER_CAP = "pursuit, |φ| ≤ 0.25"
+
+
+def _holds(whether: bool) -> str:
+    return "holds" if whether else "fails"
+
+
+STUDY = Study(
+    run=run,
+    tell=tell,
+    minutes=45,
+    learners=(BACKBONE,),
+    about="pursuit beside its peers on frozen features",
+)
