@@ -87,7 +87,7 @@ def test_attributes_that_are_alike_count_once():
 
 
 def test_shuffled_attributes_are_met_by_chance(three):
-    table, group_N = three
+    _, group_N = three
     masks = {str(g): group_N == g for g in range(3)}
     seen_N = np.arange(600) % 10 > 0
     tasks_ND = np.stack(list(masks.values()), axis=1)

@@ -19,9 +19,7 @@ def coordinates(which: str, table_NR: Float32, seen_N: BoolArray, D: int, seed: 
     if which == "pca":
         return table_NR[:, :D].astype(np.float64)
     if which == "random":
-        scale_R = np.maximum(table_NR[seen_N].std(axis=0), 1e-6)
-        weights_RD = np.random.default_rng(seed).normal(size=(table_NR.shape[1], D))
-        return table_NR @ (weights_RD / scale_R[:, None])
+        return table_NR @ np.random.default_rng(seed).normal(size=(table_NR.shape[1], D))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         ica = FastICA(D, whiten="unit-variance", random_state=seed, max_iter=500)

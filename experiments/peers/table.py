@@ -96,8 +96,6 @@ def _turtle_binary(table: Table, D: int, seed: int) -> Found:
 
 
 PEERS: dict[str, Peer] = {
-    "TURTLE, one class against the rest": _turtle,
-    "TURTLE, two classes": _turtle_binary,
     "k-means, one cluster against the rest": _clusters,
     "k-means, unions of clusters": _unions,
     "PCA, at the median": partial(_components, "pca", "median"),
@@ -105,4 +103,6 @@ PEERS: dict[str, Peer] = {
     "ICA, at the median": partial(_components, "ica", "median"),
     "ICA, at two means": partial(_components, "ica", "two means"),
     "random directions, at the median": partial(_components, "random", "median"),
+    "TURTLE, one class against the rest": _turtle,
+    "TURTLE, two classes": _turtle_binary,
 }
