@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from experiments.attributes import ALIKE, correlation
-from taskdiscovery.types import BoolArray, FloatArray
+from taskdiscovery.types import BoolArray, FloatArray, IntArray
 
 #: the BA at which an attribute counts as reached.
 REACHED = 0.8
@@ -99,6 +100,19 @@ def distinct(names: Sequence[str], masks: Mapping[str, BoolArray]) -> list[str]:
         if all(abs(correlation(masks[name], masks[other])) <= ALIKE for other in kept):
             kept.append(name)
     return kept
+
+
+def renamed_accuracy(found_N: IntArray, truth_N: IntArray, seen_N: BoolArray) -> float:
+    """Return the share of held-out images whose class is right after renaming.
+
+    Each class that was found is given a true one, no two the same, so that most of the images that
+    discovery may see are right.
+    """
+    K = int(max(found_N.max(), truth_N.max())) + 1
+    table_KK = np.zeros((K, K), dtype=np.int64)
+    np.add.at(table_KK, (found_N[seen_N], truth_N[seen_N]), 1)
+    _, name_K = linear_sum_assignment(-table_KK)
+    return float((name_K[found_N[~seen_N]] == truth_N[~seen_N]).mean())
 
 
 def shuffled(masks: Mapping[str, BoolArray], seed: int) -> dict[str, BoolArray]:

@@ -155,7 +155,7 @@ def _search(setting: Setting, name: str) -> Outcome:
     _LOG.warning("seed %d: %s", setting.seed, name)
     if name in peers.PEERS:
         setting.table.reduced_NR.sum()  # is not counted
-        setting.table.unit_NP.sum()
+        setting.table.turned_NR.sum()
     began = time.perf_counter()
     try:
         got, why = WAYS[name](setting), ""

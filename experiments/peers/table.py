@@ -12,7 +12,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from experiments.peers import clusters, components, turtle
-from taskdiscovery.discovery.ridge import Reduction, unit_rows
+from taskdiscovery.discovery.ridge import Reduction
 from taskdiscovery.types import BoolArray, Float32, Matrix
 
 COMPONENTS = 384
@@ -40,9 +40,9 @@ class Table:
         return reduction.apply(self.features_NP, np.arange(len(self.seen_N)))
 
     @cached_property
-    def unit_NP(self) -> Float32:
-        """Features of length 1."""
-        return unit_rows(self.features_NP)
+    def turned_NR(self) -> Float32:
+        """What TURTLE looks at."""
+        return turtle.prepared(self.features_NP, self.seen_N)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,13 +75,13 @@ def _unions(table: Table, D: int, seed: int) -> Found:
 
 
 def _turtle(table: Table, D: int, seed: int) -> Found:
-    """One labeling of as many classes as people named, or as tasks are wanted where these are more.
+    """One labeling of as many classes as people named, at most twice the tasks that are wanted.
 
     Each class against the rest is a task.
     """
     K = min(table.classes, 2 * D)
-    found = turtle.fit(table.unit_NP[table.seen_N], K, [seed])
-    labels_N = found.predict(table.unit_NP)[:, 0]
+    found = turtle.fit(table.turned_NR[table.seen_N], K, [seed])
+    labels_N = found.predict(table.turned_NR)[:, 0]
     numbers = {"classes": K, "steps": found.steps, "changed": round(found.changed, 4)}
     return Found(labels_ND=labels_N[:, None] == np.arange(K), numbers=numbers)
 
@@ -89,8 +89,8 @@ def _turtle(table: Table, D: int, seed: int) -> Found:
 def _turtle_binary(table: Table, D: int, seed: int) -> Found:
     """As many labelings of two classes, from different seeds."""
     seeds = [1000 * seed + i for i in range(D)]
-    found = turtle.fit(table.unit_NP[table.seen_N], 2, seeds)
-    labels_ND = found.predict(table.unit_NP) == 1
+    found = turtle.fit(table.turned_NR[table.seen_N], 2, seeds)
+    labels_ND = found.predict(table.turned_NR) == 1
     numbers = {"steps": found.steps, "changed": round(found.changed, 4)}
     return Found(labels_ND=labels_ND, numbers=numbers)
 

@@ -6,8 +6,12 @@ these by steps of gradient descent, going on from where they were. The encoder t
 gradient of the heads' cross-entropy, the heads held fixed, less 10 times the entropy of the mean
 label, without which all images would fall into one class.
 
-Imperfect still: one representation in place of several; batches of 2,000 images in place of
-10,000; it ends where labels stay, at 6,000 outer steps at the latest.
+What differs from the paper, for one core: one representation in place of several; features of
+length 1 are centred, reduced to 256 principal components, and turned at random (Adam depends on the
+axes: along principal ones it ends in poor optima); batches of 1,000 images in place of 10,000; a
+rate of 2e-3, at which logits of so reduced features grow as those of 1,280 do at the paper's 1e-3;
+it ends where labels stay, at 6,000 outer steps at the latest. Of the rates 2e-3 was chosen beside
+3e-3, 1e-2 and 3e-2 by the accuracy on the training parts of BAR and CIFAR-10.
 
 Axes: N images, P features, S seeds side by side, K classes.
 """
@@ -18,14 +22,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor
 
-from taskdiscovery.types import Float32, IntArray
+from taskdiscovery.discovery.ridge import unit_rows
+from taskdiscovery.types import BoolArray, Float32, IntArray, Matrix
+
+#: components that features are reduced to.
+REDUCED = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class Turtle:
-    """How it is done; the paper's numbers, but for batch and patience.
+    """How it is done; the paper's numbers, but for rate, batch and patience.
 
     Attributes:
         outer, inner: steps of the encoder at most, and of the heads before each of them.
@@ -38,9 +47,9 @@ class Turtle:
 
     outer: int = 6000
     inner: int = 10
-    rate: float = 1e-3
+    rate: float = 2e-3
     entropy: float = 10.0
-    batch: int = 2000
+    batch: int = 1000
     look: int = 250
     stay: float = 0.002
 
@@ -62,6 +71,17 @@ class Found:
     def predict(self, x_NP: Float32) -> IntArray:
         """Return the (N, S) classes of images."""
         return self.encoder.logits(torch.as_tensor(x_NP)).argmax(dim=2).numpy()
+
+
+def prepared(features_NP: Matrix, seen_N: BoolArray) -> Float32:
+    """Return the (N, at most 256) features that it looks at, measured on images that are seen."""
+    unit_NP = unit_rows(features_NP)
+    R = min(REDUCED, unit_NP.shape[1], int(seen_N.sum()))
+    pca = PCA(R, svd_solver="covariance_eigh").fit(unit_NP[seen_N])
+    turn_RR = np.linalg.qr(np.random.default_rng(0).normal(size=(R, R)))[0]
+    x_NR = pca.transform(unit_NP) @ turn_RR
+    result_NR: Float32 = (x_NR / np.linalg.norm(x_NR[seen_N], axis=1).mean()).astype(np.float32)
+    return result_NR
 
 
 class Linear:
@@ -101,7 +121,7 @@ def fit(x_NP: Float32, classes: int, seeds: list[int], options: Turtle = Turtle(
     """Search for one labeling from each seed.
 
     Args:
-        x_NP: features, of length about 1.
+        x_NP: features, as `prepared` makes them.
         classes: K.
         seeds: of initial weights; batches are those of the first.
         options: how it is done.
@@ -142,13 +162,3 @@ def gradient(labels_nSK: Tensor, fixed_nSK: Tensor, entropy: float) -> Tensor:
     mean_SK = labels_nSK.mean(dim=0)
     by_labels = (entropy * (1 + mean_SK.clamp_min(1e-12).log()) - fixed_nSK) / len(labels_nSK)
     return labels_nSK * (by_labels - (labels_nSK * by_labels).sum(dim=2, keepdim=True))
-
-
-def accuracy(found_N: IntArray, truth_N: IntArray) -> float:
-    """Return the share of images that are right after the best renaming of clusters."""
-    from scipy.optimize import linear_sum_assignment
-
-    K = int(max(found_N.max(), truth_N.max())) + 1
-    table_KK = np.zeros((K, K), dtype=np.int64)
-    np.add.at(table_KK, (found_N, truth_N), 1)
-    return float(table_KK[linear_sum_assignment(-table_KK)].sum() / len(found_N))
