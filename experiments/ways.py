@@ -29,8 +29,9 @@ from taskdiscovery.data.statistics import image_statistics
 from taskdiscovery.types import BoolArray, FloatArray
 
 _LOG = logging.getLogger("taskdiscovery")
-#: of the convnet that `power` trains on pixels.
+#: `power` on pixels: the defaults of 0.1.0, on so many images of at most so many pixels a side.
 PIXELS: Row = {"learner": "convnet", "train_images": 6000}
+SIDE = 64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,8 +88,8 @@ def _discovered(setting: Setting, statistics: bool = False, **options: Any) -> F
 def _on_pixels(setting: Setting) -> Found:
     """Search on pixels with a network, through a run that can be stopped."""
     name = f"features {setting.lab.dataset.fingerprint[:12]} pixels {setting.seed}"
-    plain = replace(setting.lab.dataset, features=None, backbone=None)
-    lab = replace(setting.lab, dataset=plain)
+    images = setting.lab.dataset.images
+    lab = replace(setting.lab, dataset=td.load(images, size=min(SIDE, max(images.shape[1:3]))))
     options = {"method": "power", "tasks": setting.tasks, "seed": setting.seed, **PIXELS}
     tasks, _ = lab.tasks(name, **options)
     return Found(
@@ -184,7 +185,7 @@ def _place(setting: Setting, name: str) -> Path:
     content.update(np.ascontiguousarray(features[:: max(1, len(features) // 500)]).tobytes())
     content.update(f"{name} {setting.tasks} {setting.seed}".encode())
     if name == ON_PIXELS:
-        content.update(json.dumps(PIXELS).encode())
+        content.update(json.dumps([PIXELS, SIDE]).encode())
     else:
         content.update(
             _code(Path(td.__file__).parent if name in OURS else Path(peers.__file__).parent)
