@@ -273,3 +273,19 @@ def test_a_split_of_features_is_judged(high, said, tmp_path):
     }
     result = {"data": "bar", "trained": "ridge", "runs": 3, "rows": [row]}
     assert said in featuresplits.tell([result], tmp_path)
+
+
+def test_splits_along_tasks_of_features_are_made_once_and_told(photographs, tmp_path, monkeypatch):
+    from experiments.laboratory import Laboratory
+
+    monkeypatch.setattr(td, "embed", lambda data, **_: photographs)
+    monkeypatch.setattr(featuresplits, "TASKS", 4)
+    monkeypatch.setattr(featuresplits, "PIXELS", "linear")
+    lab = Laboratory(dataset=photographs, work=tmp_path / "work", threads=1)
+    first = featuresplits.run(lab, "linear")
+    assert [row["target"] for row in first["rows"]] == list(featuresplits.TARGETS["bar"])
+    assert {"adversarial", "random", "within"} <= set(first["rows"][0]["accuracy"])
+    monkeypatch.setattr(td, "split", lambda *_, **__: pytest.fail("split again"))
+    assert featuresplits.run(lab, "linear") == first
+    text = featuresplits.tell([json.loads(json.dumps(first))], tmp_path)
+    assert f"{first['rows'][0]['accuracy']['adversarial']['mean']:.3f}" in text
