@@ -125,7 +125,7 @@ class Outcome:
     Attributes:
         way: its name.
         labels_ND: (N, D) sides of all images; D may be 0.
-        seconds: that the search took.
+        seconds: of the processor that the search took; of the clock for `power` on pixels.
         numbers: what else is to be told.
         why: of a search that ended without tasks.
     """
@@ -157,7 +157,7 @@ def _search(setting: Setting, name: str) -> Outcome:
     if name in peers.PEERS:
         setting.table.reduced_NR.sum()  # is not counted
         setting.table.turned_NR.sum()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         got, why = WAYS[name](setting), ""
     except td.TaskDiscoveryError as error:
@@ -166,7 +166,7 @@ def _search(setting: Setting, name: str) -> Outcome:
             raise
         got = Found(labels_ND=np.zeros((len(setting.seen_N), 0), dtype=np.bool_))
         why = error.what
-    seconds = got.numbers.pop("seconds", round(time.perf_counter() - began, 1))
+    seconds = got.numbers.pop("seconds", round(time.process_time() - began, 1))
     return Outcome(way=name, labels_ND=got.labels_ND, seconds=seconds, numbers=got.numbers, why=why)
 
 

@@ -51,7 +51,7 @@ class Turtle:
     entropy: float = 10.0
     batch: int = 1000
     look: int = 250
-    stay: float = 0.002
+    stay: float = 0.005
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
