@@ -234,7 +234,7 @@ def test_the_study_is_done_once_and_told(photographs, tmp_path, monkeypatch):
     assert means[ways.PURSUIT]["ba"] > 0.9
     assert means[ways.PURSUIT]["shuffled_ba"] < 0.7
     assert first["learner"] == "bar"
-    assert [row["way"] for row in first["clusterings"] if row["seed"] == 1][-1] == "k-means"
+    assert "k-means" in [row["way"] for row in first["clusterings"]]
     monkeypatch.setattr(ways, "_search", lambda *_: pytest.fail("searched again"))
     assert features.run(lab, "lite0") == first
     text = features.tell([first], tmp_path)

@@ -9,7 +9,7 @@ Axes: N images, D tasks.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,15 @@ from experiments.meaning import Judged
 from experiments.peers import clusters
 from experiments.records import Row
 from experiments.study import Study
-from taskdiscovery.types import BoolArray
+from taskdiscovery.types import BoolArray, IntArray
 
 TASKS, SEEDS = 16, (0, 1, 2)
 #: by set of attributes: least BA, attributes that are reached, AS.
 CLAIMS = {"bar": (0.82, 8, 0.95), "cifar10": (0.80, 8, 0.94), "tiny-imagenet": (0.77, 8, 0.94)}
 ABOVE_POWER = 0.06
 BACKBONE = "lite0"
+#: of data of at most so many classes the stability of labelings is measured, up to twice as many.
+_CURVE = 20
 
 
 def embedded(lab: Laboratory, known: attributes.Attributes) -> Laboratory:
@@ -93,22 +95,40 @@ def clusterings(setting: ways.Setting, outcomes: list[ways.Outcome]) -> list[Row
             found["TURTLE"] = own.labels_ND.argmax(axis=1)
     rows: list[Row] = []
     try:
-        several = td.discover(
-            setting.lab.dataset,
-            method="pursuit",
-            classes=K,
-            tasks=1,
-            seed=setting.seed,
-            threads=setting.lab.threads,
-            callbacks=(),
-        )
-        found["pursuit"] = several.tasks.labels_ND[:, 0]
+        found["pursuit"], proposed = _several(setting, K)
+        rows += proposed
     except (td.ConfigError, td.NumericalError) as error:
         rows.append({"way": "pursuit", "seed": setting.seed, "why": error.what})
     for way, labels_N in found.items():
         value = meaning.renamed_accuracy(labels_N, truth_N, seen_N)
         rows.append({"way": way, "seed": setting.seed, "classes": K, "accuracy": round(value, 4)})
     return rows
+
+
+def _several(setting: ways.Setting, classes: int) -> tuple[IntArray, list[Row]]:
+    """Search for one labeling of so many classes by pursuit.
+
+    Returns:
+        (N,) its classes, and what number of classes stability proposes, where it is measured.
+    """
+    options: Row = {"curve": (2.0, 2.0 * classes)} if classes <= _CURVE else {}
+    known = {field.name for field in fields(td.Pursuit)}
+    method = td.Pursuit(**{name: value for name, value in options.items() if name in known})
+    found = td.discover(
+        setting.lab.dataset,
+        method=method,
+        classes=classes,
+        tasks=1,
+        seed=setting.seed,
+        threads=setting.lab.threads,
+        callbacks=(),
+    )
+    labels_N = found.tasks.labels_ND[:, 0]
+    if "curve" not in found.numbers:
+        return labels_N, []
+    curve = found.numbers["curve"]
+    proposed = {"way": "pursuit proposes", "seed": setting.seed, "proposed": curve["classes"]}
+    return labels_N, [{**proposed, "curve": curve}]
 
 
 def _row(
@@ -256,7 +276,9 @@ def _clusterings(result: Row) -> str:
     for way in dict.fromkeys(row["way"] for row in result["clusterings"]):
         own = [row for row in result["clusterings"] if row["way"] == way]
         values = [row["accuracy"] for row in own if "accuracy" in row]
-        if values:
+        if proposed := [str(row["proposed"]) for row in own if "proposed" in row]:
+            said.append(f"stability proposes K = {', '.join(proposed)} (a seed each)")
+        elif values:
             spread = f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
             said.append(f"{way} {spread}")
         else:
