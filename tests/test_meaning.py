@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from experiments import attributes, meaning, peers
+from experiments import attributes, meaning, page, peers
 from experiments.attributes import wordnet
 from experiments.peers import clusters, components, turtle
 from experiments.studies import features, featuresplits
@@ -240,6 +240,18 @@ def test_the_study_is_done_once_and_told(photographs, tmp_path, monkeypatch):
     text = features.tell([first], tmp_path)
     assert f"{means[ways.PURSUIT]['ba']:.3f}" in text
     assert (tmp_path / "features.svg").exists()
+    assert f"{means[ways.PURSUIT]['ba']:.3f} of 4" in features.summary([first])
+
+
+def test_results_stand_between_the_marks_of_another_page(tmp_path):
+    place = tmp_path / "features.md"
+    page.insert(place, "never")  # there is no such page
+    assert not place.exists()
+    place.write_text("\n".join(["by hand", *page.MARKS, "by hand, too"]), "utf-8")
+    page.insert(place, "first")
+    page.insert(place, "second")
+    text = place.read_text("utf-8")
+    assert text == "\n".join(["by hand", page.MARKS[0], "second", page.MARKS[1], "by hand, too"])
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,25 @@ def tell(results: list[Row], place: Path) -> str:
 _HEAD = ["way", "tasks", "BA", "above", "reached", "covered", "AS", "R²", "shuffled", "seconds"]
 
 
+def summary(results: list[Row]) -> str:
+    """Write one table of the main ways for all data sets: BA, attributes, AS."""
+    order = [r for name in CLAIMS for r in results if r["learner"] == name]
+    names = list(dict.fromkeys(row["way"] for r in order for row in r["ways"]))
+    lines = []
+    for name in names:
+        cells = []
+        for result in order:
+            own = next((row for row in result["ways"] if row["way"] == name), {})
+            if "ba" in own:
+                agreement = f"{own['agreement']:.3f}" if "agreement" in own else "–"
+                cell = f"{own['ba']:.3f} of {own['tasks']:.1f}; {own['reached']:.1f}; {agreement}"
+            else:
+                cell = "none found" if own else "–"
+            cells.append(cell)
+        lines.append([name, *cells])
+    return table(["BA of tasks; attributes reached; AS", *(r["learner"] for r in order)], lines)
+
+
 def _set(result: Row) -> str:
     marked = _MARKED if result["learner"] == "tiny-imagenet" else ""
     return paragraphs(
