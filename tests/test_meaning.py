@@ -273,6 +273,19 @@ def test_who_wins_is_said(low, high, said):
     assert "8 attributes reached (holds)" in text
 
 
+def test_pixels_of_splits_are_scaled_and_features_kept(photographs):
+    large = td.load(
+        np.repeat(np.repeat(photographs.images[:30], 16, 1), 16, 2),
+        labels=[photographs.classes[c] for c in photographs.labels[:30]],
+        features=photographs.features[:30],
+    )
+    small = featuresplits.smaller(large)
+    assert small.images.shape[1:3] == (64, 64)
+    assert np.array_equal(small.features, large.features)
+    assert np.array_equal(small.labels, large.labels)
+    assert featuresplits.smaller(photographs) is photographs
+
+
 @pytest.mark.parametrize(("high", "said"), [(0.5, "1 of 1 hold"), (0.75, "0 of 1 hold")])
 def test_a_split_of_features_is_judged(high, said, tmp_path):
     broken = {"mean": 0.4, "low": 0.3, "high": high}
