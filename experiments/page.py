@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments import markdown, records
+from experiments import features_text, markdown, records
 from experiments.records import Row
-from experiments.studies import STUDIES, features
+from experiments.studies import STUDIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: core-hours that all experiments together may take: five hours of two cores.
@@ -32,7 +32,7 @@ def write() -> Path:
             parts.append(f"Not run yet: {study.about}.")
     place.write_text(markdown.paragraphs([*parts, _sources(told)]) + "\n", "utf-8")
     if "features" in newest:
-        insert(DOCS / "features.md", features.summary(list(newest["features"].values())))
+        insert(DOCS / "features.md", features_text.summary(list(newest["features"].values())))
     return place
 
 

@@ -98,13 +98,14 @@ def _on_pixels(setting: Setting) -> Found:
 
 
 PURSUIT = "pursuit, |φ| ≤ 0.5"
+LOWER_CAP = "pursuit, |φ| ≤ 0.25"
 STATISTICS = "pursuit on image statistics alone"
 ON_PIXELS = "power on pixels"
 RIDGE = "power on features, ridge"
 #: those that search by the package itself.
 OURS: dict[str, Way] = {
     PURSUIT: partial(_discovered, method=td.Pursuit(cap=0.5)),
-    "pursuit, |φ| ≤ 0.25": partial(_discovered, method=td.Pursuit(cap=0.25)),
+    LOWER_CAP: partial(_discovered, method=td.Pursuit(cap=0.25)),
     STATISTICS: partial(_discovered, method=td.Pursuit(cap=0.5), statistics=True),
     RIDGE: partial(_discovered, method="power", learner="ridge"),
     ON_PIXELS: _on_pixels,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from experiments import attributes, meaning, page, peers
+from experiments import attributes, features_text, meaning, page, peers
 from experiments.attributes import wordnet
 from experiments.peers import clusters, components, turtle
 from experiments.studies import features, featuresplits
@@ -25,7 +25,7 @@ def three():
 
 def test_attributes_are_those_of_the_files():
     known = {own.name: own for own in attributes.every()}
-    assert set(known) == set(features.CLAIMS)
+    assert set(known) == set(features_text.CLAIMS)
     assert {name: len(own.groups) for name, own in known.items()} == {
         "bar": 11,
         "cifar10": 18,  # flying is birds and planes again
@@ -237,10 +237,10 @@ def test_the_study_is_done_once_and_told(photographs, tmp_path, monkeypatch):
     assert "k-means" in [row["way"] for row in first["clusterings"]]
     monkeypatch.setattr(ways, "_search", lambda *_: pytest.fail("searched again"))
     assert features.run(lab, "lite0") == first
-    text = features.tell([first], tmp_path)
+    text = features_text.tell([first], tmp_path)
     assert f"{means[ways.PURSUIT]['ba']:.3f}" in text
     assert (tmp_path / "features.svg").exists()
-    assert f"{means[ways.PURSUIT]['ba']:.3f} of 4" in features.summary([first])
+    assert f"{means[ways.PURSUIT]['ba']:.3f} of 4" in features_text.summary([first])
 
 
 def test_results_stand_between_the_marks_of_another_page(tmp_path):
@@ -261,13 +261,13 @@ def test_results_stand_between_the_marks_of_another_page(tmp_path):
 def test_who_wins_is_said(low, high, said):
     from experiments import ways
 
-    own = {"way": ways.PURSUIT, "ba": 0.81, "reached": 9.0, "agreement": 0.96}
+    own = {"way": ways.PURSUIT, "ba": 0.81, "reached": 9.0, "agreement": 0.96, "tasks": 16.0}
     result = {
         "learner": "bar",
-        "ways": [own],
+        "ways": [own, {**own, "way": "PCA, at the median"}],
         "differences": {"PCA, at the median": {"mean": (low + high) / 2, "low": low, "high": high}},
     }
-    text = features.verdict(result).lower()
+    text = features_text.verdict(result).lower()
     assert said in text
     assert "ba ≥ 0.82 (fails)" in text
     assert "8 attributes reached (holds)" in text
