@@ -26,22 +26,27 @@ def tell(results: list[Row], place: Path) -> str:
     return paragraphs(
         [
             "## Frozen features: tasks that follow what people see",
-            f"Features of `{results[0]['backbone']}` at 128 px; {results[0]['wanted']} tasks are "
-            f"wanted; mean of {len(results[0]['seeds'])} seeds. BA: balanced accuracy of a task against the human "
-            "attribute it fits best, chosen on images that discovery may see, measured on the "
-            "tenth (of the package's own partition) that it may not; 0.5 is chance, and against "
-            "attributes of other images (shuffled) it is what is left of the choice. Reached: "
-            "distinct attributes (no two with |φ| above 0.8) of tasks with a BA of 0.8; covered: "
-            "those to which some task has this BA, whatever else it fits better. AS: ridges on "
-            "disjoint halves; they repeat trivial tasks, too. R²: of tasks from image statistics "
-            "and their squares, on the same held-out images. Above: BA of pursuit at a cap of 0.5 "
-            "and 0.25 less that of the way, with a 95 % interval over tasks and held-out images, "
-            "seeds as they are. Seconds: of one core, after "
-            "`embed`. The attributes are in "
-            "[experiments/attributes](../experiments/attributes), fixed before the first run.",
+            _legend(results[0]),
             *(_set(result) for result in results),
             "![balanced accuracy of tasks by way](figures/features.svg)",
         ]
+    )
+
+
+def _legend(result: Row) -> str:
+    return (
+        f"Features of `{result['backbone']}` at 128 px; {result['wanted']} tasks are wanted; mean "
+        f"of {len(result['seeds'])} seeds. The attributes are in "
+        "[experiments/attributes](../experiments/attributes), fixed before the first run. BA: "
+        "balanced accuracy of a task against the human attribute it fits best, chosen on images "
+        "that discovery may see, measured on the tenth (of the package's own partition) that it "
+        "may not; 0.5 is chance. Shuffled: the same against the attributes of other images. "
+        "Above: BA of pursuit, at a cap of 0.5 and of 0.25, less that of the way, with a 95 % "
+        "interval over tasks and held-out images, seeds as they are. Reached: distinct attributes "
+        "(no two with |φ| above 0.8) of tasks with a BA of 0.8; covered: those that some task "
+        "meets with this BA, whatever else it fits better. AS: ridges on disjoint halves; they "
+        "repeat trivial tasks, too. R²: of tasks from image statistics and their squares, on the "
+        "held-out images. Seconds: of one core, after `embed`."
     )
 
 

@@ -97,8 +97,8 @@ def _on_pixels(setting: Setting) -> Found:
     )
 
 
-PURSUIT = "pursuit, |φ| ≤ 0.5"
-LOWER_CAP = "pursuit, |φ| ≤ 0.25"
+PURSUIT = "pursuit, cap 0.5"
+LOWER_CAP = "pursuit, cap 0.25"
 STATISTICS = "pursuit on image statistics alone"
 ON_PIXELS = "power on pixels"
 RIDGE = "power on features, ridge"

@@ -211,7 +211,7 @@ def _means(rows: list[Row]) -> list[Row]:
 
 
 def _differences(judged: dict[str, dict[int, Judged]], way: str) -> dict[str, Row]:
-    """Return how far a way's BA lies above that of each other, from seeds that gave tasks to both."""
+    """Return how far a way's BA lies above each other's, from seeds that gave tasks to both."""
     ours = judged.get(way, {})
     result: dict[str, Row] = {}
     for other, theirs in judged.items():
