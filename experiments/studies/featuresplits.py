@@ -49,7 +49,7 @@ def run(lab: Laboratory, learner: str) -> Row:
         keys = ("target", "task", "orientation", "sizes", "measured", "accuracy", "transfer")
         rows.append({key: numbers[key] for key in keys})
     return {
-        "learner": f"{known.name} {learner}",
+        "learner": f"{known.name}-{learner}",
         "data": known.name,
         "trained": learner,
         "images": len(lab.dataset),
