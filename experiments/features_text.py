@@ -157,6 +157,8 @@ def verdict(result: Row) -> str:
             f"{other['reached']:.1f} attributes, where pursuit has {own['tasks']:.1f} and reaches "
             f"{own['reached']:.1f}."
         )
+        if lower := result.get("differences_of_lower_cap", {}).get(way):
+            said.append(f"At a cap of 0.25 pursuit's BA less that of it: {_interval(lower)}.")
     if even:
         said.append(f"Not told apart from pursuit, by BA: {'; '.join(even)}.")
     if not better and not even:
