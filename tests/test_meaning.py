@@ -232,6 +232,7 @@ def test_the_study_is_done_once_and_told(photographs, tmp_path, monkeypatch):
     json.dumps(first)
     means = {row["way"]: row for row in first["ways"]}
     assert means[ways.PURSUIT]["ba"] > 0.9
+    assert 1 < means[ways.PURSUIT]["distinct"] <= means[ways.PURSUIT]["tasks"]
     assert means[ways.PURSUIT]["shuffled_ba"] < 0.7
     assert first["learner"] == "bar"
     assert "k-means" in [row["way"] for row in first["clusterings"]]
@@ -261,7 +262,7 @@ def test_results_stand_between_the_marks_of_another_page(tmp_path):
 def test_who_wins_is_said(low, high, said):
     from experiments import ways
 
-    own = {"way": ways.PURSUIT, "ba": 0.81, "reached": 9.0, "agreement": 0.96, "tasks": 16.0}
+    own = {"way": ways.PURSUIT, "ba": 0.81, "reached": 9.0, "agreement": 0.96, "distinct": 16.0}
     result = {
         "learner": "bar",
         "ways": [own, {**own, "way": "PCA, at the median"}],

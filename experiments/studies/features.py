@@ -139,8 +139,10 @@ def _row(
     explained_D = meaning.explained(own.labels_ND, setting.statistics_NS, setting.seen_N)
     reached = meaning.distinct(sides.reached, masks)
     covered = meaning.distinct(sides.covered, masks)
+    tasks = {str(d): own.labels_ND[:, d] for d in range(own.labels_ND.shape[1])}
     return {
         **row,
+        "distinct": len(meaning.distinct(list(tasks), tasks)),
         "ba": round(float(sides.ba_D.mean()), 4),
         "ba_of_tasks": [round(float(v), 4) for v in sides.ba_D],
         "attribute_of_tasks": list(sides.chosen),
@@ -188,7 +190,7 @@ def _agreement(setting: ways.Setting, outcomes: list[ways.Outcome]) -> dict[str,
 
 #: what is averaged over seeds.
 _KEPT = (
-    *("tasks", "ba", "reached", "covered", "agreement", "shuffled_ba"),
+    *("tasks", "distinct", "ba", "reached", "covered", "agreement", "shuffled_ba"),
     *("explained_by_statistics", "steps"),
 )
 
