@@ -1,7 +1,7 @@
 """Which names do tasks get, are they right, and does chance get any?
 
 Tasks of `pursuit` on features of lite0 beside the human attribute that each fits best (chosen on
-images that discovery has seen, measured on the others; attributes as in `benchmarks.meaning`).
+images that discovery has seen, measured on the others; attributes as in `experiments/attributes`).
 Beside them, on the same images and partition: random labelings of the same class rates, and the
 same tasks after the scores of the images have been shuffled. Neither has a name to be found.
 
@@ -21,10 +21,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+from experiments import attributes as fixed
+from experiments.meaning import balanced_accuracies
 
 import taskdiscovery as td
 from benchmarks.machine import own_process
-from benchmarks.meaning import GROUPS, attributes_of, balanced_accuracy
 from taskdiscovery.analysis import naming
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import BoolArray, FloatArray, IntArray, Name, Tasks
@@ -52,6 +53,11 @@ COVERED: dict[str, tuple[str, ...]] = {
     "ship or aircraft": ("airplane", "ship"),
     "bird": ("bird",),
 }
+
+
+def balanced_accuracy(task_N: BoolArray, attribute_N: BoolArray) -> float:
+    """Return the mean of the shares that are right on either side."""
+    return float(balanced_accuracies(task_N[:, None], attribute_N[:, None])[0, 0])
 
 
 def best_attribute(
@@ -106,7 +112,7 @@ def shown(names: tuple[Name, ...], task: str) -> str:
 def study(data: td.Dataset, name: str, options: argparse.Namespace, seed: int) -> None:
     """Print a row for each task, and how many names chance has got."""
     found = td.discover(data, method=td.Pursuit(cap=options.cap), tasks=options.tasks, seed=seed)
-    tasks, attributes = found.tasks, attributes_of(data, name)
+    tasks, attributes = found.tasks, fixed.of(data).masks(data)
     seen_N = tasks.seen_N
     assert seen_N is not None
     rows = np.flatnonzero(seen_N), np.flatnonzero(~seen_N)
@@ -141,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", choices=GROUPS)
+    parser.add_argument("name", choices=[known.name for known in fixed.every()])
     parser.add_argument("--data", required=True)
     parser.add_argument("--images", type=int, default=None, help="the first so many")
     parser.add_argument("--tasks", type=int, default=16)

@@ -1,6 +1,7 @@
 """The experiments behind docs/results.md.
 
     python -m experiments separates --data parquet:train.parquet --learner mlp
+    python -m experiments features --data parquet:bar/train.parquet --pixels 1
     python -m experiments all --data parquet:train.parquet --photographs folder:imagenette
     python -m experiments page
 
@@ -37,6 +38,9 @@ def main() -> None:
     parser.add_argument("--photographs", default="", help="for the experiment of that name")
     parser.add_argument("--learner", default="", help="one of those an experiment is made for")
     parser.add_argument("--work", type=Path, default=Path("runs/experiments"))
+    parser.add_argument(
+        "--pixels", type=int, default=0, help="of features: seeds that search on pixels, too; slow"
+    )
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -50,7 +54,12 @@ def main() -> None:
         if not data:
             parser.error(f"{name} needs --{'photographs' if name == 'photographs' else 'data'}")
         size: dict[str, Any] = {"size": 32} if name == "photographs" else {}
-        lab = Laboratory(dataset=td.load(data, **size), work=options.work, threads=options.threads)
+        lab = Laboratory(
+            dataset=td.load(data, **size),
+            work=options.work,
+            threads=options.threads,
+            pixels=options.pixels,
+        )
         for learner in STUDIES[name].learners:
             if options.learner in ("", learner):
                 began = time.perf_counter()

@@ -111,3 +111,26 @@ def extremes(tasks: Tasks, at: int, place: Path, across: int = 24, down: int = 2
     place.parent.mkdir(parents=True, exist_ok=True)
     enlarged = (sheet.shape[1] * 2, sheet.shape[0] * 2)
     Image.fromarray(sheet).resize(enlarged, Image.Resampling.NEAREST).save(place, quality=80)
+
+
+def ways(results: list[Row], place: Path) -> None:
+    """Draw the balanced accuracy of every task against its attribute, by way, a panel a set."""
+    names = list(dict.fromkeys(row["way"] for result in results for row in result["ways"]))
+    size = (2.4 * len(results) + 2.4, 0.26 * len(names) + 0.8)
+    figure, axes = plt.subplots(1, len(results), figsize=size, sharey=True, squeeze=False)
+    rng = np.random.default_rng(0)
+    for axis, result in zip(axes[0], results, strict=True):
+        for i, name in enumerate(names):
+            rows = [row for row in result["rows"] if row["way"] == name and "ba" in row]
+            values = [value for row in rows for value in row["ba_of_tasks"]]
+            if values:
+                colour = COLOURS["power" if name.startswith("pursuit") else "human"]
+                jitter = i + rng.uniform(-0.2, 0.2, len(values))
+                axis.scatter(values, jitter, s=6, color=colour, alpha=0.5, linewidths=0)
+                axis.vlines(np.mean(values), i - 0.35, i + 0.35, color=colour, linewidth=1.8)
+        axis.axvline(0.5, color="#bbbbbb", lw=0.8)
+        axis.set_title(result["learner"], fontsize=9)
+        axis.set_xlabel("balanced accuracy")
+    axes[0][0].set_yticks(range(len(names)), names)
+    axes[0][0].invert_yaxis()
+    _save(figure, place)

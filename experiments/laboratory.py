@@ -39,11 +39,13 @@ class Laboratory:
         dataset: labelled images.
         work: directory of searches and journals.
         threads: of all trainings; None for all there are.
+        pixels: from so many seeds `features` searches on pixels, too, which takes long.
     """
 
     dataset: Dataset
     work: Path
     threads: int | None = None
+    pixels: int = 0
 
     def human(self, count: int, seed: int = 0) -> list[Labeling]:
         """Return human tasks: the core ones, then others drawn at random, in a fixed order."""

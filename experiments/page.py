@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments import markdown, records
+from experiments import features_text, markdown, records
 from experiments.records import Row
 from experiments.studies import STUDIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 #: core-hours that all experiments together may take: five hours of two cores.
 BUDGET = 10
+#: on pages that are written by hand, between these stands what is made of results.
+MARKS = ("<!-- made by python -m experiments page -->", "<!-- end -->")
 
 
 def write() -> Path:
@@ -29,7 +31,18 @@ def write() -> Path:
         else:
             parts.append(f"Not run yet: {study.about}.")
     place.write_text(markdown.paragraphs([*parts, _sources(told)]) + "\n", "utf-8")
+    if "features" in newest:
+        insert(DOCS / "features.md", features_text.summary(list(newest["features"].values())))
     return place
+
+
+def insert(place: Path, text: str) -> None:
+    """Put a text between the marks of another page, if it has them."""
+    known = place.read_text("utf-8") if place.exists() else ""
+    if all(known.count(mark) == 1 for mark in MARKS):
+        before, rest = known.split(MARKS[0])
+        after = rest.split(MARKS[1])[1]
+        place.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", "utf-8")
 
 
 _HEAD = """

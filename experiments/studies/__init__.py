@@ -4,6 +4,8 @@ from experiments.studies import (
     accuracy,
     architectures,
     beyond,
+    features,
+    featuresplits,
     methods,
     paper,
     photographs,
@@ -21,6 +23,8 @@ STUDIES: dict[str, Study] = {
     "splits": splits.STUDY,
     "sizes": sizes.STUDY,
     "beyond": beyond.STUDY,
+    "features": features.STUDY,
+    "featuresplits": featuresplits.STUDY,
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
 }
