@@ -54,15 +54,9 @@ def discover(place: Path, method: str, tasks: int, threads: int) -> dict[str, An
     """Search in this process; return what `result.json` says in brief."""
     import taskdiscovery as td
 
-    table_NP = np.load(place, mmap_mode="r")
-    # A data set of features has no images yet: two pixels stand for each.
-    images = np.random.default_rng(0).integers(0, 256, (len(table_NP), 1, 2, 1), dtype=np.uint8)
-    data = td.load(td.load(images, callbacks=()), features=table_NP, callbacks=())
-    learner = "ridge" if method == "power" else "convnet"
+    data = td.load(place, callbacks=())
     began = time.perf_counter()
-    found = td.discover(
-        data, method=method, learner=learner, tasks=tasks, threads=threads, callbacks=()
-    )
+    found = td.discover(data, method=method, tasks=tasks, threads=threads, callbacks=())
     took = time.perf_counter() - began
     rows = found.numbers["tasks"]
     return {

@@ -25,6 +25,7 @@ from taskdiscovery.features.tables import (
     check_finite,
     contents,
     is_list,
+    lists_in,
     numbers_of,
     stacked,
 )
@@ -192,13 +193,7 @@ def _of_frame(frame: pd.DataFrame, where: str) -> tuple[Matrix, Document]:
     known = {str(c).strip().lower(): c for c in reversed(frame.columns)}
     ids_in = next((known[n] for n in (*ID_COLUMNS, *PERHAPS) if n in known), None)
     label = next((known[n] for n in _LABELS if n in known), None)
-    lists = [c for c in frame.columns if len(frame) and is_list(frame[c].iloc[0])]
-    if len(lists) > 1:
-        raise DataError(
-            f"{len(lists)} columns hold lists: {', '.join(map(str, lists))}",
-            where=where,
-            hint="keep the one with the features",
-        )
+    lists = lists_in(frame, where)
     others = [c for c in frame.columns if c not in (ids_in, *lists) and str(c) != UNNAMED]
     if lists:
         table = stacked([cells_of(cell) for cell in frame[lists[0]]], where)

@@ -173,13 +173,7 @@ def _of_frame(
     """Return features of a column of lists, or of all columns; and (N,) the row of each image."""
     import pandas as pd
 
-    lists = [c for c in frame.columns if len(frame) and is_list(frame[c].iloc[0])]
-    if len(lists) > 1:
-        raise DataError(
-            f"{len(lists)} columns hold lists: {', '.join(map(str, lists))}",
-            where=where,
-            hint="keep the one with the features",
-        )
+    lists = lists_in(frame, where)
     # Lists are no ids, and slow to compare.
     rows_N, ids = rows_of(frame.drop(columns=lists), dataset, where, from_file=from_file)
     if lists:
@@ -193,6 +187,22 @@ def _of_frame(
     columns = pd.get_dummies(frame[kept].iloc[rows_N.clip(0)], dtype=float)
     rows_N = np.where(rows_N < 0, -1, np.arange(len(rows_N)))
     return columns.to_numpy(dtype=np.float64), rows_N
+
+
+def lists_in(frame: pd.DataFrame, where: str) -> list[Any]:
+    """Return the column of lists, if a table has one.
+
+    Raises:
+        DataError: where there are several.
+    """
+    lists = [c for c in frame.columns if len(frame) and is_list(frame[c].iloc[0])]
+    if len(lists) > 1:
+        raise DataError(
+            f"{len(lists)} columns hold lists: {', '.join(map(str, lists))}",
+            where=where,
+            hint="keep the one with the features",
+        )
+    return lists
 
 
 def _is_label(column: Any, where: str) -> bool:
