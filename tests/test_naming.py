@@ -372,7 +372,10 @@ def test_a_run_keeps_names_and_shows_them(tmp_path, photos, colours, capsys):
         [{k: v for k, v in vars(n).items() if k != "task"} for n in evidence.names if n.task == t]
         for t in evidence.verdicts
     ]
-    assert main(["report", str(run), "--quiet"]) == 0
+    before = {key: kept[key] for key in ("namer", "images")}
+    assert main(["report", str(run), "--names", "lite0", "--quiet"]) == 0  # both in one command
+    again = json.loads((run / "result.json").read_text())["analysis"]
+    assert {key: again[key] for key in before} == before
     page = (run / "report.html").read_text()
     for name in evidence.names:
         assert f"<b>{name.word}</b>" in page
