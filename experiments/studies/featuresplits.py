@@ -89,7 +89,7 @@ def _split(lab: Laboratory, target: str, tasks: td.Tasks, learner: str, place: P
             tasks,
             learner=learner,
             runs=RUNS,
-            transfer=[PIXELS],
+            transfer=[TUNED, PIXELS] if learner == PROBE else [PIXELS],
             threads=lab.threads,
             out=place,
             callbacks=(),
@@ -112,8 +112,10 @@ def tell(results: list[Row], place: Path) -> str:
             lines.append([*about, f"`{result['trained']}`", *cells, _verdict(row["accuracy"])])
             for other, own in row["transfer"].items():
                 cells = [_cell(own.get(name)) for name in ("adversarial", "random", "within")]
-                moved.append([*about, f"`{result['trained']}`", f"`{other}`", *cells])
-    held = sum(line[-1] == "holds" for line in lines)
+                verdict = _verdict(own) if other == TUNED else ""
+                moved.append([*about, f"`{result['trained']}`", f"`{other}`", *cells, verdict])
+    verdicts = [line[-1] for line in [*lines, *moved] if line[-1]]
+    held = sum(verdict == "holds" for verdict in verdicts)
     parts = [
         "## Splits along tasks of frozen features",
         f"Tasks of pursuit on `lite0`'s features cut a human target in two; accuracy on images "
@@ -121,12 +123,14 @@ def tell(results: list[Row], place: Path) -> str:
         f"`{PROBE}` is a linear probe on the features, `{TUNED}` fine-tunes the last block of the "
         f"backbone, on images of {SIDE} pixels at most. "
         f"Claimed: the split costs at least {COSTS} against a random one, with intervals apart: "
-        f"{held} of {len(lines)} hold.",
+        f"{held} of {len(verdicts)} hold.",
         table(["data", "target", "task", "learner", *names, "claim"], lines),
     ]
     if moved:
         head = ["data", "target", "task", "made for", "learner", "adversarial", "random", "within"]
-        parts += ["The same splits, a network on pixels:", table(head, moved)]
+        head.append("claim")
+        parts += ["The same splits, networks on pixels, of which one is fine-tuned:"]
+        parts += [table(head, moved)]
     return paragraphs(parts)
 
 
