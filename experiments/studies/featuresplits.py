@@ -28,6 +28,7 @@ from taskdiscovery.types import Split
 COSTS = 0.2
 PROBE, TUNED, PIXELS = "ridge", "lite0?train=last", "convnet"
 RUNS = 3
+BATCH, EPOCHS = 64, 8
 #: binary targets by data set: halves of the classes.
 TARGETS = {
     "cifar10": tuple(human.target(number) for number in human.CORE[:2]),
@@ -89,6 +90,8 @@ def _split(lab: Laboratory, target: str, tasks: td.Tasks, learner: str, place: P
             tasks,
             learner=learner,
             runs=RUNS,
+            batch=BATCH,  # of networks: a side may have some hundred images
+            epochs=EPOCHS,
             transfer=[TUNED, PIXELS] if learner == PROBE else [PIXELS],
             threads=lab.threads,
             out=place,
