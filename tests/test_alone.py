@@ -301,3 +301,26 @@ def test_a_table_that_has_changed_is_noticed_by_resume(tmp_path, monkeypatch):
         td.resume("run", callbacks=())
     np.save("f.npy", TABLE)
     assert len(td.resume("run", callbacks=())) == 2
+
+
+def test_a_task_of_unequal_rates_cuts_each_class_in_halves():
+    rng = np.random.default_rng(4)
+    rare = rng.random(N) < 0.25
+    table = TABLE + 8 * np.outer(rare, rng.normal(size=P))
+    data = td.load(table.astype(np.float32), labels=LABELS)
+    cut = td.Labeling(
+        name="rare",
+        classes=("0", "1"),
+        labels_N=rare.astype(np.int64),
+        ids_N=data.ids,
+        coordinates_NC=(rare - 0.5 + 0.1 * rng.normal(size=N)).astype(np.float32)[:, None],
+    )
+    given = {"controls": ["random"], "runs": 1, **QUIET}
+    broken = td.split(data, "label", cut, **given)
+    assert broken.setup.class_balanced
+    on_train = np.isin(broken.role_N, (0, 1))
+    for c in range(2):
+        assert abs(on_train[data.labels == c].mean() - 0.5) < 0.01
+    assert not td.split(data, "label", cut, class_balanced=False, **given).setup.class_balanced
+    even = td.Labeling.from_values("even", HIDDEN[:, 1], data.ids)
+    assert not td.split(data, "label", even, **given).setup.class_balanced

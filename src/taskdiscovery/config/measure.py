@@ -154,7 +154,9 @@ class SplitConfig(TrainingConfig):
         choices=("auto", "same", "opposite"),
     )
     class_balanced: bool | None = option(
-        None, "cut the task at its median within each class (default for more than two classes)"
+        None,
+        "cut the task at its median within each class (default for more than two classes, and for "
+        "tasks that are far from cutting the images in halves)",
     )
     search: bool = option(
         False, "try all tasks, orientations and groupings of the classes, and judge the worst again"

@@ -48,6 +48,8 @@ from taskdiscovery.types import (
 
 _LOG = logging.getLogger("taskdiscovery")
 
+#: how far from a half the rate of a task may be, for the data to be cut at its sign.
+_EVEN = 0.1
 #: the figures of every split, in the order in which they are told; controls follow.
 _FIRST = ("adversarial", "random", "within")
 
@@ -100,7 +102,8 @@ def split(
     warn_if_brief(bench.learner, int(seen_N.sum()), config.preset)
     balanced = config.class_balanced
     if balanced is None:  # tasks that came as plain labels cannot be cut within classes
-        balanced = target.k > 2 and all(coordinate_of(task) is not None for task in tasks)
+        wanted = target.k > 2 or any(_lopsided(task) for task in tasks)
+        balanced = wanted and all(coordinate_of(task) is not None for task in tasks)
     question = Question(bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced)
     choice = choose(question, tasks)
     variants = _variants(question, choice)
@@ -132,6 +135,11 @@ def split(
         copies=_copies(bench.dataset, role, config.seed),
         images=bench.dataset.pictures,
     )
+
+
+def _lopsided(task: Labeling) -> bool:
+    """Say whether a binary task cuts so unevenly that the sides would have other class rates."""
+    return abs(float(task.labels_N.mean()) - 0.5) > _EVEN
 
 
 def _variants(question: Question, choice: Choice) -> dict[str, Sides]:
