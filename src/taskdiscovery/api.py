@@ -341,10 +341,10 @@ def score(
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a labeling.
+        preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
+            labeling; end one when its predictions settle.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
-        early, train_images, test_images, epochs, batch, learning_rate, optimizer, schedule,
-            weight_decay: end a run when its predictions settle; of each training.
+        train_images, test_images, epochs, batch, …, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
