@@ -324,3 +324,10 @@ def test_a_task_of_unequal_rates_cuts_each_class_in_halves():
     assert not td.split(data, "label", cut, class_balanced=False, **given).setup.class_balanced
     even = td.Labeling.from_values("even", HIDDEN[:, 1], data.ids)
     assert not td.split(data, "label", even, **given).setup.class_balanced
+
+
+def test_rows_that_are_copies_are_no_reason_for_warnings(recwarn):
+    table = (TABLE[:, :3] > 0).astype(np.float32)
+    found = td.discover(td.load(table), method=BRIEF, tasks=2, **QUIET)
+    assert len(found.tasks) >= 1
+    assert not [w for w in recwarn if "clusters" in str(w.message)]

@@ -5,6 +5,8 @@ Axes: N rows, R reduced features, S starts.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from taskdiscovery.discovery.tables import Prepared
@@ -74,7 +76,11 @@ def directions(table_NR: Float32, count: int, rng: np.random.Generator) -> Float
 def clustered(table_NR: Float32, k: int, seed: int) -> IntArray:
     """Return the (N,) clusters of the rows, found by k-means on some of them."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     few_nR = table_NR[np.linspace(0, len(table_NR) - 1, min(len(table_NR), _FEW)).astype(np.int64)]
     found = KMeans(min(k, len(few_nR)), n_init=1, max_iter=50, random_state=seed % 2**32)
-    return found.fit(few_nR).predict(table_NR).astype(np.int64)
+    with warnings.catch_warnings():
+        # Rows that are copies make fewer clusters: they are starts like others.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return found.fit(few_nR).predict(table_NR).astype(np.int64)
