@@ -140,9 +140,8 @@ def reduced(features: Matrix, rows_N: IntArray, reduction: Reduction) -> Float32
         reduction: measured on training rows.
     """
     table_NR = table((len(rows_N), reduction.matrix_PR.shape[1]))
-    for places in chunks(
-        np.argsort(rows_N)
-    ):  # so that features are read once, from their beginning
+    # In rising order, so that features are read once, from their beginning.
+    for places in chunks(np.argsort(rows_N)):
         table_NR[places] = reduction.apply(features, rows_N[places])
     return table_NR
 

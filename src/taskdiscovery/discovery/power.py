@@ -44,7 +44,7 @@ _LOG = logging.getLogger("taskdiscovery")
 
 @dataclass(frozen=True, kw_only=True)
 class Power(PowerOptions, Method):
-    """Power iteration with held-out predictions. The default."""
+    """Power iteration with held-out predictions. The default on pixels."""
 
     name: ClassVar[str] = "power"
     about: ClassVar[str] = "power iteration with predictions on images that were held out"

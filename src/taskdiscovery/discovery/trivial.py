@@ -29,7 +29,7 @@ def explained_by_statistics(problem: Problem, coordinates_ND: Float32) -> FloatA
         None where there are no images, or too small ones.
     """
     dataset, N = problem.workbench.dataset, len(problem.rows)
-    if not getattr(dataset, "has_images", True) or min(dataset.image_shape[:2]) < _SMALLEST:
+    if not dataset.has_images or min(dataset.image_shape[:2]) < _SMALLEST:
         return None
     few = np.linspace(0, N - 1, min(N, _FEW)).astype(np.int64)
     statistics = image_statistics(dataset.images[problem.rows[few]]).to_numpy(dtype=np.float64)

@@ -16,10 +16,11 @@ from taskdiscovery.data.labels.cells import is_cell
 from taskdiscovery.data.labels.columns import columns_of, label_codes
 from taskdiscovery.data.labels.rows import ID_COLUMNS, PERHAPS, UNNAMED, counts_rows
 from taskdiscovery.data.loading import KINDS
-from taskdiscovery.data.readers.objects import in_order
+from taskdiscovery.data.readers.objects import attributes_in_order, in_order
 from taskdiscovery.data.readers.table import FILES
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features.tables import (
+    NO_FEATURES,
     among,
     cells_of,
     check_finite,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 KIND = "features"
 #: endings of files that hold features and cannot hold images.
 _ENDINGS = (".npy", ".safetensors")
-_LABELS = ("label", "labels", "class", "target", "y")
+_LABELS = (*NO_FEATURES, "y")
 
 
 def path_alone(data: Any) -> Path | None:
@@ -86,7 +87,7 @@ def _is_table(frame: pd.DataFrame) -> bool:
     return any(is_list(v) for v in first.values()) or len(wide) > 1
 
 
-def load_alone(data: Any, labels: Any = None, attributes: pd.DataFrame | None = None) -> Dataset:
+def load_alone(data: Any, labels: Any = None, attributes: Any = None) -> Dataset:
     """Read features that stand alone.
 
     Args:
@@ -124,7 +125,7 @@ def load_alone(data: Any, labels: Any = None, attributes: pd.DataFrame | None = 
     if labels is not None:
         more["labels"] = in_order(labels)
     if attributes is not None:
-        more["attributes"] = in_order(attributes)
+        more["attributes"] = attributes_in_order(attributes)
     return _dataset(table, name, backbone, **more)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,10 +42,6 @@ def _alone(data: Any, labels: Any, attributes: Any) -> Dataset:
             where="load",
             hint="put them into its table; or give them to score and split, by id",
         )
-    if isinstance(attributes, Mapping):
-        import pandas as pd
-
-        attributes = pd.DataFrame(attributes)
     return load_alone(data, labels, attributes)
 
 

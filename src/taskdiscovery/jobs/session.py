@@ -142,7 +142,8 @@ def _header(
     """What must be the same for a job to go on."""
     kept = {key: value for key, value in document.items() if key not in FREE}
     header: Document = {"command": sink.command, "config": kept, "data": dataset.fingerprint}
-    if document.get("features") and dataset.features is not None:
+    # Those that stand alone are hashed in the fingerprint.
+    if document.get("features") and dataset.features is not None and dataset.has_images:
         header["features"] = hash_images(dataset.features)
     if labelings:
         digest = hashlib.sha256()

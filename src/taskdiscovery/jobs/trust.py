@@ -34,7 +34,7 @@ IN_MEMORY = ("array", "torch", "frame", "hf")
 _WITHIN_PACKAGE = ("digits", "shapes")
 #: what a run from elsewhere may have the package draw; some hundred bytes each on the way.
 _MOST_PIXELS = 2**23
-_FILES = ("folder", "parquet", "csv", "npz", "features")
+_FILES = ("folder", "parquet", "csv", "npz")
 
 
 class Reach(IntEnum):

@@ -86,11 +86,17 @@ class Prepared:
         return cls(features, rows, Reduction.measure(features, rows, COMPONENTS))
 
     @cached_property
+    def _centred(self) -> tuple[Float32, Float32]:
+        """The reduced features of the rows, centred, and the (R,) means that were taken off."""
+        table_nR = self.reduction.apply(self.features, self.rows)
+        mean_R = table_nR.mean(axis=0, dtype=np.float64).astype(np.float32)
+        table_nR -= mean_R
+        return table_nR, mean_R
+
+    @property
     def table_nR(self) -> Float32:
         """(n, R) reduced features of the rows, centred."""
-        table_nR = self.reduction.apply(self.features, self.rows)
-        table_nR -= table_nR.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return table_nR
+        return self._centred[0]
 
     @cached_property
     def spectrum(self) -> tuple[FloatArray, FloatArray]:
@@ -120,17 +126,13 @@ class Prepared:
         """(m, R) reduced features of other rows, centred on those of these."""
         if (known := self._asked.get(key := rows.tobytes())) is None:
             self._asked.clear()
-            known = self._asked[key] = self.reduction.apply(self.features, rows) - self._mean_R
+            known = self._asked[key] = self.reduction.apply(self.features, rows) - self._centred[1]
         return known
 
     @cached_property
     def _asked(self) -> dict[bytes, Float32]:
         """The rows that were asked for last: labelings of a job are measured on the same."""
         return {}
-
-    @cached_property
-    def _mean_R(self) -> Float32:
-        return self.reduction.apply(self.features, self.rows).mean(axis=0)
 
 
 def _prepared(table: Tensor, rows: IntArray) -> Prepared:

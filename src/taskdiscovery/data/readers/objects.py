@@ -86,11 +86,7 @@ def from_object(
             where=name or type(value).__name__,
             hint="give one of them, e.g. data['train']",
         )
-    if isinstance(attributes, Mapping):
-        import pandas as pd
-
-        attributes = pd.DataFrame(attributes)
-    labels, attributes = in_order(labels), in_order(attributes)
+    labels, attributes = in_order(labels), attributes_in_order(attributes)
     known: Document = {"attributes": attributes, "name": name or "array"}
     if isinstance(value, list) and value and is_picture(value[0]):
         return from_pictures(value, labels, how=how, **known)
@@ -117,6 +113,15 @@ def in_order(column: Any) -> Any:
     places = {str(value): i for i, value in enumerate(column.index)}
     rows = [places.get(str(i)) for i in range(len(column))]
     return column if None in rows else column.iloc[rows]
+
+
+def attributes_in_order(attributes: Any) -> Any:
+    """Return a frame, or a mapping from names to columns, as a frame in the order of the rows."""
+    if isinstance(attributes, Mapping):
+        import pandas as pd
+
+        attributes = pd.DataFrame(attributes)
+    return in_order(attributes)
 
 
 def _is_hugging_face(value: Any) -> bool:
