@@ -140,3 +140,23 @@ def test_answers_of_different_runs_are_compared_each_with_each(runs, asked, seed
     once = agreement(predictions_KSN[:, :1], 3)
     plain = agreement(predictions_KSN[:, 0], 3).interval
     assert once.interval.to_json() == plain.to_json()
+
+
+def test_groups_of_one_change_nothing() -> None:
+    rng = np.random.default_rng(0)
+    right_KN = rng.random((3, 200)) < 0.8
+    alone, grouped = mean_over_runs(right_KN), mean_over_runs(right_KN, np.arange(200))
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high), abs=1e-12)
+
+
+def test_intervals_of_groups_cover_what_those_of_images_do_not() -> None:
+    rng, truth, covered, alone = np.random.default_rng(1), 0.7, 0, 0
+    groups_N = np.repeat(np.arange(60), 10)
+    for _ in range(300):
+        rate_G = np.clip(rng.normal(truth, 0.15, 60), 0, 1)
+        right_KN = rng.random((2, 600)) < np.repeat(rate_G, 10)
+        found = mean_over_runs(right_KN, groups_N)
+        covered += found.low <= truth <= found.high
+        plain = mean_over_runs(right_KN)
+        alone += plain.low <= truth <= plain.high
+    assert covered / 300 > 0.92 > alone / 300

@@ -39,7 +39,9 @@ class Agreement:
     per_image: FloatArray
 
 
-def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
+def agreement(
+    predictions_KN: NDArray[np.integer], classes: int, groups_N: IntArray | None = None
+) -> Agreement:
     """Score the agreement of K runs over all their K(K-1)/2 pairs.
 
     Args:
@@ -47,6 +49,8 @@ def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
             each run was asked S times: every answer is then compared with every one of the other
             runs.
         classes: number of classes C.
+        groups_N: (N,) number from 0 of the group of each image: images of one group count as one
+            draw in the interval.
 
     Returns:
         The score with its interval, chance, kappa and the agreement on each image.
@@ -72,28 +76,28 @@ def agreement(predictions_KN: NDArray[np.integer], classes: int) -> Agreement:
     if K > 2:
         pseudo_KN = _jackknife_pseudo_values(per_image_N, same_KN)
     return Agreement(
-        interval=_interval(score, per_image_N, pseudo_KN),
+        interval=_interval(score, per_image_N, pseudo_KN, groups_N),
         chance=chance,
         kappa=kappa,
         per_image=per_image_N,
     )
 
 
-def mean_over_runs(correct_KN: NDArray[np.bool_]) -> Interval:
+def mean_over_runs(correct_KN: NDArray[np.bool_], groups_N: IntArray | None = None) -> Interval:
     """Mean accuracy of K runs on N images, with an interval over both.
 
     Args:
         correct_KN: (K, N) True where a run is right. Runs may be measured on different images,
             as long as each is measured on N of them; K >= 1.
+        groups_N: (N,) number from 0 of the group of each image, as `agreement` takes it.
 
     Returns:
         Mean and 95 % interval; it covers images only where K is 1.
     """
     values_KN = correct_KN.astype(np.float64)
     per_image_N = values_KN.mean(axis=0)
-    return _interval(
-        float(per_image_N.mean()), per_image_N, values_KN if len(values_KN) > 1 else None
-    )
+    runs_KN = values_KN if len(values_KN) > 1 else None
+    return _interval(float(per_image_N.mean()), per_image_N, runs_KN, groups_N)
 
 
 def _jackknife_pseudo_values(per_image_N: FloatArray, same_KN: FloatArray) -> FloatArray:
@@ -109,7 +113,12 @@ def _jackknife_pseudo_values(per_image_N: FloatArray, same_KN: FloatArray) -> Fl
     return K * per_image_N - (K - 1) * without_run_KN
 
 
-def _interval(mean: float, per_image_N: FloatArray, values_KN: FloatArray | None) -> Interval:
+def _interval(
+    mean: float,
+    per_image_N: FloatArray,
+    values_KN: FloatArray | None,
+    groups_N: IntArray | None = None,
+) -> Interval:
     """Combine the variance over images with the jackknife variance over runs.
 
     Images and runs are crossed, so the noise of one run on one image sits in both parts; it is
@@ -126,17 +135,24 @@ def _interval(mean: float, per_image_N: FloatArray, values_KN: FloatArray | None
         per_image_N: mean over runs of each image's value.
         values_KN: each run's value on each image (the jackknife's pseudo-values for agreement),
             or None where runs are too few for their part.
+        groups_N: (N,) numbers from 0; images of one group are one draw (cluster-robust variance).
     """
     N = len(per_image_N)
+    draws = N if groups_N is None else int(groups_N.max()) + 1
     images = float(np.concatenate([per_image_N, [0.0, 1.0]]).var(ddof=1)) / N
-    variance, freedom = images, float(max(N - 1, 1))
+    if groups_N is not None:
+        imagined_N = np.append(groups_N, [draws, draws + 1])
+        images = _clustered(np.append(per_image_N, [0.0, 1.0]), imagined_N) * (N + 2) / N
+    variance, freedom = images, float(max(draws - 1, 1))
     if values_KN is not None:
         K = len(values_KN)
         runs = float(values_KN.mean(axis=1).var(ddof=1)) / K
         residual_KN = values_KN - values_KN.mean(axis=0) - values_KN.mean(axis=1, keepdims=True)
         crossed = float(residual_KN.var()) / (max(N - 1, 1) * (K - 1))
+        if groups_N is not None:
+            crossed = float(np.mean([_clustered(r_N, groups_N) for r_N in residual_KN])) / (K - 1)
         variance = max(images, runs, images + runs - crossed)
-        welch = variance**2 / (images**2 / max(N - 1, 1) + runs**2 / (K - 1))
+        welch = variance**2 / (images**2 / max(draws - 1, 1) + runs**2 / (K - 1))
         freedom = max(welch, K - 1.0)
     half = float(special.stdtrit(freedom, 0.5 + LEVEL / 2)) * variance**0.5
     return Interval(
@@ -145,6 +161,13 @@ def _interval(mean: float, per_image_N: FloatArray, values_KN: FloatArray | None
         high=min(1.0, mean + half),
         covers="images" if values_KN is None else "images and runs",
     )
+
+
+def _clustered(values_N: FloatArray, groups_N: IntArray) -> float:
+    """Return the variance of the mean of N values whose groups are drawn, not the values."""
+    sums_G = np.bincount(groups_N, weights=values_N - values_N.mean())
+    G, N = len(sums_G), len(values_N)
+    return float((sums_G**2).sum()) * G / max(G - 1, 1) / N**2
 
 
 def _off_diagonal_mean(square_KK: FloatArray) -> float:

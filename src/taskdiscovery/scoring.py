@@ -59,7 +59,7 @@ def view_of(dataset: Dataset, config: ScoreConfig, seen_N: BoolArray | None) -> 
             Agreement is measured on the others only. Tasks that were discovered need the
             partition of their discovery, so that nothing it saw is ever scored.
     """
-    seen_N = partition.draw(len(dataset), config.seed) if seen_N is None else seen_N
+    seen_N = partition.of(dataset, config.seed) if seen_N is None else seen_N
     fit = partition.sample(np.flatnonzero(seen_N), config.train_images, config.seed, "fit")
     held = partition.sample(np.flatnonzero(~seen_N), config.test_images, config.seed, "held out")
     if not config.early:

@@ -1,7 +1,8 @@
 """Who sees what: the partition into `train` and `test`, and the parts cut out of either.
 
 Discovery sees `train` only; agreement is measured on `test` only; what is chosen is chosen on a
-validation part cut out of `train`. All is drawn from the seed.
+validation part cut out of `train`. A partition that came with the data is kept; else it is drawn
+from the seed. Images of one group (a patient, a video) stay together.
 """
 
 from __future__ import annotations
@@ -10,18 +11,36 @@ import numpy as np
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.seeds import generator
-from taskdiscovery.types import BoolArray, IntArray
+from taskdiscovery.types import BoolArray, Dataset, IdArray, IntArray
 
 TEST_SHARE, TEST_AT_MOST = 0.1, 10_000
 #: images of which a test part can be cut.
 AT_LEAST = 20
 
 
-def draw(count: int, seed: int) -> BoolArray:
-    """Return (count,) True for `train`; a tenth, at most 10,000 images, is `test`.
+def of(dataset: Dataset, seed: int) -> BoolArray:
+    """Return (N,) True for `train`: as the data has it, else drawn.
 
     Raises:
-        DataError: for fewer than 20 images, of which no test part can be cut.
+        DataError: as `draw`.
+    """
+    if dataset.train_N is not None:
+        return dataset.train_N.copy()
+    return draw(len(dataset), seed, dataset.groups)
+
+
+def draw(count: int, seed: int, groups: IdArray | None = None) -> BoolArray:
+    """Return (count,) True for `train`; a tenth, at most 10,000 images, is `test`.
+
+    Args:
+        count: of images.
+        seed: decides.
+        groups: (count,) what belongs together, "" where nothing is known; each group is on one
+            side. The test part is then about a tenth, as the sizes of groups allow.
+
+    Raises:
+        DataError: for fewer than 20 images, or one group that has nearly all, of which no test part
+            can be cut.
     """
     if count < AT_LEAST:
         raise DataError(
@@ -30,8 +49,57 @@ def draw(count: int, seed: int) -> BoolArray:
         )
     train = np.ones(count, dtype=np.bool_)
     size = min(TEST_AT_MOST, round(count * TEST_SHARE))
-    train[generator(seed, "partition").permutation(count)[:size]] = False
+    if groups is None:
+        train[generator(seed, "partition").permutation(count)[:size]] = False
+        return train
+    codes_N = codes(groups)
+    sizes_G, taken = np.bincount(codes_N), 0
+    for group in generator(seed, "partition").permutation(len(sizes_G)):
+        if taken < size and taken + sizes_G[group] <= max(2 * size, 1):
+            train[codes_N == group] = False
+            taken += int(sizes_G[group])
+    if not taken:
+        raise DataError(
+            f"the {len(sizes_G)} groups are too large to hold out a test part",
+            hint="a group may have at most a fifth of the images; name another column, or give the "
+            "images to measure on as --test",
+        )
     return train
+
+
+def codes(groups: IdArray) -> IntArray:
+    """Return (N,) numbers from 0 of the groups; an image whose group is "" is one by itself."""
+    alone_N = groups == ""
+    numbers_N = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    numbers_N[alone_N] = len(groups) + np.arange(int(alone_N.sum()))
+    return np.unique(numbers_N, return_inverse=True)[1].astype(np.int64)
+
+
+def cut(
+    rows: IntArray, parts: int, rng: np.random.Generator, groups: IdArray | None = None
+) -> list[IntArray]:
+    """Cut rows into parts of about equal size, by chance: folds, halves.
+
+    Args:
+        rows: (n,) positions in the data set.
+        parts: how many.
+        rng: decides.
+        groups: (N,) of the whole data set; each group lies in one part.
+
+    Returns:
+        The rows of each part, in the order drawn.
+    """
+    if groups is None:
+        return np.array_split(rng.permutation(rows), parts)
+    codes_n = codes(groups[rows])
+    members = np.split(np.argsort(codes_n, kind="stable"), np.cumsum(np.bincount(codes_n))[:-1])
+    found: list[list[IntArray]] = [[] for _ in range(parts)]
+    sizes = [0] * parts
+    for group in rng.permutation(len(members)):
+        least = sizes.index(min(sizes))
+        found[least].append(rows[members[group]])
+        sizes[least] += len(members[group])
+    return [np.concatenate([rows[:0], *own]) for own in found]
 
 
 def sample(rows: IntArray, at_most: int | None, seed: int, purpose: str) -> IntArray:

@@ -50,7 +50,7 @@ def view_of(dataset: Dataset, config: DiscoverConfig) -> View:
     Raises:
         DataError: for too few images.
     """
-    seen_N = partition.draw(len(dataset), config.seed)
+    seen_N = partition.of(dataset, config.seed)
     rows = partition.sample(np.flatnonzero(seen_N), config.train_images, config.seed, "discover")
     return View(seen_N=seen_N, rows=rows)
 

@@ -76,7 +76,7 @@ def run(
         chosen = choose(dataset, tasks, named_networks(config.learner, config.objects))
         check_binary(chosen, "--from" if isinstance(tasks, str) else "tasks")
     seen_N = None if chosen is None else chosen.seen_N
-    seen_N = partition.draw(len(dataset), config.seed) if seen_N is None else seen_N
+    seen_N = partition.of(dataset, config.seed) if seen_N is None else seen_N
     held: list[Labeling] = [] if isinstance(target, str) else [wanted]
     held += [] if chosen is None or isinstance(tasks, str) else chosen.labelings
     rows = np.flatnonzero(seen_N)

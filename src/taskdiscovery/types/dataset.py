@@ -14,7 +14,7 @@ import numpy as np
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import display
-from taskdiscovery.types.aliases import IdArray, ImageArray, IntArray, Matrix
+from taskdiscovery.types.aliases import BoolArray, IdArray, ImageArray, IntArray, Matrix
 from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import is_number
 from taskdiscovery.types.labeling import Labeling
@@ -37,7 +37,10 @@ class Dataset:
         features: (N, P) numbers of a frozen network or of a table, of any floating type, in memory
             or memory-mapped; or None.
         backbone: the network that gave the features, where it is known.
-        groups: (N,) what belongs together (a patient, a video, a burst), or None.
+        groups: (N,) what belongs together (a patient, a video, a burst), "" for an image by itself;
+            or None. Groups are kept together wherever images are cut into parts.
+        train_N: (N,) True for images to train on, False for those to measure on alone, where the
+            data came with a partition; or None, and one is drawn.
         name: the DATA specification that it was read from.
         fingerprint: SHA-256 over images, ids and labels; the same data has the same fingerprint
             wherever it is read.
@@ -60,6 +63,7 @@ class Dataset:
     features: Matrix | None = None
     backbone: Backbone | None = None
     groups: IdArray | None = None
+    train_N: BoolArray | None = None
     name: str = "array"
     fingerprint: str = ""
     problems: tuple[str, ...] = ()
@@ -84,6 +88,7 @@ class Dataset:
             ("attributes", self.attributes),
             ("features", self.features),
             ("groups", self.groups),
+            ("train_N", self.train_N),
         ):
             if column is not None and len(column) != len(self.images):
                 raise DataError(
