@@ -122,7 +122,6 @@ def measure(source: Path) -> dict[str, object]:
     }
     named = [(name, f) for name, tree in trees.items() for f in functions(tree)]
     private = [(f"{name}:{f.name}", f) for name, f in named if not is_public(name, f)]
-    every = [(f"{name}:{f.name}", f) for name, f in named]
     lengths = {name: len(file.read_text("utf-8").splitlines()) for name, file in files.items()}
     loose = sorted(f.stem for f in source.glob("*.py") if not f.stem.startswith("__"))
     return {
@@ -131,7 +130,9 @@ def measure(source: Path) -> dict[str, object]:
         "loose_modules": loose,
         "median_file": statistics.median(lengths.values()),
         "longest_files": sorted(((n, name) for name, n in lengths.items()), reverse=True)[:5],
-        f"functions_over_{LONG}_lines": [(lines(f), name) for name, f in every if lines(f) > LONG],
+        f"functions_over_{LONG}_lines": [
+            (lines(f), name) for name, f in private if lines(f) > LONG
+        ],
         f"functions_of_more_than_{WIDE}_parameters": [
             (parameters(f), name) for name, f in private if parameters(f) > WIDE
         ],

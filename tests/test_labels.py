@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,10 @@ from PIL import Image
 import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.cli.main import main
+from taskdiscovery.data.labels.human import human_labelings, human_references
 from taskdiscovery.data.labels.matching import match
 from taskdiscovery.features import read_features
 from taskdiscovery.jobs.inputs import choose
-from taskdiscovery.scoring import human_reference
 from taskdiscovery.types import class_codes
 from taskdiscovery.types.classes import NO_VALUE
 
@@ -465,7 +466,34 @@ def test_numeric_class_names_are_names_and_never_positions():
     assert named.half_of_classes() == "label:0"
     assert data.from_arrays(IMAGES, [1] * N).half_of_classes() is None
     few = data.from_arrays(IMAGES, [2, 3] * 6, classes=("a", "b", "c", "d"))
-    assert human_reference(few, []).labels_N.tolist() == [1, 0] * 6, "a and b have no images"
+    (own,) = human_references(few, [], 1)
+    assert own.labels_N.tolist() == [1, 0] * 6, "a and b have no images"
+
+
+def test_attributes_are_references_the_most_balanced_first():
+    table = pd.DataFrame(
+        {
+            "rare": [1] + [0] * 11,
+            "name": [f"file {i}" for i in range(12)],
+            "even": ["x", "y"] * 6,
+            "weight": np.linspace(0, 1, 12),
+            "same": ["z"] * 12,
+            "three": ["p", "q", "r"] * 4,
+            "mostly": [True] * 7 + [False] * 5,
+        }
+    )
+    found = data.from_arrays(IMAGES, ["bird", "cat", "dog"] * 4, attributes=table)
+    names = [own.name for own in human_references(found, [], 100)]
+    assert names[0] == "label:0"
+    assert names[1:] == ["attr:even", "attr:mostly", "attr:three", "attr:rare"]
+    few = human_references(found, [found.target("attr:even")], 2)
+    assert [own.name for own in few] == ["label:0", "attr:mostly"]
+    wide = replace(found.target("label"), name="three classes")
+    assert human_references(found, [wide], 2)[1].name == "attr:three", "as many classes"
+    assert human_references(found, [], 0) == []
+    assert [own.name for own in human_labelings(found)][:2] == ["label", "label:0"]
+    with pytest.raises(td.DataError, match="neither labels nor attributes"):
+        human_labelings(data.from_arrays(IMAGES))
 
 
 def test_any_number_of_classes():

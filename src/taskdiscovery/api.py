@@ -69,6 +69,7 @@ from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
 from taskdiscovery.types import Comparison, Dataset, Document, Evidence, Info, Scores, Split, Tasks
+from taskdiscovery.types.showing import showing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,6 +161,8 @@ def info(
     skip_bad: bool = False,
     missing: Sequence[str] = (),
     report: Path | str | None = None,
+    no_images: bool = False,
+    blur: bool = False,
     callbacks: Iterable[Callback] | None = None,
 ) -> Info:
     """Say what is read: sizes, classes, attributes, files, and what is odd about them.
@@ -169,13 +172,14 @@ def info(
         features: numbers of the images, as `load` takes them.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
         report: where to write one HTML page of all of it.
+        no_images, blur: leave the pictures out of it, or show each as 6 x 6 colours.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
     Raises:
         DataError: as `load`.
         ResourceError: where the page cannot be written.
     """
-    options = _options(locals(), drop=("report",))
+    options = _options(locals(), drop=("report", "no_images", "blur"))
     if report is not None:
         check_writable(Path(report))
     dataset = load(data, **options, callbacks=callbacks)
@@ -183,7 +187,8 @@ def info(
     if report is not None:
         from taskdiscovery.reporting import write_data_page
 
-        write_data_page(Path(report), dataset, found)
+        with showing(no_images=no_images, blur=blur):
+            write_data_page(Path(report), dataset, found)
     return found
 
 
@@ -302,6 +307,7 @@ def score(
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
+    references: int = 3,
     early: bool = False,
     train_images: int | None = None,
     test_images: int | None = None,
@@ -332,23 +338,23 @@ def score(
 ) -> Scores:
     """Score labelings by the agreement of independent trainings on images that none has seen.
 
-    Random labels stand beside them, and a human labeling where tasks were discovered.
+    Random labels stand beside them, and human labelings where tasks were discovered.
 
     Args:
         data: anything that `load` takes.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
-            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
+            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`; `all`), RUN[:TASK],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
-            labeling; end one when its predictions settle.
+        preset, runs, early: sizes and epochs; trainings a labeling; end each when it settles.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
+        references: at most so many human labelings.
         train_images, test_images, epochs, batch, …, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
     """
-    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
+    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(ScoreConfig, with_usual_features(data, options, tasks), "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
@@ -562,6 +568,8 @@ def report(
     path: Path | str,
     data: Any,
     *found: Any,
+    no_images: bool = False,
+    blur: bool = False,
     features: str = "",
     size: int | None = None,
     fit: str = "crop",
@@ -576,6 +584,8 @@ def report(
         data: anything that `load` takes: the images that were searched.
         *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
             `Evidence`, in any order.
+        no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
+            stay.
         features: numbers of the images; by default those that the tasks were found on.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
 
@@ -586,14 +596,17 @@ def report(
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    how = from_mapping(DataConfig, _options(locals(), drop=("path", "found")), "report")
+    how = from_mapping(
+        DataConfig, _options(locals(), drop=("path", "found", "no_images", "blur")), "report"
+    )
     check_writable(Path(path))
     for one in found:
         how = read_alike(how, reading_of(one))
         how = how if how.features else replace(how, features=features_of(one, data))
     from taskdiscovery.reporting import write_report
 
-    return write_report(Path(path), load(data, **to_mapping(how)), found)
+    with showing(no_images=no_images, blur=blur):
+        return write_report(Path(path), load(data, **to_mapping(how)), found)
 
 
 def open_run(
@@ -748,6 +761,7 @@ def _named(
 
 
 def _is_label(tasks: str) -> bool:
+    from taskdiscovery.data.labels.human import ALL
     from taskdiscovery.data.labels.targets import is_target_spec
 
-    return is_target_spec(tasks)
+    return tasks == ALL or is_target_spec(tasks)

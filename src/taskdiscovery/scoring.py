@@ -139,22 +139,6 @@ def random_like(labeling: Labeling, seed: int) -> Labeling:
     return Labeling(name=RANDOM, classes=labeling.classes, labels_N=labels_N, ids_N=labeling.ids_N)
 
 
-def human_reference(dataset: Dataset, labelings: Sequence[Labeling]) -> Labeling | None:
-    """Return a human labeling to compare with: half of the classes against the others.
-
-    Args:
-        dataset: the images.
-        labelings: what is scored already.
-
-    Returns:
-        None where there are no labels, too few classes, or this labeling is scored already.
-    """
-    half = dataset.half_of_classes()
-    if half is None or any(labeling.name == half for labeling in labelings):
-        return None
-    return dataset.target(half)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Plan:
     """The runs of one labeling.

@@ -33,6 +33,7 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
+from taskdiscovery.types.showing import showing
 
 
 def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
@@ -47,7 +48,15 @@ def demo(data: str, out: Path | None, callbacks: Callbacks) -> None:
     show.exact(str(report))
 
 
-def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **given: Any) -> None:
+def info(
+    data: str,
+    format: str,
+    report: Path | None,
+    no_images: bool,
+    blur: bool,
+    callbacks: Callbacks,
+    **given: Any,
+) -> None:
     """Print what was read; write a page of it."""
     how = from_mapping(DataConfig, given, "info")
     if report is not None:
@@ -59,7 +68,8 @@ def info(data: str, format: str, report: Path | None, callbacks: Callbacks, **gi
     if report is not None:
         from taskdiscovery.reporting import write_data_page
 
-        path = write_data_page(report, dataset, found)
+        with showing(no_images=no_images, blur=blur):
+            path = write_data_page(report, dataset, found)
         if format == "table":
             show.line(f"page: {path}")
 
@@ -218,7 +228,13 @@ def compare(
 
 
 def report(
-    run: Path, data: str | None, features: str, names: str, learner: str, callbacks: Callbacks
+    run: Path,
+    data: str | None,
+    features: str,
+    names: str,
+    learner: str,
+    callbacks: Callbacks,
+    **pictures: bool,
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
     with Run.open(run, write=True) as opened:
@@ -232,7 +248,8 @@ def report(
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
-    show.exact(str(write_report_of_run(opened, data, callbacks, features)))
+    with showing(**pictures):
+        show.exact(str(write_report_of_run(opened, data, callbacks, features)))
 
 
 def resume(

@@ -163,6 +163,7 @@ def _info(command: Parser) -> None:
     _data(command)
     _options_of(command, DataConfig)
     command.add_argument("--report", type=Path, metavar="FILE", help="one HTML page of all of it")
+    _pictures(command)
     _format(command)
 
 
@@ -217,6 +218,7 @@ def _report(command: Parser) -> None:
         metavar="lite0|PATH",
         help="measure and name the tasks before, as analyze --names does",
     )
+    _pictures(command)
     command.add_argument("--learner", default="", help=_TRUST)
 
 
@@ -386,6 +388,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     parser.add_argument("data", nargs="?" if optional else None, metavar="DATA", help=DATA_HELP)
+
+
+def _pictures(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-images", action="store_true", help="leave the pictures out")
+    parser.add_argument("--blur", action="store_true", help="show each picture as 6 x 6 colours")
 
 
 def _format(parser: argparse.ArgumentParser) -> None:

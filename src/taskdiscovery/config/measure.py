@@ -90,7 +90,9 @@ class ScoreConfig(TrainingConfig):
     """`score`: agreement scores of labelings."""
 
     target: str = option(
-        "", "human labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN", names="labeling"
+        "",
+        "human labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN; or all of those of the data",
+        names="labeling",
     )
     tasks: str = option(
         "",
@@ -104,6 +106,13 @@ class ScoreConfig(TrainingConfig):
         ("init", "order"), "what differs between runs: init, order, data", choices=VARIED
     )
     shared_order: bool | None = option(None, "give every run identical batches, as published")
+    references: int = option(
+        3,
+        "human labelings to score beside discovered tasks, at most: half of the classes, then "
+        "attributes, the most balanced first",
+        low=0,
+        high=10_000,
+    )
     early: bool = option(
         False,
         "end a run when its predictions on held-out images have settled: ranks tasks as whole runs "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
+from taskdiscovery.data.labels.human import ALL, human_labelings, human_references
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
@@ -47,14 +48,17 @@ def run(
         )
     config = read_alike(config, reading_of(given))
     dataset = read_data(data, config, callbacks)
-    wanted = target_of(dataset, given) if tasks is None and config.target else given
+    wanted = given
+    if isinstance(given, str) and given == ALL:
+        wanted = human_labelings(dataset)
+    elif tasks is None and config.target:
+        wanted = target_of(dataset, given)
     chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))
     from taskdiscovery import scoring
 
     labelings = [check_classes(labeling) for labeling in chosen.labelings]
-    human = scoring.human_reference(dataset, labelings) if chosen.discovered else None
-    if human is not None:
-        labelings.append(human)
+    if chosen.discovered:
+        labelings += human_references(dataset, labelings, config.references)
     labelings.append(scoring.random_like(labelings[0], config.seed))
     config = _resolved(config, dataset, labelings)
     view = scoring.view_of(dataset, config, chosen.seen_N)

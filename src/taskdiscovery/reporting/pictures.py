@@ -15,6 +15,7 @@ from PIL import Image
 
 from taskdiscovery.reporting.thumbnails import Files
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
+from taskdiscovery.types.showing import as_shown
 
 COLUMNS = 12
 _SIDE_AT_MOST = 64
@@ -79,7 +80,8 @@ class Sheet:
         self.rows.append(Row(heading=heading, cells=cells))
         if self.images is None:
             return
-        self._chosen.append(self.images[chosen] if images is None else images[: len(chosen)])
+        shown = self.images[chosen] if images is None else images[: len(chosen)]
+        self._chosen.append(as_shown(np.asarray(shown)))
 
     @property
     def height(self) -> int:

@@ -15,6 +15,7 @@ from taskdiscovery.data.images.resizing import fitted
 from taskdiscovery.data.images.work import quiet_pillow
 from taskdiscovery.features.alone import path_alone
 from taskdiscovery.types import Dataset, IdArray, ImageArray, IntArray
+from taskdiscovery.types.showing import NONE, mode
 
 #: pixels of a thumbnail that is read from a file.
 SIDE = 64
@@ -40,7 +41,11 @@ class Files:
 
 
 def thumbnails_of(dataset: Dataset) -> ImageArray | Files | None:
-    """Return what to show of a data set; None where it has no images and its ids name no files."""
+    """Return what to show of a data set; None where it has no images and its ids name no files,
+    or none may be shown.
+    """
+    if mode() == NONE:
+        return None
     if dataset.has_images:
         return dataset.images
     table = path_alone(dataset.name)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.types.aliases import Document
+from taskdiscovery.types.showing import NONE, as_shown, mode
 
 SHOWN = 8
 _SIDE = 32
@@ -33,9 +34,9 @@ class Pictures:
         """Return one image that holds all of them side by side."""
         from PIL import Image
 
-        if not len(self.images):
+        if not len(self.images) or mode() == NONE:
             return ""
-        row = np.concatenate(list(self.images), axis=1)
+        row = np.concatenate(list(as_shown(self.images)), axis=1)
         picture = Image.fromarray(row[..., 0] if row.shape[2] != 3 else row)
         width = _SIDE * len(self.images)
         picture = picture.resize((width, _SIDE), Image.Resampling.NEAREST)
