@@ -60,7 +60,7 @@ from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
-from taskdiscovery.jobs.looking import features_of, with_usual_features
+from taskdiscovery.jobs.looking import features_of, own_data, with_usual_features
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
@@ -299,6 +299,7 @@ def score(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
+    name: str = "",
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
@@ -335,11 +336,12 @@ def score(
     Random labels stand beside them, and a human labeling where tasks were discovered.
 
     Args:
-        data: anything that `load` takes.
+        data: anything that `load` takes; None for the data of a run whose tasks are scored.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
-            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
+            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK[,TASK]],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
+        name: that the scores go by in their run; by default after what is scored.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
         preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
             labeling; end one when its predictions settle.
@@ -349,6 +351,7 @@ def score(
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
+    data = own_data(data, tasks)
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(ScoreConfig, with_usual_features(data, options, tasks), "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
@@ -363,6 +366,7 @@ def split(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
+    name: str = "",
     orientation: str = "auto",
     class_balanced: bool | None = None,
     search: bool = False,
@@ -399,9 +403,11 @@ def split(
     """Split labelled data so that a learner fails, and measure it beside its controls.
 
     Args:
-        data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
+        data: anything that `load` takes; None for the data of a run whose tasks may cut it.
+        target: the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
+        name: that the split goes by in its run; by default after its target.
         features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
         orientation: `same` trains where target and task are equal, `opposite` where they differ.
         class_balanced: cut at the median within each class, if the task has coordinates.
@@ -411,6 +417,7 @@ def split(
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("target", "tasks"))
+    data = own_data(data, tasks)
     named = {"target": target, "from": tasks}
     options |= {name: text for name, text in named.items() if isinstance(text, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
@@ -599,7 +606,7 @@ def report(
 def open_run(
     path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
 ) -> Run:
-    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.split`, `.evidence`, `.numbers`.
+    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.splits`, `.split`, `.evidence`.
 
     Nothing that its files name is run or imported.
 

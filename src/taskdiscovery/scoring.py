@@ -28,10 +28,10 @@ from taskdiscovery.training import (
     warn_if_brief,
 )
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, Record, Score
+from taskdiscovery.types.scores import RANDOM
 
 _LOG = logging.getLogger("taskdiscovery")
 
-RANDOM = "random"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

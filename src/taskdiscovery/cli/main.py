@@ -18,6 +18,8 @@ from taskdiscovery.runtime import hardware, interrupts, ranks
 from taskdiscovery.runtime.progress_bar import callbacks_of
 
 BUG = 1
+#: what does a command whose own name means something else there.
+FUNCTIONS = {"show": "show_run"}
 #: commands that all ranks do together; of the others the first rank does all.
 SHARED = ("discover", "score", "split", "resume")
 
@@ -85,7 +87,7 @@ def _run(arguments: list[str]) -> None:
     from taskdiscovery.cli import commands
 
     if ranks.first():
-        getattr(commands, command)(**given, callbacks=callbacks)
+        getattr(commands, FUNCTIONS.get(command, command))(**given, callbacks=callbacks)
     elif command in SHARED:  # a rank that helps; the first one prints
         with (
             open(os.devnull, "w", encoding="utf-8") as nowhere,

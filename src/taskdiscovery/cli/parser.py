@@ -25,7 +25,8 @@ from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
-from taskdiscovery.jobs.looking import with_usual_features
+from taskdiscovery.jobs.looking import own_data, with_usual_features
+from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.types import Document
 
 DATA_HELP = (
@@ -48,7 +49,9 @@ _HELP = {
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
     "report": "one HTML file of a run: report.html",
+    "show": "what a run holds: tasks, scores and splits by name, what is unfinished, what is next",
     "resume": "go on with the job of a run that was stopped",
+    "discard": "give up the unfinished job of a run; what was committed stays",
     "verify": "each file of a run against what was committed",
     "doctor": "versions, processor, devices, precision and the cache",
     "discover": "find tasks on which a learner generalizes",
@@ -101,7 +104,9 @@ COMMANDS = (
     "analyze",
     "compare",
     "report",
+    "show",
     "resume",
+    "discard",
     "verify",
     "doctor",
 )
@@ -187,7 +192,8 @@ def _embed(command: Parser) -> None:
 
 
 def _analyze(command: Parser) -> None:
-    _run(command)
+    help = "a run directory; of some of its tasks, verdicts are printed and not written"
+    command.add_argument("run", metavar="RUN[:TASK,…]", help=help)
     command.add_argument("--data", help=_DATA_OF_RUN)
     _options_of(command, CONFIGS["analyze"])
     command.add_argument("--learner", default="", help=_TRUST)
@@ -217,6 +223,13 @@ def _report(command: Parser) -> None:
         metavar="lite0|PATH",
         help="measure and name the tasks before, as analyze --names does",
     )
+    command.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this split of the run, and no others but those named alike (default: all)",
+    )
     command.add_argument("--learner", default="", help=_TRUST)
 
 
@@ -239,6 +252,20 @@ def _resume(command: Parser) -> None:
     )
 
 
+def _show(command: Parser) -> None:
+    _run(command)
+    _format(command)
+
+
+def _discard(command: Parser) -> None:
+    _run(command)
+    command.add_argument(
+        "--all",
+        action="store_true",
+        help="remove the run itself, where the job that was to make it never finished",
+    )
+
+
 def _verify(command: Parser) -> None:
     _run(command)
     _format(command)
@@ -256,6 +283,8 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,
+    "show": _show,
+    "discard": _discard,
     "resume": _resume,
     "verify": _verify,
     "doctor": _doctor,
@@ -299,6 +328,8 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     if not data and values.get("features") and not is_backbone(values["features"]):
         # The table itself is what is looked at.
         data, values["features"] = f"{ALONE}:{values['features']}", OF_DATA
+    if not data and split_run_task(str(values.get("from") or ""))[0] is not None:
+        data = own_data(None, str(values["from"]))
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"

@@ -17,7 +17,28 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.store.files import RunFiles
+from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.store import manifest
+from taskdiscovery.store.files import RESULT, RunFiles
+from taskdiscovery.store.layout import (
+    ASSOCIATIONS,
+    COORDINATES,
+    ENCODER,
+    FILES,
+    IMAGES,
+    INDICES,
+    METADATA,
+    PARTITION,
+    PER_IMAGE,
+    PROBES,
+    REPORT,
+    ROLES_TABLE,
+    SCORES,
+    SPLITS,
+    TABLE,
+    TASKS,
+    remedy_of,
+)
 from taskdiscovery.types import (
     ROLES,
     Dataset,
@@ -39,40 +60,11 @@ if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
 
-ENCODER = "encoder.safetensors"
-TASKS = "tasks.parquet"
-COORDINATES = "coordinates.parquet"
-IMAGES = "images.parquet"
-SCORES = "scores.parquet"
-PER_IMAGE = "per_image.parquet"
-ROLES_TABLE = "split/roles.parquet"
-METADATA = "split/metadata.csv"
-INDICES = "split/indices.json"
-PARTITION = "split/list_eval_partition.csv"
-ASSOCIATIONS = "associations.parquet"
-PROBES = "probes.parquet"
-REPORT = "report.html"
-
-#: how each file of results can be had again where it is damaged.
-REMEDIES = {
-    ENCODER: "discover again; the tasks of this data can be used without it",
-    TASKS: "label the data again: taskdiscovery label RUN DATA",
-    COORDINATES: "discover again; tasks and encoder can be used without it",
-    IMAGES: "discover again, or use the run on its own data only",
-    SCORES: "score again: taskdiscovery score DATA --from RUN",
-    PER_IMAGE: "score again: taskdiscovery score DATA --from RUN",
-    ROLES_TABLE: "split again: taskdiscovery split DATA --from RUN",
-    METADATA: "split again: taskdiscovery split DATA --from RUN",
-    INDICES: "split again: taskdiscovery split DATA --from RUN",
-    PARTITION: "split again: taskdiscovery split DATA --from RUN",
-    ASSOCIATIONS: "measure again: taskdiscovery analyze RUN",
-    PROBES: "measure again: taskdiscovery analyze RUN",
-    REPORT: "write it again: taskdiscovery report RUN",
-}
-
+#: files of results that there is one of.
+_ALONE = (ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT)
 #: what the columns of scores are; the others are numbers.
 _KINDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("task", "learner", "preset", "precision", "covers"), str),
+    **dict.fromkeys(("name", "task", "learner", "preset", "precision", "covers"), str),
     **dict.fromkeys(("runs", "failed"), int),
 }
 
@@ -142,7 +134,7 @@ class Run(RunFiles):
         """
         from taskdiscovery.encoders.discovery import Discovery
 
-        own = {"scores", "split", "analysis", "data"}
+        own = {SCORES, SPLITS, "analysis", "data", "options"}
         return Discovery(
             tasks=self.tasks,
             encoder=self.encoder,
@@ -167,7 +159,9 @@ class Run(RunFiles):
         """Say whether the rows of the run's tables are the images of a data set, in their order."""
         if not self.fingerprint or self.fingerprint == dataset.fingerprint:
             return True
-        known = [name for name in (IMAGES, PER_IMAGE, ROLES_TABLE) if self.has(name)]
+        tables = [f"{SCORES}/{name}/{PER_IMAGE}" for name in self.names(SCORES)]
+        tables += [f"{SPLITS}/{name}/{ROLES_TABLE}" for name in self.names(SPLITS)]
+        known = [name for name in (IMAGES, *tables) if self.has(name)]
         if not known or dataset.has_row_numbers:
             return False
         table = self.table(known[0])
@@ -184,7 +178,7 @@ class Run(RunFiles):
             RunDirError: where the file is missing or damaged.
         """
         images = self.table(IMAGES)
-        with self.understood(IMAGES, REMEDIES[IMAGES]):
+        with self.understood(IMAGES, remedy_of(IMAGES)):
             return images["digest"].to_numpy()[(images["partition"] == "train").to_numpy()]
 
     def write_discovery(self, found: Discovery, dataset: Dataset) -> None:
@@ -209,121 +203,181 @@ class Run(RunFiles):
         self.write_table(IMAGES, pd.DataFrame({**images, "digest": digests(dataset.content)}))
         self.add_numbers({"data": described(dataset), **found.numbers})
 
+    # --- what there are several of, by name ---
+
+    def names(self, kind: str) -> dict[str, str]:
+        """Return the names of the run's scores or splits, oldest first, with their learners.
+
+        Args:
+            kind: `scores` or `splits`.
+
+        Raises:
+            RunDirError: where result.json is damaged.
+        """
+        with self.understood(kind, "restore result.json"):
+            found = self.numbers.get(kind, {})
+            rows = found.items() if kind == SPLITS else ((r["name"], r) for r in found)
+            return {str(name): str(row["learner"]) for name, row in rows}
+
+    def options_of(self, kind: str, name: str) -> Document:
+        """Return the options that a score or a split was made with; empty where not known."""
+        with self.understood("options", "restore result.json"):
+            return dict(self.numbers.get("options", {}).get(kind, {}).get(name, {}))
+
+    def _with_options(self, kind: str, name: str, options: Document) -> Document:
+        known = self.numbers.get("options", {})
+        return {**known, kind: {**known.get(kind, {}), name: options}}
+
+    def drop(self, kind: str, name: str) -> None:
+        """Remove a score or a split that was never committed; nothing where there is none of it."""
+        for file in FILES[kind]:
+            self.place.remove(f"{kind}/{name}/{file}")
+        self.place.inside(f"{kind}/{name}").remove_itself()
+        self.place.inside(kind).remove_itself()
+        numbers = self.numbers
+        options = {key: dict(value) for key, value in numbers.get("options", {}).items()}
+        options.get(kind, {}).pop(name, None)
+        if kind == SPLITS:
+            kept: Any = {k: v for k, v in numbers.get(kind, {}).items() if k != name}
+        else:
+            kept = [row for row in numbers.get(kind, []) if row["name"] != name]
+        if name in self.names(kind):
+            self.add_numbers({kind: kept, "options": options})
+
+    def remove_whole(self) -> None:
+        """Remove the run and all that its jobs wrote, and nothing that somebody else put there."""
+        for kind in FILES:
+            for name in self.names(kind):
+                self.drop(kind, name)
+        for file in (*_ALONE, RESULT, manifest.NAME):
+            self.place.remove(file)
+        self.discard()
+
     # --- score ---
 
     @property
     def scores(self) -> Scores:
-        """All scores of the run; empty where nothing was scored.
-
-        Agreement by image is known for the score of a task that was written last.
+        """All scores of the run, oldest first; empty where nothing was scored.
 
         Raises:
             RunDirError: where a file is damaged.
         """
-        if not self.has(SCORES):
-            return Scores()
-        with self.understood("scores", REMEDIES[SCORES]):
-            return self._scores(self.table(SCORES), self.table(PER_IMAGE))
-
-    def _scores(self, rows: pd.DataFrame, per_image: pd.DataFrame) -> Scores:
-        """Put the scores together again.
-
-        Args:
-            rows: a score each.
-            per_image: agreement by image, a column a task.
-        """
-        last = {task: i for i, task in enumerate(rows["task"])}
-        found = []
-        for i, row in enumerate(rows.to_dict("records")):
-            column = per_image.get(row["task"])
-            measured = np.zeros(0, dtype=np.int64)
-            if column is not None and last[row["task"]] == i:
-                measured = np.flatnonzero(column.notna().to_numpy())
-            values = np.zeros(0) if column is None else column.to_numpy()[measured]
-            own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
-            own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
-            found.append(
-                Score(
-                    **own,
-                    agreement_n=values.astype(np.float32),
-                    rows_n=measured,
-                    ids_n=per_image["image_id"].to_numpy(dtype=np.str_)[measured],
-                )
-            )
+        found: list[Score] = []
+        for name in self.names(SCORES):
+            files = [f"{SCORES}/{name}/{file}" for file in FILES[SCORES]]
+            with self.understood(f"scores {name!r}", remedy_of(files[0])):
+                found += _scores(*map(self.table, files))
         return Scores(found)
 
-    def write_scores(self, scores: Scores, dataset: Dataset) -> None:
-        """Add scores; one of the same task, learner and preset is replaced."""
+    def write_scores(
+        self, scores: Scores, dataset: Dataset, *, name: str, options: Document
+    ) -> None:
+        """Add scores under a name of their own.
+
+        Args:
+            scores: of one job.
+            dataset: the images.
+            name: that no other scores of the run have.
+            options: of the job.
+        """
         import pandas as pd
 
         rows = scores.to_frame()
         rows["kappa"] = rows["kappa"].astype(np.float64)
-        key = ["task", "learner", "preset", "precision", "runs"]
-        if self.has(SCORES):
-            rows = pd.concat([self.table(SCORES), rows], ignore_index=True)
-            rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
-        self.write_table(SCORES, rows)
+        self.write_table(f"{SCORES}/{name}/{TABLE}", rows)
         columns: dict[str, Any] = {"image_id": dataset.ids}
         for result in scores:
             column = np.full(len(dataset), np.nan, dtype=np.float32)
             column[result.rows_n] = result.agreement_n
             columns[result.task] = column
-        per_image = pd.DataFrame(columns)
-        if self.has(PER_IMAGE):
-            old = self.table(PER_IMAGE)
-            kept = [c for c in old.columns if c not in per_image.columns]
-            per_image = pd.concat([per_image, old[kept]], axis=1)
-        self.write_table(PER_IMAGE, per_image)
-        self.add_numbers({"scores": rows.to_dict("records")})
+        self.write_table(f"{SCORES}/{name}/{PER_IMAGE}", pd.DataFrame(columns))
+        others = [row for row in self.numbers.get(SCORES, []) if row["name"] != name]
+        self.add_numbers(
+            {
+                SCORES: [*others, *rows.to_dict("records")],
+                "options": self._with_options(SCORES, name, options),
+            }
+        )
 
     # --- split ---
 
     @property
-    def split(self) -> Split | None:
-        """The split of the run, or None.
+    def splits(self) -> dict[str, Split]:
+        """The splits of the run by name, oldest first.
 
         Raises:
             RunDirError: where a file is damaged.
         """
-        if not self.has(ROLES_TABLE):
-            return None
-        table = self.table(ROLES_TABLE)
-        numbers = self.numbers.get("split", self.numbers)
-        with self.understood("split", "restore result.json, or split again"):
+        return {name: self.split_named(name) for name in self.names(SPLITS)}
+
+    @property
+    def split(self) -> Split | None:
+        """The split of the run, the last where there are several; None where there is none.
+
+        Raises:
+            RunDirError: where a file is damaged.
+        """
+        names = list(self.names(SPLITS))
+        return self.split_named(names[-1]) if names else None
+
+    def split_named(self, name: str) -> Split:
+        """Return one of the splits.
+
+        Raises:
+            ConfigError: where there is none of this name.
+            RunDirError: where a file is damaged.
+        """
+        if name not in self.names(SPLITS):
+            raise ConfigError(
+                f"the run has no split {name!r}",
+                where=str(self.path),
+                hint=nearest(name, self.names(SPLITS)),
+            )
+        table = self.table(f"{SPLITS}/{name}/{ROLES_TABLE}")
+        with self.understood(f"split {name!r}", "restore result.json, or split again"):
+            numbers = self.numbers[SPLITS][name]
             ids = table["image_id"].to_numpy(dtype=np.str_)
             target, task = (
-                Labeling(name=str(numbers[name]), classes=classes, labels_N=labels, ids_N=ids)
-                for name, classes, labels in (
+                Labeling(name=str(numbers[key]), classes=classes, labels_N=labels, ids_N=ids)
+                for key, classes, labels in (
                     ("target", tuple(map(str, numbers["classes"])), _integers(table["y"])),
                     ("task", ("0", "1"), _integers(table["place"])),
                 )
             )
             return Split.from_numbers(numbers, target, task, table["role"].to_numpy(np.int8))
 
-    def write_split(self, found: Split, *, added: bool) -> None:
-        """Write the split as other tools read it, into `split/`.
+    def write_split(self, found: Split, *, name: str, options: Document) -> None:
+        """Add a split under a name of its own, as other tools read it, into `splits/NAME/`.
 
         Args:
             found: the split.
-            added: whether the run holds other results, too; its numbers then stand under `split`.
+            name: that no other split of the run has.
+            options: of the job.
         """
         import pandas as pd
 
+        place = f"{SPLITS}/{name}"
         roles = {
             "image_id": found.ids_N,
             "y": found.target.labels_N,
             "place": found.task.labels_N,
             "role": found.role_N.astype(np.int8),
         }
-        self.write_table(ROLES_TABLE, pd.DataFrame(roles))
-        self.write(METADATA, found.to_frame().to_csv(index=False).encode("utf-8"))
-        indices = {name: found.indices(role).tolist() for name, role in ROLES.items()}
-        self.write(INDICES, json.dumps(indices, indent=1).encode() + b"\n")
+        self.write_table(f"{place}/{ROLES_TABLE}", pd.DataFrame(roles))
+        self.write(f"{place}/{METADATA}", found.to_frame().to_csv(index=False).encode("utf-8"))
+        indices = {role: found.indices(number).tolist() for role, number in ROLES.items()}
+        self.write(f"{place}/{INDICES}", json.dumps(indices, indent=1).encode() + b"\n")
         # As CelebA's readers expect it: image_id, partition (0 train, 1 validation, 2 test).
         partition = found.to_frame()[["img_filename", "split"]]
         partition.columns = pd.Index(["image_id", "partition"])
-        self.write(PARTITION, partition.to_csv(index=False).encode("utf-8"))
-        self.add_numbers({"split": found.numbers} if added else found.numbers)
+        self.write(f"{place}/{PARTITION}", partition.to_csv(index=False).encode("utf-8"))
+        known = {k: v for k, v in self.numbers.get(SPLITS, {}).items() if k != name}
+        self.add_numbers(
+            {
+                SPLITS: {**known, name: found.numbers},
+                "options": self._with_options(SPLITS, name, options),
+            }
+        )
 
     # --- analyze ---
 
@@ -377,7 +431,33 @@ def described(dataset: Dataset) -> Document:
         "images": len(dataset),
         "fingerprint": dataset.fingerprint,
         "range": None if dataset.range is None else list(dataset.range),
+        "target": dataset.half_of_classes(),
     }
+
+
+def _scores(rows: pd.DataFrame, per_image: pd.DataFrame) -> list[Score]:
+    """Put the scores of one job together again.
+
+    Args:
+        rows: a score each.
+        per_image: agreement by image, a column a task.
+    """
+    ids = per_image["image_id"].to_numpy(dtype=np.str_)
+    found = []
+    for row in rows.to_dict("records"):
+        column = per_image[row["task"]]
+        measured = np.flatnonzero(column.notna().to_numpy())
+        own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
+        own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
+        found.append(
+            Score(
+                **own,
+                agreement_n=column.to_numpy()[measured].astype(np.float32),
+                rows_n=measured,
+                ids_n=ids[measured],
+            )
+        )
+    return found
 
 
 def _integers(column: pd.Series) -> np.ndarray[Any, np.dtype[np.int64]]:

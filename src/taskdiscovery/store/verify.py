@@ -9,7 +9,8 @@ from taskdiscovery.errors import first_line
 from taskdiscovery.store import manifest
 from taskdiscovery.store.checkpoints import STATE, Checkpoints
 from taskdiscovery.store.files import CHECKPOINTS
-from taskdiscovery.store.run import REMEDIES, Run
+from taskdiscovery.store.layout import remedy_of
+from taskdiscovery.store.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ def verify(path: Path) -> list[Finding]:
         found = manifest.problem(run.place, name, entries)
         remedy = ""
         if found:
-            remedy = REMEDIES.get(name, "run the job that wrote it again")
+            remedy = remedy_of(name)
             if unfinished:
                 remedy = "a job was stopped while it wrote: taskdiscovery resume RUN"
         findings.append(Finding(file=name, problem=found or "", remedy=remedy))
