@@ -244,7 +244,7 @@ def report(
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
-    show.exact(str(write_report_of_run(opened, data, callbacks, features)))
+    show.exact(str(write_report_of_run(opened, data, callbacks, features, split)))
 
 
 def show_run(run: Path, format: str, callbacks: Callbacks) -> None:

@@ -15,7 +15,8 @@ from taskdiscovery import __version__
 from taskdiscovery.cli import parser, streams
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line, printable
 from taskdiscovery.runtime import hardware, interrupts, ranks
-from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.progress_bar import callbacks_of_command
 
 BUG = 1
 #: what does a command whose own name means something else there.
@@ -82,7 +83,7 @@ def _run(arguments: list[str]) -> None:
         _require_absolute(command, given)
     quiet, debug = given.pop("quiet"), given.pop("debug")
     _log(quiet or not ranks.first(), debug)
-    callbacks = callbacks_of(() if quiet or not ranks.first() else None)
+    callbacks = Callbacks() if quiet or not ranks.first() else callbacks_of_command()
     hardware.keep_freed_memory()
     from taskdiscovery.cli import commands
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from taskdiscovery import errors
-from taskdiscovery.config import ScoreConfig, SplitConfig, from_mapping, words_of
+from taskdiscovery.config import (
+    PRESETS,
+    Options,
+    ScoreConfig,
+    SplitConfig,
+    from_mapping,
+    words_of,
+)
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import TaskDiscoveryError
 from taskdiscovery.jobs.following import following
+from taskdiscovery.jobs.session import FREE
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.store import Run
 from taskdiscovery.store.layout import REPORT, SCORES, SPLITS
@@ -44,32 +55,42 @@ def contents(run: Run) -> Document:
         }
 
 
-def words_again(kind: str, run: Run, options: Document) -> list[str]:
+def words_again(kind: str, path: Path, options: Document) -> list[str]:
     """Return the words that do a job again: DATA and options; none where objects were handed over.
 
     Args:
         kind: `discover`, or the folder of a score or split.
-        run: that holds it.
+        path: of the run that holds it.
         options: as they were resolved, and `data`.
     """
-    own = {k: v for k, v in options.items() if k not in ("format", "command", "data")}
+    own = {k: v for k, v in options.items() if k not in ("format", "command", *FREE)}
     if str(own.get("from", "")).startswith(OWN):  # this run's
-        own["from"] = f"{run.path}{own['from']}".removesuffix(OWN)
+        own["from"] = f"{path}{own['from']}".removesuffix(OWN)
     try:
-        config = from_mapping(_CONFIGS[kind], own, str(run.path))
+        config = from_mapping(_CONFIGS[kind], own, str(path))
     except (TaskDiscoveryError, KeyError):  # what another version, or a stranger, wrote
         return []
     if isinstance(config, SplitConfig) and not (config.target and config.tasks):
         return []
     if isinstance(config, ScoreConfig) and not (config.target or config.tasks):
         return []
-    return [str(options.get("data", "")), *words_of(config)]
+    return [str(options.get("data", "")), *words_of(_without_preset(config))]
+
+
+def _without_preset(config: Options) -> Options:
+    """Leave out what the preset decides, as it was left out when the job was asked for."""
+    if not isinstance(config, ScoreConfig | SplitConfig):
+        return config
+    preset = PRESETS[config.preset]
+    names = ("train_images", "test_images", "epochs", "shared_order")
+    decided = [n for n in names if hasattr(config, n) and getattr(config, n) == getattr(preset, n)]
+    return replace(config, **dict.fromkeys(decided))
 
 
 def _made_by(run: Run) -> str:
     """Return the command that made the run, as far as it can be told."""
     command = str(run.config.get("command", ""))
-    words = words_again(command, run, run.config)
+    words = words_again(command, run.path, run.config)
     return errors.command(command, *words, "--out", run.path) if words else command
 
 
@@ -93,7 +114,7 @@ def _score(name: str, numbers: Document) -> Document:
         "learner": str(first["learner"]),
         "preset": str(first["preset"]),
         "runs": int(first["runs"]),
-        "agreement": sum(float(row["agreement"]) for row in own) / max(1, len(own)),
+        "mean agreement": sum(float(row["agreement"]) for row in own) / max(1, len(own)),
         "random labels": random[0] if random else None,
         "intervals cover": str(first["covers"]),
     }

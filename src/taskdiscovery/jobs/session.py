@@ -23,7 +23,7 @@ from taskdiscovery.types import Dataset, Document, Labeling
 
 #: options that cannot change a result: they may differ when a job is resumed.
 FREE = (
-    "data",
+    "data",  # its content is held against the fingerprint
     "checkpoint_every",
     "executor",
     "ray_address",

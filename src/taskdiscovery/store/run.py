@@ -219,10 +219,16 @@ class Run(RunFiles):
             rows = found.items() if kind == SPLITS else ((r["name"], r) for r in found)
             return {str(name): str(row["learner"]) for name, row in rows}
 
-    def options_of(self, kind: str, name: str) -> Document:
-        """Return the options that a score or a split was made with; empty where not known."""
+    @property
+    def options(self) -> Document:
+        """The options that scores and splits were made with, by `scores` or `splits` and name.
+
+        Raises:
+            RunDirError: where result.json is damaged.
+        """
         with self.understood("options", "restore result.json"):
-            return dict(self.numbers.get("options", {}).get(kind, {}).get(name, {}))
+            found = self.numbers.get("options", {})
+            return {kind: {n: dict(own) for n, own in found.get(kind, {}).items()} for kind in FILES}
 
     def _with_options(self, kind: str, name: str, options: Document) -> Document:
         known = self.numbers.get("options", {})

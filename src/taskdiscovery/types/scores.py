@@ -166,6 +166,11 @@ class Scores(Sequence[Score]):
         )
 
     @property
+    def scored(self) -> tuple[str, ...]:
+        """The labelings that were scored, without the random labels beside them."""
+        return tuple(dict.fromkeys(score.task for score in self if score.task != RANDOM))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names that the scores go by in a run, oldest first; each job has one for all."""
         return tuple(dict.fromkeys(score.name for score in self))
