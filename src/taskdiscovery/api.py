@@ -18,6 +18,8 @@ What several verbs take means the same for each:
     gpus_per_job
     ranks                         processes that torchrun started
     checkpoint_every              seconds between checkpoints of a training, with `out`
+    name                          of scores or of a split in their run; by default after the
+                                  labeling, so that they never replace others
     out                           a new run directory; `score`, `split` and `analyze` may add to one
     callbacks                     told of progress (`Callback`); by default a progress bar, on a
                                   terminal or in a notebook; `()` for silence
@@ -340,18 +342,16 @@ def score(
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
             or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK[,TASK]],
             FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        features: as of `discover`; by default those that the tasks were found on.
-        name: that the scores go by in their run; by default after what is scored.
-        learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
+        features, learner: as of `discover`; by default features that the tasks were found on; of
+            `ridge` and `logistic` each run has its part of the images.
         preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
             labeling; end one when its predictions settle.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
         train_images, test_images, epochs, batch, …, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
     """
-    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
-    data = own_data(data, tasks)
+    data, tasks = _given(data, tasks)
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(ScoreConfig, with_usual_features(data, options, tasks), "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
@@ -403,11 +403,9 @@ def split(
     """Split labelled data so that a learner fails, and measure it beside its controls.
 
     Args:
-        data: anything that `load` takes; None for the data of a run whose tasks may cut it.
-        target: the labeling to break: SPEC, array, list, Series.
+        data, target: as of `score`; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        name: that the split goes by in its run; by default after its target.
         features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
         orientation: `same` trains where target and task are equal, `opposite` where they differ.
         class_balanced: cut at the median within each class, if the task has coordinates.
@@ -415,9 +413,8 @@ def split(
         controls, transfer: splits of its size beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
-    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("target", "tasks"))
-    data = own_data(data, tasks)
+    data, tasks = _given(data, tasks)
     named = {"target": target, "from": tasks}
     options |= {name: text for name, text in named.items() if isinstance(text, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
@@ -752,6 +749,12 @@ def _named(
     objects: dict[str, Network] = {}
     names = [_text(given, objects) for given in learner if given != ""]
     return {**{name: name for name in names}, **objects}
+
+
+def _given(data: Any, tasks: Any) -> tuple[Any, Any]:
+    """Return DATA, or that of the run whose tasks are named, and the tasks; a path as a text."""
+    tasks = str(tasks) if isinstance(tasks, Path) else tasks
+    return own_data(data, tasks), tasks
 
 
 def _is_label(tasks: str) -> bool:

@@ -33,7 +33,6 @@ from taskdiscovery.types.scores import RANDOM
 _LOG = logging.getLogger("taskdiscovery")
 
 
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class View:
     """The images of all scores of a job: one choice, so that they compare.

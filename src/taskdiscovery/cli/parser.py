@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 from taskdiscovery.config import (
     OF_DATA,
+    CompareConfig,
     DataConfig,
+    JobConfig,
     Options,
     WorkConfig,
     flag_of,
@@ -291,6 +293,10 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
 }
 
 
+#: options of `compare` that count without `--accuracy`, too.
+_COMPARES = {item.name for item in options(JobConfig)} | {"other_features", "accuracy"}
+_COMPARES |= {"learner", "device"}  # of a run's own network, and of a backbone
+
 _CONFIG_HELP = {
     "discover": "YAML of these options; `published` is what the paper's code sets (--method meta)",
     "score": "YAML of these options",
@@ -374,8 +380,11 @@ def _options_of(command: Parser, kind: type[Options]) -> None:
         title = item.metadata["group"]
         if not title and issubclass(owner, Method):
             title = "method"
+        if kind is CompareConfig and item.name not in _COMPARES:
+            title = "training options (only with --accuracy)"
         if title not in groups:
-            groups[title] = command.add_argument_group(f"{title} options")
+            heading = title if title.endswith(")") else f"{title} options"
+            groups[title] = command.add_argument_group(heading)
         _option(groups[title], owner, item)
 
 

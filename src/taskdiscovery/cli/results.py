@@ -32,7 +32,7 @@ def scores(found: Scores, style: str, *, discovered: bool) -> None:
         task = str(row["task"])
         human = discovered and task.partition(":")[0] in ("label", "attr")
         kind = "random labels" if task == RANDOM else "human labels" if human else ""
-        own = {k: v for k, v in row.items() if k not in shared}
+        own: Document = {str(k): v for k, v in row.items() if k not in shared}
         failed = {"failed": own.pop("failed") or None}
         shown.append({"task": own.pop("task"), "reference": kind or None, **own, **failed})
     first = found[0]

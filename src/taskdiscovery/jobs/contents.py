@@ -24,7 +24,7 @@ from taskdiscovery.store.layout import REPORT, SCORES, SPLITS
 from taskdiscovery.types import Document
 from taskdiscovery.types.scores import RANDOM
 
-_CONFIGS = {"discover": DiscoverConfig, SCORES: ScoreConfig, SPLITS: SplitConfig}
+_CONFIGS: dict[str, type[Options]] = {"discover": DiscoverConfig, SCORES: ScoreConfig, SPLITS: SplitConfig}
 _CONFIGS |= {"score": ScoreConfig, "split": SplitConfig}
 
 
@@ -84,7 +84,8 @@ def _without_preset(config: Options) -> Options:
     preset = PRESETS[config.preset]
     names = ("train_images", "test_images", "epochs", "shared_order")
     decided = [n for n in names if hasattr(config, n) and getattr(config, n) == getattr(preset, n)]
-    return replace(config, **dict.fromkeys(decided))
+    left_out: Document = dict.fromkeys(decided)
+    return replace(config, **left_out)
 
 
 def _made_by(run: Run) -> str:

@@ -20,7 +20,10 @@ def following(run: Run) -> list[str]:
         RunDirError: where a document of the run is damaged.
     """
     if run.state != "done":
-        return [command("resume", run.path), command("discard", run.path)]
+        if run.is_busy():
+            return []
+        again = "analyze" if run.job["command"] == "analyze" else "resume"
+        return [command(again, run.path), command("discard", run.path)]
     found = []
     if run.has(TASKS):
         found += _of_tasks(run)

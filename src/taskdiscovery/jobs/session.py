@@ -97,9 +97,7 @@ def session(
                 run.resumed()
             journal.mirror()
             options = {k: v for k, v in kept.items() if k == "data" or k not in FREE}
-            yield Job(
-                run=run, journal=journal, callbacks=told, document=document, options=options
-            )
+            yield Job(run=run, journal=journal, callbacks=told, document=document, options=options)
             if run is not None:
                 if sink.added is None:
                     run.add_numbers({"data": described(dataset)})

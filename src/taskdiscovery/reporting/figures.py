@@ -83,13 +83,15 @@ def _lines(places: Sequence[float], texts: Sequence[str]) -> list[int]:
     for place, text in zip(places, texts, strict=True):
         half = _LETTER * len(text) / 2
         begin, end = place - half, place + half
-        for line, others in enumerate(taken):
-            if all(end < left or begin > right for left, right in others):
-                break
-        else:
-            line, others = len(taken), []
-            taken.append(others)
-        others.append((begin, end))
+        free = (
+            line
+            for line, others in enumerate(taken)
+            if all(end < left or begin > right for left, right in others)
+        )
+        line = next(free, len(taken))
+        if line == len(taken):
+            taken.append([])
+        taken[line].append((begin, end))
         found.append(line)
     return found
 

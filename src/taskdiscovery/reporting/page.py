@@ -152,9 +152,9 @@ class Page:
         matrix_DD = similarity_matrix(self.tasks.labels_ND[self.unseen], k)
         pairs = matrix_DD[np.triu_indices(len(self.tasks), 1)]
         text = (
-            f"Similarity is the share of {self.material.rows} labelled alike under the best renaming of classes; "
-            f"unrelated tasks have {1 / k:.2f}. Here it is {pairs.mean():.3f} on average and "
-            f"{pairs.max():.3f} at most."
+            f"Similarity is the share of {self.material.rows} labelled alike under the best "
+            f"renaming of classes; unrelated tasks have {1 / k:.2f}. Here it is "
+            f"{pairs.mean():.3f} on average and {pairs.max():.3f} at most."
         )
         label = "Similarity of each pair of tasks"
         return {"text": text, "figure": figures.heatmap(matrix_DD, self.tasks.names, label)}

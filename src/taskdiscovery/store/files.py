@@ -288,6 +288,18 @@ class RunFiles:
         """`running`, `done`, `stopped` or `failed`, as the last process left it."""
         return str(self._status.get("state", "stopped"))
 
+    def is_busy(self) -> bool:
+        """Say whether a process is at work in the run."""
+        if self.state != "running":
+            return False
+        try:
+            self.place.lock(LOCK, f"process {os.getpid()} on {platform.node()}").close()
+        except BlockingIOError:
+            return True
+        except (OSError, RunDirError):  # what cannot be locked is not worked in
+            return False
+        return False
+
     def status(self, state: str, reason: str = "") -> None:
         """Write `status.json`: the state, why, whose process, and the job."""
         self._job = self._job or self.job

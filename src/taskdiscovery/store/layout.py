@@ -51,6 +51,7 @@ def remedy_of(file: str) -> str:
 
 # --- names ---
 
+
 def is_taken(name: str, known: Mapping[str, str]) -> bool:
     """Say whether a name is among those known; some systems take `a` and `A` for one folder."""
     return name.casefold() in {one.casefold() for one in known}
@@ -69,7 +70,9 @@ def free_name(what: str, learner: str, known: Mapping[str, str]) -> str:
         is one of the same learner.
     """
     stem = _slug(what)
-    taken = next((l for name, l in known.items() if name.casefold() == stem.casefold()), learner)
+    taken = next(
+        (own for name, own in known.items() if name.casefold() == stem.casefold()), learner
+    )
     if taken != learner:
         stem = f"{stem}-{_slug(learner)}"[:72]
     name, number = stem, 1

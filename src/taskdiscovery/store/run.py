@@ -228,7 +228,9 @@ class Run(RunFiles):
         """
         with self.understood("options", "restore result.json"):
             found = self.numbers.get("options", {})
-            return {kind: {n: dict(own) for n, own in found.get(kind, {}).items()} for kind in FILES}
+            return {
+                kind: {n: dict(own) for n, own in found.get(kind, {}).items()} for kind in FILES
+            }
 
     def _with_options(self, kind: str, name: str, options: Document) -> Document:
         known = self.numbers.get("options", {})
