@@ -46,7 +46,7 @@ def test_steps_that_take_longer_are_told_one_by_one():
 
 
 def test_a_total_that_is_none_or_too_small_does_no_harm():
-    assert lines_of(1, 40, total=0.0)[0].startswith("scoring: 100% (1 of 1)")
+    assert lines_of(1, 40, total=0.0)[0].startswith("scoring: 100% (1 of 0)")
     assert "100% (2 of 1)" in lines_of(2, 40, total=1)[1]
 
 

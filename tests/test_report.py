@@ -230,9 +230,7 @@ def test_names_of_references_are_never_written_over_each_other():
     near = {"classes 0,1,2,3,4": 0.61, "random labels": 0.60, "male": 0.605, "far": 0.95}
     rows = [{"name": "task_000", "mean": 0.9, "low": 0.8, "high": 0.95}]
     drawn = figures.intervals(rows, low=0.5, references=near, label="x")
-    found = re.findall(
-        r'reference-name[^>]*x="([\d.]+)" y="(\d+)"[^>]*>([^<]*)<', str(drawn)
-    )
+    found = re.findall(r'reference-name[^>]*x="([\d.]+)" y="(\d+)"[^>]*>([^<]*)<', str(drawn))
     boxes = [(float(x) - 3 * len(t), float(x) + 3 * len(t), int(y)) for x, y, t in found]
     assert len(boxes) == 4
     for i, (left, right, line) in enumerate(boxes):

@@ -259,7 +259,9 @@ def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
 
 def test_files_that_other_readers_expect(made):
     found, place = made
-    celeb = pd.read_csv(place / "splits/label-disc-cross" / "list_eval_partition.csv", dtype={"image_id": str})
+    celeb = pd.read_csv(
+        place / "splits/label-disc-cross" / "list_eval_partition.csv", dtype={"image_id": str}
+    )
     assert celeb.columns.tolist() == ["image_id", "partition"]
     assert celeb["partition"].tolist() == found.to_frame()["split"].tolist()
     waterbirds = pd.read_csv(place / "splits/label-disc-cross" / "metadata.csv")

@@ -347,8 +347,7 @@ def score(
         preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
             labeling; end one when its predictions settle.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
-        train_images, test_images, epochs, batch, …, weight_decay: of each training.
-        out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
+        train_images, …, weight_decay: of each training. Others: see `help(taskdiscovery.api)`.
     """
     options = _options(locals(), drop=("tasks",))
     data, tasks = _given(data, tasks)
@@ -415,8 +414,7 @@ def split(
     """
     options = _options(locals(), drop=("target", "tasks"))
     data, tasks = _given(data, tasks)
-    named = {"target": target, "from": tasks}
-    options |= {name: text for name, text in named.items() if isinstance(text, str)}
+    options |= {k: v for k, v in (("target", target), ("from", tasks)) if isinstance(v, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
 

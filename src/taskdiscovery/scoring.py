@@ -254,6 +254,7 @@ def _result(
         agreement_n=found.per_image.astype(np.float32),
         rows_n=held,
         ids_n=labeling.ids_N[held],
+        accuracies=tuple((predictions_Kn == truth_n).mean(axis=1).tolist()),
     )
 
 

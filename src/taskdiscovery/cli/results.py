@@ -22,17 +22,20 @@ def scores(found: Scores, style: str, *, discovered: bool) -> None:
         style: `table`, `json` or `csv`.
         discovered: whether the labelings are tasks, beside which a human labeling may stand.
     """
-    rows = found.to_frame().to_dict("records")
+    rows: list[Document] = [
+        {str(k): None if v != v else v for k, v in row.items()}
+        for row in found.to_frame().to_dict("records")
+    ]
     if style != "table":
         show.rows(rows, style)
         return
-    shared = ("learner", "preset", "precision", "name")
+    shared = ("learner", "preset", "precision", "name", "accuracies")
     shown: list[Document] = []
     for row in rows:
         task = str(row["task"])
         human = discovered and task.partition(":")[0] in ("label", "attr")
         kind = "random labels" if task == RANDOM else "human labels" if human else ""
-        own: Document = {str(k): v for k, v in row.items() if k not in shared}
+        own: Document = {k: v for k, v in row.items() if k not in shared}
         failed = {"failed": own.pop("failed") or None}
         shown.append({"task": own.pop("task"), "reference": kind or None, **own, **failed})
     first = found[0]

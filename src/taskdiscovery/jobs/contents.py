@@ -24,7 +24,11 @@ from taskdiscovery.store.layout import REPORT, SCORES, SPLITS
 from taskdiscovery.types import Document
 from taskdiscovery.types.scores import RANDOM
 
-_CONFIGS: dict[str, type[Options]] = {"discover": DiscoverConfig, SCORES: ScoreConfig, SPLITS: SplitConfig}
+_CONFIGS: dict[str, type[Options]] = {
+    "discover": DiscoverConfig,
+    SCORES: ScoreConfig,
+    SPLITS: SplitConfig,
+}
 _CONFIGS |= {"score": ScoreConfig, "split": SplitConfig}
 
 

@@ -142,7 +142,7 @@ class Page:
             made = splitview.view(split, self.dataset)
             made["name"] = f"split-{number}"
             self.sprites[made["name"]] = made.pop("sprite")
-            shown.append({**made, "heading": heading_of(split), "called": name})
+            shown.append({"heading": heading_of(split), **made, "called": name})
         return shown
 
     def _similarity(self) -> Document | None:

@@ -79,7 +79,7 @@ class ProgressLines(Callback):
 
 def _line(stage: str, own: _Stage, now: float) -> str:
     passed = now - own.began
-    share = min(own.done / own.total, 1.0) if own.total > 0 else 0.0
+    share = min(own.done / own.total, 1.0) if own.total > 0 else 1.0
     text = f"{stage}: {share:.0%} ({own.done:,.0f} of {own.total:,.0f}), {duration(passed)} passed"
     if share > 0:
         text += f", about {duration(passed * (1 - share) / share)} left"

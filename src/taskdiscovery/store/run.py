@@ -66,6 +66,7 @@ _ALONE = (ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT)
 _KINDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("name", "task", "learner", "preset", "precision", "covers"), str),
     **dict.fromkeys(("runs", "failed"), int),
+    "accuracies": lambda values: tuple(map(float, values)),
 }
 
 

@@ -61,6 +61,7 @@ class Score:
         agreement_n: (n,) mean agreement over pairs for each test image.
         rows_n: (n,) positions of those images in the data set.
         ids_n: (n,) their ids.
+        accuracies: (K,) test accuracy of each run.
         failed: runs that diverged.
         seconds: time spent on training and predicting.
         images: (N, H, W, channels) uint8 of the data set, to show them in a notebook; or None.
@@ -83,6 +84,7 @@ class Score:
     agreement_n: Float32 = field(repr=False)
     rows_n: IntArray = field(repr=False)
     ids_n: IdArray = field(repr=False)
+    accuracies: tuple[float, ...] = ()
     failed: int = 0
     seconds: float = 0.0
     images: ImageArray | None = field(default=None, repr=False)
@@ -109,13 +111,14 @@ class Score:
 
     def to_row(self) -> Document:
         """Return the row of `scores.parquet`: everything but the per-image values and the time."""
-        return {name: getattr(self, name) for name in COLUMNS}
+        row: Document = {name: getattr(self, name) for name in COLUMNS}
+        return {**row, "accuracies": tuple(map(float, self.accuracies))}  # a list, from JSON
 
 
 #: the columns of `scores.parquet`.
 COLUMNS = (
     *("task", "learner", "preset", "precision", "runs", "agreement", "low", "high", "covers"),
-    *("chance", "kappa", "rate", "accuracy", "failed", "name"),
+    *("chance", "kappa", "rate", "accuracy", "accuracies", "failed", "name"),
 )
 
 
