@@ -217,7 +217,9 @@ def test_lopsided_random_labels_are_not_said_to_be_remembered():
 
 
 def test_tasks_are_shown_first_by_a_rule_that_is_named():
-    tasks = [{"name": n, "agreement": a} for n, a in zip("abcd", (0.7, 0.9, 0.8, None))]
+    tasks = [
+        {"name": n, "agreement": a} for n, a in zip("abcd", (0.7, 0.9, 0.8, None), strict=True)
+    ]
     shown = _first(tasks)
     assert shown["heading"] == "The three tasks on which runs agree most"
     assert [task["name"] for task in shown["tasks"]] == ["b", "c", "a"]

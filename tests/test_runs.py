@@ -95,7 +95,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_read(run, capfd):
 @pytest.mark.parametrize("name", ["a/b", "..", ".a", "a.", "a b", "ä", "-a", "a" * 81])
 def test_a_name_is_a_folder_and_a_word(name, capfd):
     assert main([*SPLIT, DATA, "--from", "t.csv:a", "--target", "label", f"--name={name}"]) == 2
-    assert "cannot be the name" in capfd.readouterr().err
+    assert "cannot be a name" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,13 @@ def test_a_run_that_was_never_made_is_removed_only_whole(tmp_path, monkeypatch, 
     assert "is left" in capfd.readouterr().out
 
 
+def test_discard_in_python(run, monkeypatch):
+    stop(monkeypatch, *SCORE, "--from", str(run))
+    assert td.discard(run) == "score is discarded"
+    assert td.discard(run, all=True) == "nothing to discard: discover is done"
+    assert td.open_run(run).scores.names == ()
+
+
 def test_a_finished_run_is_not_removed(run, capfd):
     before = state_of(run)
     assert main(["discard", str(run), "--all"]) == 0
@@ -370,6 +377,7 @@ def test_features_of_the_run_are_those_of_a_convex_learner(tmp_path, monkeypatch
     np.save(tmp_path / "f.npy", rng.normal(size=(240, 6)) + 9 * kind[:, None])
     monkeypatch.chdir(tmp_path)
     options = ["--method", "pursuit", "--tasks", "1", "--starts", "60", "--quiet", "--out", "run"]
+    options += ["--bimodality", "0.5"]
     assert main(["discover", DATA, "--features", "f.npy", *options]) == 0
     for learner in ("ridge", "logistic"):
         brief = ["--preset", "smoke", "--learner", learner, "--threads", "1", "--quiet"]
@@ -473,3 +481,36 @@ def test_stdout_of_a_split_tells_all_that_was_asked_for(run, capfd):
     found = json.loads(capfd.readouterr().out)
     assert found["name"] == "label-disc-cross.3"
     assert found["choice"]
+
+
+def test_a_comparison_is_kept_under_its_name(run, capfd):
+    other = "shapes?n=240&size=8&seed=1"
+    compare = ["compare", str(run), other, "--quiet"]
+    before = state_of(run)
+    assert main(compare) == 0
+    assert state_of(run) == before
+    assert main([*compare, "--name", "may", "--format", "json"]) == 0
+    out = capfd.readouterr().out
+    found = json.loads(out[out.index("{\n") :])
+    kept = td.open_run(run).comparisons["may"]
+    assert kept == {"data": other, **found}
+    assert kept["images_there"] > 100
+    assert contents(run, capfd)["comparisons"][0]["comparison"] == "may"
+    assert main(["verify", str(run)]) == 0
+    assert main([*compare, "--name", "may"]) == 4
+    assert "named 'may' already" in capfd.readouterr().err
+    assert td.open_run(run).discovery.numbers.get("comparisons") is None
+    opened = td.open_run(run).discovery
+    with pytest.raises(ConfigError, match="none is given"):
+        td.compare(opened, other, data=DATA, name="x", callbacks=())
+
+
+def test_the_help_of_compare_sets_apart_what_accuracy_alone_uses(capfd):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    plain, _, training = capfd.readouterr().out.partition("training options (only with --accuracy)")
+    for flag in ("--epochs", "--batch", "--optimizer", "--preset", "--runs"):
+        assert f"\n  {flag} " in training
+        assert f"\n  {flag} " not in plain
+    for flag in ("--size", "--name", "--other-features", "--accuracy"):
+        assert f"\n  {flag}" in plain

@@ -55,6 +55,7 @@ from taskdiscovery.errors import ConfigError
 from taskdiscovery.features import load as _load
 from taskdiscovery.jobs import analyze as _analyze
 from taskdiscovery.jobs import compare as _compare
+from taskdiscovery.jobs import discard as _discard
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
 from taskdiscovery.jobs import label as _label
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 __all__ = [
     "analyze",
     "compare",
+    "discard",
     "discover",
     "embed",
     "info",
@@ -474,6 +476,7 @@ def compare(
     data: Any = None,
     features: str = "",
     other_features: str = "",
+    name: str = "",
     accuracy: bool = False,
     learner: Network | Learner = "auto",
     preset: str = "quick",
@@ -511,6 +514,7 @@ def compare(
         other: the other images, as `load` takes them; their labels are used where there are some.
         data: the images of the discovery; by default those that the run names.
         features, other_features: numbers of either; by default those that the tasks were found on.
+        name: keep the result in the run under this name.
         accuracy: train the learner on the images that discovery may have seen, and put its accuracy
             here and there beside each class; other options are those of `score`.
     """
@@ -657,6 +661,23 @@ def resume(
         change_ranks=change_ranks,
         callbacks=callbacks_of(callbacks),
     )
+
+
+def discard(run: Path | str, *, all: bool = False) -> str:
+    """Give up the job of a run that was stopped; all that was committed stays.
+
+    Args:
+        run: its run directory.
+        all: remove the run itself, where the job that was to make it never finished.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        RunDirError: where another process is at work; where the job that was to make the run never
+            finished, and `all` is not given.
+    """
+    return _discard.run(Path(run), whole=all)
 
 
 #: parameters of the verbs that are no options of a config.

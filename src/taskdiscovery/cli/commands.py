@@ -219,6 +219,8 @@ def compare(
     show.line(f"classes at risk: {', '.join(found.classes_at_risk) or 'none'}")
     if found.by == "tasks":
         show.line("(the other images have no labels: ranked by tasks whose rate has moved)")
+    if config.name:
+        show.line(f"comparison {config.name}, in {run}")
     if found.seen_there:
         show.line(f"left out: {found.seen_there} images there that discovery had seen")
 

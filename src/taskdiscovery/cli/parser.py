@@ -294,7 +294,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
 
 
 #: options of `compare` that count without `--accuracy`, too.
-_COMPARES = {item.name for item in options(JobConfig)} | {"other_features", "accuracy"}
+_COMPARES = {item.name for item in options(JobConfig)} | {"other_features", "accuracy", "name"}
 _COMPARES |= {"learner", "device"}  # of a run's own network, and of a backbone
 
 _CONFIG_HELP = {

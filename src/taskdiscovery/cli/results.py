@@ -156,7 +156,7 @@ def contents(found: Document, style: str) -> None:
     if style == "json":
         show.mapping(found, "json")
         return
-    lists = ("tasks", "scores", "splits")
+    lists = ("tasks", "scores", "splits", "comparisons")
     if style == "csv":
         rows = [
             {"what": "run", "name": key, "value": "" if value is None else value}

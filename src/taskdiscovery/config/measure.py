@@ -33,7 +33,7 @@ def check_name(name: str) -> None:
     """
     if name and _NAME.fullmatch(name) is None:
         raise ConfigError(
-            f"{name!r} cannot be the name of a score or a split",
+            f"{name!r} cannot be a name in a run",
             where="--name",
             hint="give up to 80 letters, digits, `-`, `_` or `.`, e.g. --name smiles",
         )
@@ -252,7 +252,12 @@ class CompareConfig(TrainingConfig):
         "train the learner on the run's images, too, and put its accuracy here and there beside "
         "each class",
     )
+    name: str = option("", "keep the result in the run, under this name", metavar="NAME")
     runs: int = option(2, "trainings of the learner", low=1, high=1000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,7 @@ def contents(run: Run) -> Document:
             "tasks": [_task(row) for row in numbers.get("tasks", [])],
             SCORES: [_score(name, numbers) for name in run.names(SCORES)],
             SPLITS: [_split(name, row) for name, row in numbers.get(SPLITS, {}).items()],
+            "comparisons": [_comparison(name, own) for name, own in run.comparisons.items()],
             "evidence": None if analysis is None else f"{analysis['images']} images",
             "report": str(run.path / REPORT) if run.has(REPORT) else None,
             "unfinished": None if run.state == "done" else str(run.job["command"]),
@@ -122,6 +123,15 @@ def _score(name: str, numbers: Document) -> Document:
         "mean agreement": sum(float(row["agreement"]) for row in own) / max(1, len(own)),
         "random labels": random[0] if random else None,
         "intervals cover": str(first["covers"]),
+    }
+
+
+def _comparison(name: str, own: Document) -> Document:
+    return {
+        "comparison": name,
+        "with": str(own["data"]),
+        "images": int(own["images_there"]),
+        "classes at risk": ", ".join(map(str, own["classes_at_risk"])) or "none",
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 ENCODER = "encoder.safetensors"
 TASKS = "tasks.parquet"
@@ -15,6 +15,8 @@ REPORT = "report.html"
 
 #: folders of what a run holds several of, each under a name of its own.
 SCORES, SPLITS = "scores", "splits"
+#: what a comparison is kept under in `result.json`.
+COMPARISONS = "comparisons"
 #: files of each score.
 TABLE, PER_IMAGE = "scores.parquet", "per_image.parquet"
 #: files of each split.
@@ -52,7 +54,7 @@ def remedy_of(file: str) -> str:
 # --- names ---
 
 
-def is_taken(name: str, known: Mapping[str, str]) -> bool:
+def is_taken(name: str, known: Iterable[str]) -> bool:
     """Say whether a name is among those known; some systems take `a` and `A` for one folder."""
     return name.casefold() in {one.casefold() for one in known}
 

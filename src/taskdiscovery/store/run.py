@@ -22,6 +22,7 @@ from taskdiscovery.store import manifest
 from taskdiscovery.store.files import RESULT, RunFiles
 from taskdiscovery.store.layout import (
     ASSOCIATIONS,
+    COMPARISONS,
     COORDINATES,
     ENCODER,
     FILES,
@@ -135,7 +136,7 @@ class Run(RunFiles):
         """
         from taskdiscovery.encoders.discovery import Discovery
 
-        own = {SCORES, SPLITS, "analysis", "data", "options"}
+        own = {SCORES, SPLITS, COMPARISONS, "analysis", "data", "options"}
         return Discovery(
             tasks=self.tasks,
             encoder=self.encoder,
@@ -423,6 +424,23 @@ class Run(RunFiles):
         self.write_table(ASSOCIATIONS, found.associations)
         self.write_table(PROBES, found.probes)
         self.add_numbers({"analysis": found.numbers})
+
+    # --- compare ---
+
+    @property
+    def comparisons(self) -> dict[str, Document]:
+        """The numbers of comparisons with other images that were kept, by name.
+
+        Raises:
+            RunDirError: where result.json is damaged.
+        """
+        with self.understood("comparisons", "restore result.json, or compare again"):
+            return {str(name): dict(own) for name, own in self.numbers.get(COMPARISONS, {}).items()}
+
+    def write_comparison(self, numbers: Document, *, name: str) -> None:
+        """Keep the numbers of a comparison under a name, and commit them."""
+        self.add_numbers({COMPARISONS: {**self.comparisons, name: numbers}})
+        self.commit()
 
     # --- report ---
 
