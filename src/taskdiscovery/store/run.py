@@ -1,14 +1,14 @@
-"""What stands in a run directory: the one place that knows its files of results and their columns.
+"""What stands in a run directory: its results and their columns; where they lie, says `layout`.
 
-A job writes its values here, and `open_run` gives the same values back.
+A job writes its values here, and `open_run` gives the same values back. What there are several of,
+scores, splits and comparisons, stands in `named`.
 
 Axes: N images, D tasks.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,8 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.store import manifest
-from taskdiscovery.store.files import RESULT, RunFiles
+from taskdiscovery.store.files import RESULT
 from taskdiscovery.store.layout import (
     ASSOCIATIONS,
     COMPARISONS,
@@ -27,51 +26,28 @@ from taskdiscovery.store.layout import (
     ENCODER,
     FILES,
     IMAGES,
-    INDICES,
-    METADATA,
-    PARTITION,
     PER_IMAGE,
     PROBES,
     REPORT,
     ROLES_TABLE,
     SCORES,
     SPLITS,
-    TABLE,
     TASKS,
     remedy_of,
 )
-from taskdiscovery.types import (
-    ROLES,
-    Dataset,
-    Document,
-    Evidence,
-    Labeling,
-    Name,
-    Score,
-    Scores,
-    Split,
-    Tasks,
-)
-from taskdiscovery.types.scores import COLUMNS
+from taskdiscovery.store.named import NamedResults
+from taskdiscovery.types import Dataset, Document, Evidence, Name, Tasks
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
 
 #: files of results that there is one of.
 _ALONE = (ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT)
-#: what the columns of scores are; the others are numbers.
-_KINDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("name", "task", "learner", "preset", "precision", "covers"), str),
-    **dict.fromkeys(("runs", "failed"), int),
-    "accuracies": lambda values: tuple(map(float, values)),
-}
 
 
-class Run(RunFiles):
+class Run(NamedResults):
     """A run on disk, and what its jobs found.
 
     `Run.open(path)` reads; a network of one's own is named again by `objects`, or its encoder
@@ -205,54 +181,7 @@ class Run(RunFiles):
         self.write_table(IMAGES, pd.DataFrame({**images, "digest": digests(dataset.content)}))
         self.add_numbers({"data": described(dataset), **found.numbers})
 
-    # --- what there are several of, by name ---
-
-    def names(self, kind: str) -> dict[str, str]:
-        """Return the names of the run's scores or splits, oldest first, with their learners.
-
-        Args:
-            kind: `scores` or `splits`.
-
-        Raises:
-            RunDirError: where result.json is damaged.
-        """
-        with self.understood(kind, "restore result.json"):
-            found = self.numbers.get(kind, {})
-            rows = found.items() if kind == SPLITS else ((r["name"], r) for r in found)
-            return {str(name): str(row["learner"]) for name, row in rows}
-
-    @property
-    def options(self) -> Document:
-        """The options that scores and splits were made with, by `scores` or `splits` and name.
-
-        Raises:
-            RunDirError: where result.json is damaged.
-        """
-        with self.understood("options", "restore result.json"):
-            found = self.numbers.get("options", {})
-            return {
-                kind: {n: dict(own) for n, own in found.get(kind, {}).items()} for kind in FILES
-            }
-
-    def _with_options(self, kind: str, name: str, options: Document) -> Document:
-        known = self.numbers.get("options", {})
-        return {**known, kind: {**known.get(kind, {}), name: options}}
-
-    def drop(self, kind: str, name: str) -> None:
-        """Remove a score or a split that was never committed; nothing where there is none of it."""
-        for file in FILES[kind]:
-            self.place.remove(f"{kind}/{name}/{file}")
-        self.place.inside(f"{kind}/{name}").remove_itself()
-        self.place.inside(kind).remove_itself()
-        numbers = self.numbers
-        options = {key: dict(value) for key, value in numbers.get("options", {}).items()}
-        options.get(kind, {}).pop(name, None)
-        if kind == SPLITS:
-            kept: Any = {k: v for k, v in numbers.get(kind, {}).items() if k != name}
-        else:
-            kept = [row for row in numbers.get(kind, []) if row["name"] != name]
-        if name in self.names(kind):
-            self.add_numbers({kind: kept, "options": options})
+    # --- all of it ---
 
     def remove_whole(self) -> None:
         """Remove the run and all that its jobs wrote, and nothing that somebody else put there."""
@@ -262,132 +191,6 @@ class Run(RunFiles):
         for file in (*_ALONE, RESULT, manifest.NAME):
             self.place.remove(file)
         self.discard()
-
-    # --- score ---
-
-    @property
-    def scores(self) -> Scores:
-        """All scores of the run, oldest first; empty where nothing was scored.
-
-        Raises:
-            RunDirError: where a file is damaged.
-        """
-        found: list[Score] = []
-        for name in self.names(SCORES):
-            files = [f"{SCORES}/{name}/{file}" for file in FILES[SCORES]]
-            with self.understood(f"scores {name!r}", remedy_of(files[0])):
-                found += _scores(*map(self.table, files))
-        return Scores(found)
-
-    def write_scores(
-        self, scores: Scores, dataset: Dataset, *, name: str, options: Document
-    ) -> None:
-        """Add scores under a name of their own.
-
-        Args:
-            scores: of one job.
-            dataset: the images.
-            name: that no other scores of the run have.
-            options: of the job.
-        """
-        import pandas as pd
-
-        rows = scores.to_frame()
-        rows["kappa"] = rows["kappa"].astype(np.float64)
-        self.write_table(f"{SCORES}/{name}/{TABLE}", rows)
-        columns: dict[str, Any] = {"image_id": dataset.ids}
-        for result in scores:
-            column = np.full(len(dataset), np.nan, dtype=np.float32)
-            column[result.rows_n] = result.agreement_n
-            columns[result.task] = column
-        self.write_table(f"{SCORES}/{name}/{PER_IMAGE}", pd.DataFrame(columns))
-        others = [row for row in self.numbers.get(SCORES, []) if row["name"] != name]
-        self.add_numbers(
-            {
-                SCORES: [*others, *rows.to_dict("records")],
-                "options": self._with_options(SCORES, name, options),
-            }
-        )
-
-    # --- split ---
-
-    @property
-    def splits(self) -> dict[str, Split]:
-        """The splits of the run by name, oldest first.
-
-        Raises:
-            RunDirError: where a file is damaged.
-        """
-        return {name: self.split_named(name) for name in self.names(SPLITS)}
-
-    @property
-    def split(self) -> Split | None:
-        """The split of the run, the last where there are several; None where there is none.
-
-        Raises:
-            RunDirError: where a file is damaged.
-        """
-        names = list(self.names(SPLITS))
-        return self.split_named(names[-1]) if names else None
-
-    def split_named(self, name: str) -> Split:
-        """Return one of the splits.
-
-        Raises:
-            ConfigError: where there is none of this name.
-            RunDirError: where a file is damaged.
-        """
-        if name not in self.names(SPLITS):
-            raise ConfigError(
-                f"the run has no split {name!r}",
-                where=str(self.path),
-                hint=nearest(name, self.names(SPLITS)),
-            )
-        table = self.table(f"{SPLITS}/{name}/{ROLES_TABLE}")
-        with self.understood(f"split {name!r}", "restore result.json, or split again"):
-            numbers = self.numbers[SPLITS][name]
-            ids = table["image_id"].to_numpy(dtype=np.str_)
-            target, task = (
-                Labeling(name=str(numbers[key]), classes=classes, labels_N=labels, ids_N=ids)
-                for key, classes, labels in (
-                    ("target", tuple(map(str, numbers["classes"])), _integers(table["y"])),
-                    ("task", ("0", "1"), _integers(table["place"])),
-                )
-            )
-            return Split.from_numbers(numbers, target, task, table["role"].to_numpy(np.int8))
-
-    def write_split(self, found: Split, *, name: str, options: Document) -> None:
-        """Add a split under a name of its own, as other tools read it, into `splits/NAME/`.
-
-        Args:
-            found: the split.
-            name: that no other split of the run has.
-            options: of the job.
-        """
-        import pandas as pd
-
-        place = f"{SPLITS}/{name}"
-        roles = {
-            "image_id": found.ids_N,
-            "y": found.target.labels_N,
-            "place": found.task.labels_N,
-            "role": found.role_N.astype(np.int8),
-        }
-        self.write_table(f"{place}/{ROLES_TABLE}", pd.DataFrame(roles))
-        self.write(f"{place}/{METADATA}", found.to_frame().to_csv(index=False).encode("utf-8"))
-        indices = {role: found.indices(number).tolist() for role, number in ROLES.items()}
-        self.write(f"{place}/{INDICES}", json.dumps(indices, indent=1).encode() + b"\n")
-        # As CelebA's readers expect it: image_id, partition (0 train, 1 validation, 2 test).
-        partition = found.to_frame()[["img_filename", "split"]]
-        partition.columns = pd.Index(["image_id", "partition"])
-        self.write(f"{place}/{PARTITION}", partition.to_csv(index=False).encode("utf-8"))
-        known = {k: v for k, v in self.numbers.get(SPLITS, {}).items() if k != name}
-        self.add_numbers(
-            {
-                SPLITS: {**known, name: found.numbers},
-                "options": self._with_options(SPLITS, name, options),
-            }
-        )
 
     # --- analyze ---
 
@@ -425,23 +228,6 @@ class Run(RunFiles):
         self.write_table(PROBES, found.probes)
         self.add_numbers({"analysis": found.numbers})
 
-    # --- compare ---
-
-    @property
-    def comparisons(self) -> dict[str, Document]:
-        """The numbers of comparisons with other images that were kept, by name.
-
-        Raises:
-            RunDirError: where result.json is damaged.
-        """
-        with self.understood("comparisons", "restore result.json, or compare again"):
-            return {str(name): dict(own) for name, own in self.numbers.get(COMPARISONS, {}).items()}
-
-    def write_comparison(self, numbers: Document, *, name: str) -> None:
-        """Keep the numbers of a comparison under a name, and commit them."""
-        self.add_numbers({COMPARISONS: {**self.comparisons, name: numbers}})
-        self.commit()
-
     # --- report ---
 
     def write_report(self, page: str) -> Path:
@@ -460,32 +246,3 @@ def described(dataset: Dataset) -> Document:
         "range": None if dataset.range is None else list(dataset.range),
         "target": dataset.half_of_classes(),
     }
-
-
-def _scores(rows: pd.DataFrame, per_image: pd.DataFrame) -> list[Score]:
-    """Put the scores of one job together again.
-
-    Args:
-        rows: a score each.
-        per_image: agreement by image, a column a task.
-    """
-    ids = per_image["image_id"].to_numpy(dtype=np.str_)
-    found = []
-    for row in rows.to_dict("records"):
-        column = per_image[row["task"]]
-        measured = np.flatnonzero(column.notna().to_numpy())
-        own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
-        own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
-        found.append(
-            Score(
-                **own,
-                agreement_n=column.to_numpy()[measured].astype(np.float32),
-                rows_n=measured,
-                ids_n=ids[measured],
-            )
-        )
-    return found
-
-
-def _integers(column: pd.Series) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return column.to_numpy(np.int64)
