@@ -196,10 +196,13 @@ def test_a_split_breaks_it_only_where_intervals_lie_apart():
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"kappa": 0.24, "chance": 0.5}, "agreement by memory alone (κ 0.24)"),
-        ({"kappa": 0.01, "chance": 0.98}, "what class rates alone give (0.98 by chance; κ 0.01)"),
-        ({"kappa": None, "chance": 1.0}, "every run names one class alone"),
-        ({"kappa": float("nan"), "chance": 1.0}, "every run names one class alone"),
+        ({"kappa": 0.24, "chance": 0.5, "low": 0.58}, "agreement by memory alone (κ 0.24)"),
+        (
+            {"kappa": 0.01, "chance": 0.98, "low": 0.97},
+            "not clearly above the 0.98 that class rates give (κ 0.01)",
+        ),
+        ({"kappa": None, "chance": 1.0, "low": 1.0}, "every run names one class alone"),
+        ({"kappa": float("nan"), "chance": 1.0, "low": 1.0}, "every run names one class alone"),
     ],
 )
 def test_random_labels_are_known_by_heart_only_where_kappa_says_so(row, words):

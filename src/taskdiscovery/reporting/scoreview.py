@@ -11,9 +11,6 @@ from taskdiscovery.reporting import figures
 from taskdiscovery.types import Document, FloatArray, Scores
 from taskdiscovery.types.scores import RANDOM
 
-#: κ from which runs on random labels have learnt something in common, which is by heart.
-FROM_MEMORY = 0.05
-
 
 class ScoreView:
     """The scores of one learner and preset: the search's own learner, the latest preset.
@@ -179,8 +176,8 @@ def memory_note(row: Document) -> str:
     kappa = row["kappa"]
     if kappa is None or np.isnan(kappa):
         return "every run names one class alone"
-    if kappa < FROM_MEMORY:
-        return f"what class rates alone give ({row['chance']:.2f} by chance; κ {kappa:.2f})"
+    if row["low"] <= row["chance"]:
+        return f"not clearly above the {row['chance']:.2f} that class rates give (κ {kappa:.2f})"
     return f"agreement by memory alone (κ {kappa:.2f})"
 
 
