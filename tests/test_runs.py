@@ -367,7 +367,9 @@ def test_data_of_a_stranger_s_run_is_named_again(photos, tmp_path, monkeypatch, 
     assert main([*DISCOVER[:1], f"folder:{photos}", *how, *DISCOVER[2:], "--out", str(place)]) == 0
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user's"))
     assert main([*SCORE, "--from", str(place)]) == 4
-    assert "carries no seal" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "carries no seal" in said
+    assert "give it again as DATA: 'folder:" in said
     assert main([*SCORE, f"folder:{photos}", "--from", str(place)]) == 0
 
 
@@ -383,6 +385,30 @@ def test_features_of_the_run_are_those_of_a_convex_learner(tmp_path, monkeypatch
         brief = ["--preset", "smoke", "--learner", learner, "--threads", "1", "--quiet"]
         assert main(["score", "--from", "run", *brief]) == 0
     assert td.open_run("run").scores.names == ("task_000", "task_000-logistic")
+
+
+def test_features_that_stand_alone(tmp_path, monkeypatch, capfd):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 240)
+    np.save(tmp_path / "f.npy", rng.normal(size=(240, 6)) + 9 * kind[:, None])
+    monkeypatch.chdir(tmp_path)
+    options = ["--method", "pursuit", "--tasks", "1", "--starts", "60", "--bimodality", "0.5"]
+    assert main(["discover", "--features", "f.npy", *options, "--out", "run", "--quiet"]) == 0
+    done = ["discover"]
+    while command := (following(capfd) or [None])[0]:
+        done.append(command[0])
+        brief = ["--preset", "smoke"] if command[0] == "score" else []
+        assert main([*command, *brief, "--quiet"]) == 0
+    assert done == ["discover", "score", "analyze", "report"]
+    assert main(["score", "--from", "run", "--preset", "smoke", "--quiet"]) == 0
+    assert td.open_run("run").scores[0].learner == "ridge"
+
+
+def test_nothing_is_proposed_that_a_command_cannot_do(tmp_path, capfd):
+    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 3), dtype=np.uint8)
+    options = {"method": "spectral", "learner": "linear", "tasks": 2, "callbacks": ()}
+    td.discover(images, out=tmp_path / "run", **options)
+    assert contents(tmp_path / "run", capfd)["next"] == []
 
 
 def test_what_embed_prints_runs(photos, tmp_path, monkeypatch, capfd):
@@ -444,6 +470,19 @@ def test_a_score_of_its_own_is_reported(tmp_path):
     assert main([*SCORE, DATA, "--target", "label", "--out", str(place)]) == 0
     assert main(["report", str(place), "--quiet"]) == 0
     assert "Do two learners agree?" in (place / "report.html").read_text("utf-8")
+
+
+def test_splits_are_reported_from_memory_with_tasks_and_alone(made, tmp_path):
+    data, opened = td.load(DATA), td.open_run(made)
+    options = {"preset": "smoke", "learner": "linear", "epochs": 1, "runs": 2, "callbacks": ()}
+    options |= {"controls": ["random"]}
+    targets = ("label:disc", "label:disc,cross")
+    splits = [td.split(data, target, opened, **options) for target in targets]
+    for found in ([opened.discovery, *splits], splits):
+        page = td.report(tmp_path / "r.html", data, *found).read_text("utf-8")
+        for name in ("label-disc", "label-disc-cross"):
+            assert f": {name}</h2>" in page
+        assert ('id="cards"' in page) == (found is not splits)
 
 
 def test_show_in_every_format(run, capfd):

@@ -580,8 +580,8 @@ def report(
     Args:
         path: of the file.
         data: anything that `load` takes: the images that were searched.
-        *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
-            `Evidence`, in any order.
+        *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
+            `Evidence`, in any order; `Scores` and `Split` alone, too.
         features: numbers of the images; by default those that the tasks were found on.
         size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
 

@@ -228,20 +228,19 @@ def compare(
 def report(
     run: Path,
     data: str | None,
-    features: str,
-    names: str,
     split: list[str],
     learner: str,
     callbacks: Callbacks,
+    **given: Any,
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
+    names, features = given.pop("names"), given.pop("features")
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     if names:
         from taskdiscovery.jobs import analyze as job
 
-        how = {"names": names, "features": features}
-        config = from_mapping(AnalyzeConfig, how, "report")
+        config = from_mapping(AnalyzeConfig, {"names": names, "features": features}, "report")
         networks = _named(learner)
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run

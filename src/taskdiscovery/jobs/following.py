@@ -24,9 +24,12 @@ def following(run: Run) -> list[str]:
             return []
         again = "analyze" if run.job["command"] == "analyze" else "resume"
         return [command(again, run.path), command("discard", run.path)]
+    data = str(run.config.get("data") or "")
+    if not data or data in IN_MEMORY:  # a command cannot read it again
+        return []
     found = []
     if run.has(TASKS):
-        found += _of_tasks(run)
+        found += _of_tasks(run, data)
         if run.numbers.get("analysis") is None:
             found.append(command("analyze", run.path))
     if (run.has(TASKS) or run.names(SPLITS)) and not run.has(REPORT):
@@ -34,11 +37,8 @@ def following(run: Run) -> list[str]:
     return found
 
 
-def _of_tasks(run: Run) -> list[str]:
-    """Return how the tasks can be scored and used, where the data can be read again."""
-    data = str(run.config.get("data") or "")
-    if not data or data in IN_MEMORY:
-        return []
+def _of_tasks(run: Run, data: str) -> list[str]:
+    """Return how the tasks can be scored, and used."""
     found, more = [], _trained(run.config)
     if not run.names(SCORES):
         found.append(command("score", data, "--from", run.path, *more))

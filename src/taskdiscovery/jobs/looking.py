@@ -62,7 +62,7 @@ def own_data(data: Any, tasks: Any) -> Any:
             where="data",
             hint="give the data; or tasks of a run, whose data is taken",
         )
-    return data_of(tasks, tasks.config)
+    return data_of(tasks, tasks.config, "DATA")
 
 
 def _may(options: Mapping[str, Any]) -> bool:

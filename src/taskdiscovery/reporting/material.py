@@ -95,8 +95,8 @@ class Material:
         """Gather what verbs have returned.
 
         Raises:
-            DataError: where there are no tasks among it, what nobody knows how to show, or tasks of
-                other images.
+            DataError: where there are neither tasks, scores nor splits among it, what nobody knows
+                how to show, or tasks of other images.
         """
         discovery: Discovery | None = None
         others = []
@@ -108,12 +108,15 @@ class Material:
             else:
                 others.append(value)
         more = _named(others)
-        if discovery is None:
+        if discovery is None and not (more.get("splits") or more.get("scores")):
             raise DataError(
-                "there are no tasks to report",
+                "there are no tasks to report, and neither scores nor splits",
                 where="report",
-                hint="give what discover returned, or a run",
+                hint="give what discover, score or split returned, or a run",
             )
+        if discovery is None:
+            known: Document = {"numbers": {}, "config": {}, "environment": environment()}
+            return cls(dataset=dataset, tasks=None, **known, **more)
         _check_images(dataset, discovery.fingerprint, "data")
         return cls(
             dataset=dataset,
