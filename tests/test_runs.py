@@ -210,6 +210,35 @@ def test_an_unfinished_score_is_discarded_and_what_was_committed_stays(run, monk
     assert list(td.open_run(run).splits) == ["label-disc-cross"]
 
 
+def test_an_unfinished_job_whose_checkpoints_are_damaged_blocks_nothing(run, monkeypatch, capfd):
+    stop(monkeypatch, *SCORE, "--from", str(run))
+    for file in (run / "checkpoints").rglob("state.json"):
+        file.write_text("{}")
+    assert main(["resume", str(run)]) == 4
+    assert "discard" in capfd.readouterr().err
+    assert main(["discard", str(run)]) == 0
+    assert not (run / "checkpoints").exists()
+    assert main([*SCORE, "--from", str(run)]) == 0
+
+
+def test_an_unfinished_analysis_is_done_again_or_discarded(run, monkeypatch, capfd):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    analyze = ["analyze", str(run), "--probe-images", "20", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr("taskdiscovery.analysis.evidence.analyze", stopped)
+        assert main(analyze) == 130
+    found = contents(run, capfd)
+    assert found["unfinished"] == "analyze"
+    assert [shlex.split(line)[1] for line in found["next"]] == ["analyze", "discard"]
+    assert main(["resume", str(run)]) == 4
+    assert "taskdiscovery discard" in capfd.readouterr().err
+    assert main(["discard", str(run)]) == 0
+    assert contents(run, capfd)["state"] == "done"
+    assert main(analyze) == 0
+
+
 def test_reading_is_never_blocked_by_an_unfinished_job(run, monkeypatch, capfd):
     stop(monkeypatch, *SCORE, "--from", str(run))
     other = "shapes?n=240&size=8&seed=1"
@@ -344,6 +373,18 @@ def test_printed_commands_run_one_after_the_other(photos, tmp_path, monkeypatch,
     for file in ("tasks.parquet", "scores/tasks/scores.parquet", "splits/label-0/metadata.csv"):
         one, other = (tmp_path / place / "my run" / file for place in (".", "again"))
         assert one.read_bytes() == other.read_bytes(), file
+
+
+def test_what_a_config_file_names_is_in_the_next_command(photos, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(
+        f'data: "folder:{photos}"\nsize: 8\nskip_bad: true\nmethod: spectral\n'
+        "learner: linear\ntasks: 2\nthreads: 1\n"
+    )
+    assert main(["discover", "--config", "c.yaml", "--quiet", "--out", "run"]) == 0
+    [command] = following(capfd)
+    assert command[:2] == ["score", f"folder:{photos}"]
+    assert main([*command, *BRIEF[2:]]) == 0
 
 
 def test_data_and_how_they_are_read_come_from_the_run(photos, tmp_path, capfd):

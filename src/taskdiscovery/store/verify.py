@@ -54,7 +54,9 @@ def verify(path: Path) -> list[Finding]:
         if found:
             remedy = remedy_of(name)
             if unfinished:
-                remedy = "a job was stopped while it wrote: taskdiscovery resume RUN"
+                remedy = (
+                    "a job was stopped while it wrote: taskdiscovery resume RUN, or discard RUN"
+                )
         findings.append(Finding(file=name, problem=found or "", remedy=remedy))
     return findings + _checkpoints(run.checkpoints)
 
@@ -63,7 +65,11 @@ def _checkpoints(checkpoints: Checkpoints) -> list[Finding]:
     numbers = checkpoints.numbers()
     problems = {number: checkpoints.problem(number) or "" for number in numbers}
     usable = [number for number in numbers if not problems[number]]
-    remedy = f"resume uses {usable[-1]:06d}" if usable else "none is left: begin again"
+    remedy = (
+        f"resume uses {usable[-1]:06d}"
+        if usable
+        else "none is left: taskdiscovery discard RUN, and begin again"
+    )
     found = [
         Finding(
             file=f"{CHECKPOINTS}/{number:06d}",
