@@ -175,6 +175,33 @@ def test_thirty_two_tasks_stay_under_eight_megabytes(tmp_path):
     assert report.stat().st_size < 8_000_000
 
 
+@pytest.mark.parametrize("width", [400, 1600])
+def test_a_browser_opens_that_of_splits_alone_and_of_several_scores(browser, width, tmp_path):
+    options = {"preset": "smoke", "learner": "linear", "epochs": 1, "runs": 2, "callbacks": ()}
+    data = td.load("shapes?n=240&size=8")
+    place = tmp_path / "run"
+    found = td.discover(data, method="spectral", tasks=2, learner="linear", callbacks=())
+    for target in ("label:disc", "label:disc,cross"):
+        td.split(data, target, found, out=place, controls=["random"], **options)
+    for _ in range(2):
+        td.score(data, "label", out=place, **options)
+    opened = td.open_run(place)
+    pages = [write_report_of_run(opened, "shapes?n=240&size=8", Callbacks())]
+    splits = opened.splits.values()
+    pages.append(td.report(tmp_path / "r.html", data, found, opened.scores, *splits))
+    for path in pages:
+        page, messages = browser.new_page(viewport={"width": width, "height": 900}), []
+        page.on("console", lambda message, told=messages: told.append(message.text))
+        page.on("pageerror", lambda error, told=messages: told.append(str(error)))
+        page.goto(path.as_uri())
+        assert messages == []
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        pictures = page.locator("section[id^=split] .cell")
+        assert pictures.count() >= 2 * 24
+        assert pictures.first.evaluate("e => getComputedStyle(e).backgroundImage") != "none"
+        page.close()
+
+
 # --- words that follow from numbers ---
 
 
