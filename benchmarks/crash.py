@@ -83,7 +83,7 @@ DISCOVER = Job(
 )
 SCORE = Job(
     command=["score", "digits", *_SMALL, *_RUNS, "--executor", "processes", "--jobs", "2"],
-    files=("scores.parquet", "per_image.parquet"),
+    files=("scores/label/scores.parquet", "scores/label/per_image.parquet"),
     events={**_SIGNALS, "kill": 3, WORKER: 8},
 )
 

@@ -184,7 +184,7 @@ def seeds() -> dict[str, list[bytes]]:
         "csv": [b"file,label,age\nx.csv,a,3\n"],
         "labelings": [b"image_id,t\n0,1\n3,0\n", b"t,u\n" + b"1,a\n0,b\n" * 3],
         "config": [config],
-        "run": [b"format: 2\ncommand: discover\n", b'{"format": 1, "files": {}}'],
+        "run": [b"format: 3\ncommand: discover\n", b'{"format": 1, "files": {}}'],
         "checkpoint": [json.dumps(state).encode() + save({"a": np.zeros(3)})],
         "encoder": [save(weights, metadata={"taskdiscovery": json.dumps(header)})],
     }

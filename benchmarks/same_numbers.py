@@ -26,11 +26,8 @@ COMPARED = (
     "tasks.parquet",
     "coordinates.parquet",
     "encoder.safetensors",
-    "scores.parquet",
-    "per_image.parquet",
-    "split/metadata.csv",
-    "split/indices.json",
-    "split/list_eval_partition.csv",
+    *(f"scores/*/{name}" for name in ("scores.parquet", "per_image.parquet")),
+    *(f"splits/*/{name}" for name in ("metadata.csv", "indices.json", "list_eval_partition.csv")),
     "associations.parquet",
     "probes.parquet",
 )
@@ -87,10 +84,9 @@ def measure(data: str, folder: Path) -> dict[str, str]:
             _command(command, data, *options, *COMMON, *added)
         if name == "power":
             _command("analyze", str(place), "--images", "300", "--probe-images", "50", "--quiet")
-        for file in COMPARED:
-            if (place / file).exists():
-                digest = hashlib.sha256((place / file).read_bytes()).hexdigest()
-                found[f"{name}/{file}"] = digest
+        for path in sorted(path for file in COMPARED for path in place.glob(file)):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[f"{name}/{path.relative_to(place)}"] = digest
         print(name, file=sys.stderr, flush=True)
     return found
 

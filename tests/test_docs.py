@@ -15,7 +15,7 @@ from taskdiscovery.config import PRESETS, Preset
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.executors import machine
 from taskdiscovery.runtime import hardware
-from taskdiscovery.store.run import REMEDIES
+from taskdiscovery.store.layout import REMEDIES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]

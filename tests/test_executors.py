@@ -62,7 +62,8 @@ def serial(tmp_path_factory):
 
 
 def same(one, other):
-    for name in ("scores.parquet", "per_image.parquet"):
+    for file in ("scores.parquet", "per_image.parquet"):
+        name = f"scores/label-disc-cross/{file}"
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 

@@ -181,7 +181,7 @@ def bases(tmp_path_factory):
     for name in BASES:
         run = folder / name
         (run / "checkpoints" / "000001").mkdir(parents=True)
-        (run / "config.yaml").write_text(yaml.safe_dump({"format": 2, "data": "digits"}))
+        (run / "config.yaml").write_text(yaml.safe_dump({"format": 3, "data": "digits"}))
         (run / "status.json").write_text(json.dumps({"state": "done", "job": {"config": {}}}))
         frame = pd.DataFrame({"image_id": ["a", "b"], "task_000": [0, 1]})
         frame.to_parquet(run / "tasks.parquet")

@@ -32,6 +32,8 @@ from taskdiscovery.store import Run
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.types import TEST, TRAIN, WITHIN, Labeling
 
+SPLIT_NAME = "label-0-1-2-3-4"
+SPLIT_PLACE = f"splits/{SPLIT_NAME}"
 FAST = ["--learner", "convnet?width=0.25", "--threads", "1", "--batch", "64"]
 DISCOVER = [*FAST, "--tasks", "3", "--iterations", "2", "--epochs", "6", "--encoder-epochs", "6"]
 
@@ -58,8 +60,8 @@ def test_a_run_directory_holds_what_is_promised(run):
         "encoder.safetensors",
         "tasks.parquet",
         "coordinates.parquet",
-        "scores.parquet",
-        "split",
+        "scores",
+        "splits",
     }
     assert not [n for n in names if n.endswith(".tmp")]
     tasks = pd.read_parquet(run / "tasks.parquet")
@@ -71,13 +73,21 @@ def test_a_run_directory_holds_what_is_promised(run):
     assert config["precision"] in ("bf16", "float32")  # decided, no longer auto
     assert config["threads"] == 1
     result = json.loads((run / "result.json").read_text())
-    assert set(result) >= {"method", "learner", "tasks", "similarity", "seconds", "scores", "split"}
+    assert set(result) >= {
+        "method",
+        "learner",
+        "tasks",
+        "similarity",
+        "seconds",
+        "scores",
+        "splits",
+    }
     assert set(result["tasks"][0]) >= {"name", "crossfit_correlation", "rate"}
     assert set(result["similarity"]) == {"mean", "max"}
 
 
 def test_scores_have_their_references_and_intervals(run):
-    scores = pd.read_parquet(run / "scores.parquet").set_index("task")
+    scores = pd.read_parquet(run / "scores" / "tasks" / "scores.parquet").set_index("task")
     assert scores.index.tolist() == [
         "task_000",
         "task_001",
@@ -89,7 +99,7 @@ def test_scores_have_their_references_and_intervals(run):
     assert (scores["agreement"] <= scores["high"]).all()
     assert scores.loc["task_000", "agreement"] > scores.loc["random", "agreement"] + 0.1
     assert scores.loc["random", "accuracy"] == pytest.approx(0.5, abs=0.12)
-    per_image = pd.read_parquet(run / "per_image.parquet")
+    per_image = pd.read_parquet(run / "scores" / "tasks" / "per_image.parquet")
     tested = per_image["task_000"].notna().to_numpy()
     tasks = pd.read_parquet(run / "tasks.parquet")
     assert (tasks["partition"][tested] == "test").all()
@@ -99,19 +109,19 @@ def test_scores_have_their_references_and_intervals(run):
 
 
 def test_a_split_is_a_partition_and_is_measured_on_what_nothing_has_seen(run):
-    meta = pd.read_csv(run / "split" / "metadata.csv")
+    meta = pd.read_csv(run / SPLIT_PLACE / "metadata.csv")
     assert meta.columns.tolist() == ["img_filename", "y", "split", "place"]
-    indices = json.loads((run / "split" / "indices.json").read_text())
+    indices = json.loads((run / SPLIT_PLACE / "indices.json").read_text())
     together = sorted(i for rows in indices.values() for i in rows)
     assert together == list(range(1797))
     [(trained, tested)] = td.open_run(run).split.cv()
     assert (trained.tolist(), tested.tolist()) == (indices["train"], indices["test"])
     train, test = meta[meta["split"] != TEST], meta[meta["split"] == TEST]
-    orientation = json.loads((run / "result.json").read_text())["split"]["orientation"]
+    orientation = json.loads((run / "result.json").read_text())["splits"][SPLIT_NAME]["orientation"]
     same = (train["y"] == train["place"]).all() and (test["y"] != test["place"]).all()
     opposite = (train["y"] != train["place"]).all() and (test["y"] == test["place"]).all()
     assert same if orientation == "same" else opposite
-    accuracy = json.loads((run / "result.json").read_text())["split"]["accuracy"]
+    accuracy = json.loads((run / "result.json").read_text())["splits"][SPLIT_NAME]["accuracy"]
     assert set(accuracy) == {"adversarial", "random", "within", "untrained", "hard", "kmeans"}
     assert accuracy["adversarial"]["mean"] < accuracy["random"]["mean"]
 

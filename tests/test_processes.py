@@ -30,8 +30,9 @@ SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "5", "--runs", "2
 SPLIT = ["split", DATA, *NET, "--target", "label:disc,cross", "--preset", "smoke"]
 SPLIT += ["--epochs", "5", "--controls", "random", "--runs", "2"]
 JOBS = {"discover": DISCOVER, "score": SCORE, "split": SPLIT}
-FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors", "scores.parquet")
-FILES += ("split/metadata.csv", "split/indices.json")
+FILES = ("tasks.parquet", "coordinates.parquet", "encoder.safetensors")
+FILES += ("scores/tasks/scores.parquet",)
+FILES += tuple(f"splits/label-disc-cross/{name}" for name in ("metadata.csv", "indices.json"))
 
 
 def start(*arguments):

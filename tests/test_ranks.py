@@ -253,7 +253,7 @@ def test_ranks_share_each_batch_of_a_training(tmp_path):
         plain = [*SCORE, "--learner", "linear", "--precision", "float32", "--out", place]
         codes, ends = finish(launch(count, *command(*plain)))
         assert codes == [0] * count, ends
-        found[count] = Run.open(place).table("scores.parquet")
+        found[count] = Run.open(place).table("scores/label-disc-cross/scores.parquet")
     np.testing.assert_allclose(found[1]["agreement"], found[2]["agreement"], atol=1e-6)
     assert Run.open(tmp_path / "2").config["ranks"] == 2
 

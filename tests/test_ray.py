@@ -24,6 +24,7 @@ DATA = "shapes?n=600&size=12"
 NET = ["--learner", "convnet?width=0.1", "--threads", "1", "--batch", "32", "--quiet"]
 #: in the environment of every process of this one's cluster.
 OWN = f"TASKDISCOVERY_TESTS={os.getpid()}"
+SCORES = tuple(f"scores/label-disc-cross/{n}" for n in ("scores.parquet", "per_image.parquet"))
 SCORE = ["score", DATA, *NET, "--preset", "smoke", "--epochs", "8", "--runs", "3"]
 DISCOVER = ["discover", DATA, *NET, "--tasks", "2", "--iterations", "2", "--epochs", "12"]
 LONGER = [*SCORE, "--runs", "6", "--target", "label:disc,cross"]
@@ -78,7 +79,7 @@ def on(cluster):
 
 
 def same(one, other, *names):
-    for name in names or ("scores.parquet", "per_image.parquet"):
+    for name in names or SCORES:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
@@ -120,7 +121,10 @@ def test_the_rows_are_those_of_one_process(serial, tmp_path):
     ("command", "files"),
     [
         (DISCOVER, ("tasks.parquet", "encoder.safetensors")),
-        (SPLIT, ("split/metadata.csv", "split/indices.json")),
+        (
+            SPLIT,
+            tuple(f"splits/label-disc-cross/{name}" for name in ("metadata.csv", "indices.json")),
+        ),
     ],
     ids=["discover", "split"],
 )
@@ -179,7 +183,7 @@ def test_a_training_that_ends_every_worker_is_set_aside(cluster, tmp_path):
     assert code == 7
     assert "1 of" in err
     assert "bad" in err
-    kept = pd.read_parquet(tmp_path / "run" / "scores.parquet")["task"].tolist()
+    kept = pd.read_parquet(tmp_path / "run" / "scores/tasks/scores.parquet")["task"].tolist()
     assert {"a", "c", "random"} <= set(kept)
     assert "bad" not in kept
 

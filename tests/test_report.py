@@ -9,7 +9,9 @@ import pytest
 import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.errors import DataError
-from taskdiscovery.reporting import write_report_of_run
+from taskdiscovery.reporting import figures, write_report_of_run
+from taskdiscovery.reporting.page import _first, heading_of
+from taskdiscovery.reporting.scoreview import memory_note
 from taskdiscovery.runtime.callbacks import Callbacks
 
 EVIL = "</script><script>document.title='owned'</script>"
@@ -171,3 +173,120 @@ def test_thirty_two_tasks_stay_under_eight_megabytes(tmp_path):
     td.analyze(None, run, threads=1, probe_images=100, out=run)
     report = write_report_of_run(td.open_run(run), None, Callbacks())
     assert report.stat().st_size < 8_000_000
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+def test_a_browser_opens_that_of_splits_alone_and_of_several_scores(browser, width, tmp_path):
+    options = {"preset": "smoke", "learner": "linear", "epochs": 1, "runs": 2, "callbacks": ()}
+    data = td.load("shapes?n=240&size=8")
+    place = tmp_path / "run"
+    found = td.discover(data, method="spectral", tasks=2, learner="linear", callbacks=())
+    for target in ("label:disc", "label:disc,cross"):
+        td.split(data, target, found, out=place, controls=["random"], **options)
+    for _ in range(2):
+        td.score(data, "label", out=place, **options)
+    opened = td.open_run(place)
+    pages = [write_report_of_run(opened, "shapes?n=240&size=8", Callbacks())]
+    splits = opened.splits.values()
+    pages.append(td.report(tmp_path / "r.html", data, found, opened.scores, *splits))
+    for path in pages:
+        page, messages = browser.new_page(viewport={"width": width, "height": 900}), []
+        page.on("console", lambda message, told=messages: told.append(message.text))
+        page.on("pageerror", lambda error, told=messages: told.append(str(error)))
+        page.goto(path.as_uri())
+        assert messages == []
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        pictures = page.locator("section[id^=split] .cell")
+        assert pictures.count() >= 2 * 24
+        assert pictures.first.evaluate("e => getComputedStyle(e).backgroundImage") != "none"
+        page.close()
+
+
+# --- words that follow from numbers ---
+
+
+def accuracy(adversarial, random):
+    from types import SimpleNamespace
+
+    made = {
+        name: td.Interval(mean=mean, low=mean - 0.05, high=mean + 0.05)
+        for name, mean in (("adversarial", adversarial), ("random", random))
+    }
+    return SimpleNamespace(accuracy=made)
+
+
+def test_a_split_breaks_it_only_where_intervals_lie_apart():
+    assert heading_of(accuracy(0.3, 0.8)) == "A split that breaks it"
+    assert heading_of(accuracy(0.75, 0.8)) == "A split that does not clearly break it"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"kappa": 0.24, "chance": 0.5, "low": 0.58}, "agreement by memory alone (κ 0.24)"),
+        (
+            {"kappa": 0.01, "chance": 0.98, "low": 0.97},
+            "not clearly above the 0.98 that class rates give (κ 0.01)",
+        ),
+        ({"kappa": None, "chance": 1.0, "low": 1.0}, "every run names one class alone"),
+        ({"kappa": float("nan"), "chance": 1.0, "low": 1.0}, "every run names one class alone"),
+    ],
+)
+def test_random_labels_are_known_by_heart_only_where_kappa_says_so(row, words):
+    assert memory_note(row) == words
+
+
+def test_lopsided_random_labels_are_not_said_to_be_remembered():
+    """Labels of which 97 % are alike: runs of ridge agree, and have learnt nothing."""
+    rng = np.random.default_rng(0)
+    data = td.load(rng.normal(size=(600, 8)), labels=(rng.random(600) < 0.03).astype(int))
+    scores = td.score(data, "label", learner="ridge", preset="smoke", callbacks=())
+    row = scores["random"].to_row()
+    assert row["agreement"] > 0.95
+    assert "memory" not in memory_note(row)
+
+
+def test_tasks_are_shown_first_by_a_rule_that_is_named():
+    found = {"a": 0.7, "b": 0.9, "c": 0.8, "d": None}
+    tasks = [{"name": name, "agreement": value} for name, value in found.items()]
+    shown = _first(tasks)
+    assert shown["heading"] == "The three tasks on which runs agree most"
+    assert [task["name"] for task in shown["tasks"]] == ["b", "c", "a"]
+    plain = _first([{**task, "agreement": None} for task in tasks[:2]])
+    assert plain["heading"] == "The two tasks that were found first"
+    assert _first([]) is None
+
+
+def test_names_of_references_are_never_written_over_each_other():
+    near = {"classes 0,1,2,3,4": 0.61, "random labels": 0.60, "male": 0.605, "far": 0.95}
+    rows = [{"name": "task_000", "mean": 0.9, "low": 0.8, "high": 0.95}]
+    drawn = figures.intervals(rows, low=0.5, references=near, label="x")
+    found = re.findall(r'reference-name[^>]*x="([\d.]+)" y="(\d+)"[^>]*>([^<]*)<', str(drawn))
+    boxes = [(float(x) - 3 * len(t), float(x) + 3 * len(t), int(y)) for x, y, t in found]
+    assert len(boxes) == 4
+    for i, (left, right, line) in enumerate(boxes):
+        for other_left, other_right, other_line in boxes[:i]:
+            assert line != other_line or right < other_left or left > other_right
+    assert boxes[3][2] == boxes[0][2]  # one that is far stands on the first line
+    top = min(int(y) for y in re.findall(r'class="grid"[^>]*y1="(\d+)"', str(drawn)))
+    assert top > max(line for _, _, line in boxes)
+    alone = figures.intervals(rows, low=0.5, references={"random labels": 0.6}, label="x")
+    assert 'y="14"' in str(alone)
+
+
+def test_rows_of_features_are_not_called_images(tmp_path):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 400)
+    data = td.load(rng.normal(size=(400, 6)) + 9 * kind[:, None], labels=kind)
+    found = td.discover(data, method=td.Pursuit(starts=60), tasks=1, threads=1, callbacks=())
+    scores = td.score(data, found, preset="smoke", threads=1, callbacks=())
+    page = td.report(tmp_path / "r.html", data, found, scores).read_text("utf-8")
+    lead = re.search(r'class="lead">([^<]*)<', page)[1]
+    assert "400 rows" in lead
+    assert "image" not in lead
+    assert "share of unseen rows" in page
+
+
+def test_intervals_say_what_they_cover(report):
+    page = report.read_text("utf-8")
+    assert re.search(r"agreement, 0\.\d+ to [01]\.\d+ over images</span>", page)

@@ -259,16 +259,18 @@ def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
 
 def test_files_that_other_readers_expect(made):
     found, place = made
-    celeb = pd.read_csv(place / "split" / "list_eval_partition.csv", dtype={"image_id": str})
+    celeb = pd.read_csv(
+        place / "splits/label-disc-cross" / "list_eval_partition.csv", dtype={"image_id": str}
+    )
     assert celeb.columns.tolist() == ["image_id", "partition"]
     assert celeb["partition"].tolist() == found.to_frame()["split"].tolist()
-    waterbirds = pd.read_csv(place / "split" / "metadata.csv")
+    waterbirds = pd.read_csv(place / "splits/label-disc-cross" / "metadata.csv")
     assert waterbirds.columns.tolist() == ["img_filename", "y", "split", "place"]
     again = td.open_run(place).split.cv()
     assert [[part.tolist() for part in pair] for pair in again] == [
         [found.indices(TRAIN).tolist(), found.indices(TEST).tolist()]
     ]
-    assert not (place / "split" / "test_fold.npy").exists()
+    assert not (place / "splits/label-disc-cross" / "test_fold.npy").exists()
 
 
 def split_of(role):

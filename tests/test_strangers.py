@@ -132,6 +132,8 @@ def commands(run):
     """All that takes a run, by name."""
     return {
         "verify": ["verify", str(run)],
+        "show": ["show", str(run)],
+        "discard": ["discard", str(run)],
         "resume": ["resume", str(run), "--quiet"],
         "report": ["report", str(run), "--quiet"],
         "analyze": ["analyze", str(run), "--quiet", "--images", "20", "--probe-images", "10"],
@@ -188,7 +190,7 @@ KEYS = {"data"} | {
     if item.metadata["names"]
 }
 #: the commands that read what a file of a run names; the others take it from the caller.
-NAMING = {"finished": ("report", "analyze"), "unfinished": ("resume",)}
+NAMING = {"finished": ("report", "analyze", "show"), "unfinished": ("show", "resume", "discard")}
 
 
 def write(file, document):
@@ -235,7 +237,7 @@ def _no_analysis(*_, **__):
 
 def test_every_option_that_is_a_text_says_what_it_names():
     """Or it is one of a few words; so a new option cannot be forgotten here."""
-    inside = {"exclude", "missing"}  # columns of the data set, and words
+    inside = {"exclude", "missing", "name"}  # columns of the data set, and words
     for config in (*CONFIGS.values(), *METHODS.values()):
         for item in options(config):
             if item.type in ("str", "tuple[str, ...]") and not item.metadata["choices"]:
@@ -355,11 +357,12 @@ INSTEAD = (link, link_to_a_folder, dangling, other_name, fifo, folder, hollow)
 PLACES = {
     "finished": (
         *("config.yaml", "status.json", "result.json", "manifest.json", "environment.json"),
-        *(".lock", "metrics.jsonl", "encoder.safetensors", "tasks.parquet", "scores.parquet"),
-        *("split", "split/roles.parquet", "report.html", "checkpoints"),
+        *(".lock", "metrics.jsonl", "encoder.safetensors", "tasks.parquet", "splits"),
+        *("scores", "scores/tasks", "scores/tasks/scores.parquet"),
+        *("splits/label-disc-cross/roles.parquet", "report.html", "checkpoints"),
     ),
     "unfinished": (
-        *("config.yaml", "status.json", ".lock", "metrics.jsonl", "checkpoints", "scores.parquet"),
+        *("config.yaml", "status.json", ".lock", "metrics.jsonl", "checkpoints", "scores"),
         "checkpoints/LAST",
         *(f"checkpoints/LAST/{name}" for name in ("state.json", "manifest.json")),
     ),
@@ -473,7 +476,7 @@ def test_fault_66_what_an_encoder_says_is_held_against_its_arrays(runs, tmp_path
 def test_a_config_that_unfolds_to_more_than_memory_is_refused(runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs["finished"], run)
-    lines = ["format: 2", "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines = ["format: 3", "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     (run / "config.yaml").write_text("\n".join(lines))
     for command in ("verify", "report", "resume"):
@@ -689,12 +692,12 @@ def test_fault_66_finished_work_that_is_none(segment, runs, tmp_path, monkeypatc
 LEVELS = ["a0: &a0 {k: 1}"]
 LEVELS += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 9)]
 CONFIGS_THAT_COST = {
-    "merges": "\n".join(["format: 2", *LEVELS]),
+    "merges": "\n".join(["format: 3", *LEVELS]),
     "a number": f"format: 0x{'F' * 5000}",
-    "a seed": f"format: 2\ncommand: discover\nseed: 0x{'F' * 5000}",
-    "lines": "format: 2\nx:\n" + "- a\n" * 60_000,
-    "a date": "format: 2\ncommand: discover\nsize: 2001-01-01",
-    "deep": "format: 2\nx: " + "[" * 500 + "]" * 500,
+    "a seed": f"format: 3\ncommand: discover\nseed: 0x{'F' * 5000}",
+    "lines": "format: 3\nx:\n" + "- a\n" * 60_000,
+    "a date": "format: 3\ncommand: discover\nsize: 2001-01-01",
+    "deep": "format: 3\nx: " + "[" * 500 + "]" * 500,
 }
 
 

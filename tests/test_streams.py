@@ -35,6 +35,9 @@ COMMANDS = {
     "doctor": ["doctor"],
     "label": ["label", "läuf", "DATA"],
     "resume": ["resume", "läuf"],
+    "show": ["show", "läuf"],
+    "show json": ["show", "läuf", "--format", "json"],
+    "discard": ["discard", "läuf"],
     "report": ["report", "läuf"],
     "discover": ["discover", "DATA", "--method", "spectral", "--tasks", "2", *FAST, "--out", "neu"],
     "refused": ["verify", "nirgends"],
@@ -154,7 +157,7 @@ def test_fault_67_a_job_of_a_daemon_is_done(server, data, finished, tmp_path):
         server, SLOWER["score"], data, finished, tmp_path / "w", closed=(0, 1, 2), encoding="ascii"
     )
     assert found.code == 0
-    assert (tmp_path / "w" / "läuf" / "scores.parquet").exists()
+    assert (tmp_path / "w" / "läuf" / "scores/tasks/scores.parquet").exists()
 
 
 @pytest.mark.parametrize(("end", "code"), [("full", 5), ("left", 0)])

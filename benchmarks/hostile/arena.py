@@ -34,12 +34,12 @@ Net = make = load
 _FILES = {
     "file.txt": SECRET.ljust(ODD_SIZE),
     "linked.txt": "linked",
-    "document.json": f'{{"format": 2, "state": "done", "secret": "{SECRET}"}}',
+    "document.json": f'{{"format": 3, "state": "done", "secret": "{SECRET}"}}',
     "table.csv": f"file,label\nx.png,{SECRET}\n",
     "checkpoints/000001/state.json": f'{{"secret": "{SECRET}"}}',
     "checkpoints/.building-000007/state.json": SECRET,
     "checkpoints/segments/000001.json": SECRET,
-    "split/roles.parquet": SECRET,
+    "splits/label/roles.parquet": SECRET,
     ".lock": SECRET,
     ".leftover.0000.tmp": SECRET,
 }

@@ -22,6 +22,9 @@ DATA = ["--data", "digits"]
 #: every command by the arguments that follow it; RUN stands for the run, OUT for a new one.
 COMMANDS: dict[str, list[str]] = {
     "verify": ["verify", "RUN"],
+    "show": ["show", "RUN"],
+    "discard": ["discard", "RUN"],
+    "discard --all": ["discard", "RUN", "--all"],
     "open": ["open", "RUN"],
     "report": ["report", "RUN", "--quiet"],
     "report --data": ["report", "RUN", "--quiet", *DATA],
@@ -35,7 +38,17 @@ COMMANDS: dict[str, list[str]] = {
     "discover --warm-start": ["discover", "digits", "--warm-start", "RUN", "--out", "OUT", *_META],
 }
 #: how often each is drawn: the cheap ones often, the others so that all take about as long.
-_OFTEN = {"verify": 30, "open": 26, "label": 14, "report": 8, "report --data": 4, "resume": 6}
+_OFTEN = {
+    "verify": 30,
+    "open": 26,
+    "label": 14,
+    "report": 8,
+    "show": 10,
+    "discard": 3,
+    "discard --all": 2,
+    "report --data": 4,
+    "resume": 6,
+}
 _OFTEN |= {"resume --data": 3, "analyze": 2, "analyze --data": 1, "score --from": 2}
 _OFTEN |= {"split --from": 1, "discover --warm-start": 1}
 
@@ -82,7 +95,7 @@ def code_of(work: Callable[[], object]) -> int:
 
 
 _ASKED = ["config", "state", "job", "numbers", "tasks", "encoder", "discovery", "scores"]
-_ASKED += ["split", "evidence"]
+_ASKED += ["split", "splits", "evidence", "comparisons", "options"]
 
 
 def open_run(run: Path) -> int:

@@ -22,16 +22,18 @@ KNOWN = (
     "checkpoints/.building-000003",
     "checkpoints/.building-old-000001",
     "checkpoints/segments",
-    "split",
-    "split/roles.parquet",
+    "scores",
+    "splits",
+    "splits/label",
+    "splits/label/roles.parquet",
     "status.json",
     "result.json",
     "manifest.json",
     "environment.json",
     "config.yaml",
     "report.html",
-    "scores.parquet",
-    "per_image.parquet",
+    "scores/tasks/scores.parquet",
+    "scores/tasks/per_image.parquet",
     ".config.yaml.0000.tmp",
     ".leftover.tmp",
 )
@@ -115,7 +117,7 @@ def is_own(place: Path) -> bool:
 def add_names(run: Path, rng: random.Random) -> str:
     """Put files of odd names into a run."""
     name = rng.choice([text.replace("\x00", "") for text in ESCAPES] + ["x" * 250, "\udcff", "-rf"])
-    place = rng.choice((run, run / "checkpoints", run / "split"))
+    place = rng.choice((run, run / "checkpoints", run / "splits" / "label"))
     place = place if place.is_dir() else run
     (place / name).write_text("x")
     return f"a file {name!r:.40}"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from taskdiscovery.api import (
         analyze,
         compare,
+        discard,
         discover,
         embed,
         info,
@@ -103,6 +104,7 @@ __all__ = [
     "WorkerError",
     "analyze",
     "compare",
+    "discard",
     "discover",
     "embed",
     "from_arrays",
@@ -118,7 +120,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze compare discover embed info label load open_run report resume score split",
+    "api": "analyze compare discard discover embed info label load open_run report resume score "
+    "split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "discovery": "Meta Method Power Pursuit Spectral",

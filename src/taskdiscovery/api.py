@@ -18,6 +18,8 @@ What several verbs take means the same for each:
     gpus_per_job
     ranks                         processes that torchrun started
     checkpoint_every              seconds between checkpoints of a training, with `out`
+    name                          of scores or of a split in their run; by default after the
+                                  labeling, so that they never replace others
     out                           a new run directory; `score`, `split` and `analyze` may add to one
     callbacks                     told of progress (`Callback`); by default a progress bar, on a
                                   terminal or in a notebook; `()` for silence
@@ -53,6 +55,7 @@ from taskdiscovery.errors import ConfigError
 from taskdiscovery.features import load as _load
 from taskdiscovery.jobs import analyze as _analyze
 from taskdiscovery.jobs import compare as _compare
+from taskdiscovery.jobs import discard as _discard
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
 from taskdiscovery.jobs import label as _label
@@ -60,7 +63,7 @@ from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
-from taskdiscovery.jobs.looking import features_of, with_usual_features
+from taskdiscovery.jobs.looking import features_of, own_data, with_usual_features
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
@@ -79,6 +82,7 @@ if TYPE_CHECKING:
 __all__ = [
     "analyze",
     "compare",
+    "discard",
     "discover",
     "embed",
     "info",
@@ -304,6 +308,7 @@ def score(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
+    name: str = "",
     runs: int = 2,
     vary: Sequence[str] = ("init", "order"),
     shared_order: bool | None = None,
@@ -341,20 +346,21 @@ def score(
     Random labels stand beside them, and human labelings where tasks were discovered.
 
     Args:
-        data: anything that `load` takes.
+        data: anything that `load` takes; None for the data of a run whose tasks are scored.
         tasks: what to score: values per image (array, list, Series matched by its image ids, frame
-            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`; `all`), RUN[:TASK],
-            FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        features: as of `discover`; by default those that the tasks were found on.
-        learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: sizes and epochs; trainings a labeling; end each when it settles.
+            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`, `all`),
+            RUN[:TASK[,TASK]], FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or
+            mapping of these.
+        features, learner: as of `discover`; by default features that the tasks were found on; of
+            `ridge` and `logistic` each run has its part of the images.
+        preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
+            labeling; end one when its predictions settle.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
-        references: at most so many human labelings.
-        train_images, test_images, epochs, batch, …, weight_decay: of each training.
-        out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
+        references: at most so many human labelings beside discovered tasks.
+        train_images, …, weight_decay: of each training. Others: see `help(taskdiscovery.api)`.
     """
     options = _options(locals(), drop=("tasks",))
-    tasks = str(tasks) if isinstance(tasks, Path) else tasks
+    data, tasks = _given(data, tasks)
     options |= {"target" if _is_label(tasks) else "from": tasks} if isinstance(tasks, str) else {}
     config = from_mapping(ScoreConfig, with_usual_features(data, options, tasks), "score")
     return _score.run(data, tasks, config, Sink.of("score", out), callbacks_of(callbacks))
@@ -369,6 +375,7 @@ def split(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
+    name: str = "",
     orientation: str = "auto",
     class_balanced: bool | None = None,
     search: bool = False,
@@ -405,7 +412,7 @@ def split(
     """Split labelled data so that a learner fails, and measure it beside its controls.
 
     Args:
-        data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
+        data, target: as of `score`; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
         features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
@@ -415,10 +422,9 @@ def split(
         controls, transfer: splits of its size beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
-    tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("target", "tasks"))
-    named = {"target": target, "from": tasks}
-    options |= {name: text for name, text in named.items() if isinstance(text, str)}
+    data, tasks = _given(data, tasks)
+    options |= {k: v for k, v in (("target", target), ("from", tasks)) if isinstance(v, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
 
@@ -478,6 +484,7 @@ def compare(
     data: Any = None,
     features: str = "",
     other_features: str = "",
+    name: str = "",
     accuracy: bool = False,
     learner: Network | Learner = "auto",
     preset: str = "quick",
@@ -515,6 +522,7 @@ def compare(
         other: the other images, as `load` takes them; their labels are used where there are some.
         data: the images of the discovery; by default those that the run names.
         features, other_features: numbers of either; by default those that the tasks were found on.
+        name: keep the result in the run under this name.
         accuracy: train the learner on the images that discovery may have seen, and put its accuracy
             here and there beside each class; other options are those of `score`.
     """
@@ -582,8 +590,8 @@ def report(
     Args:
         path: of the file.
         data: anything that `load` takes: the images that were searched.
-        *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
-            `Evidence`, in any order.
+        *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
+            `Evidence`, in any order; `Scores` and `Split` alone, too.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
@@ -612,7 +620,7 @@ def report(
 def open_run(
     path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
 ) -> Run:
-    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.split`, `.evidence`, `.numbers`.
+    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.splits`, `.split`, `.evidence`.
 
     Nothing that its files name is run or imported.
 
@@ -668,6 +676,23 @@ def resume(
         change_ranks=change_ranks,
         callbacks=callbacks_of(callbacks),
     )
+
+
+def discard(run: Path | str, *, all: bool = False) -> str:
+    """Give up the job of a run that was stopped; all that was committed stays.
+
+    Args:
+        run: its run directory.
+        all: remove the run itself, where the job that was to make it never finished.
+
+    Returns:
+        What was done, in a line.
+
+    Raises:
+        RunDirError: where another process is at work; where the job that was to make the run never
+            finished, and `all` is not given.
+    """
+    return _discard.run(Path(run), whole=all)
 
 
 #: parameters of the verbs that are no options of a config.
@@ -758,6 +783,12 @@ def _named(
     objects: dict[str, Network] = {}
     names = [_text(given, objects) for given in learner if given != ""]
     return {**{name: name for name in names}, **objects}
+
+
+def _given(data: Any, tasks: Any) -> tuple[Any, Any]:
+    """Return DATA, or that of the run whose tasks are named, and the tasks; a path as a text."""
+    tasks = str(tasks) if isinstance(tasks, Path) else tasks
+    return own_data(data, tasks), tasks
 
 
 def _is_label(tasks: str) -> bool:

@@ -28,10 +28,9 @@ from taskdiscovery.training import (
     warn_if_brief,
 )
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, Record, Score
+from taskdiscovery.types.scores import RANDOM
 
 _LOG = logging.getLogger("taskdiscovery")
-
-RANDOM = "random"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -239,6 +238,7 @@ def _result(
         agreement_n=found.per_image.astype(np.float32),
         rows_n=held,
         ids_n=labeling.ids_N[held],
+        accuracies=tuple((predictions_Kn == truth_n).mean(axis=1).tolist()),
     )
 
 

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from taskdiscovery.cli import infoview, parser, show
+from taskdiscovery import errors
+from taskdiscovery.cli import infoview, parser, results, show
 from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
@@ -19,12 +20,14 @@ from taskdiscovery.config import (
     check_learner,
     from_mapping,
     to_mapping,
+    words_of,
 )
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data import describe
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
+from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.looking import with_usual_features
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
@@ -33,6 +36,7 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
+from taskdiscovery.types import Dataset
 from taskdiscovery.types.showing import showing
 
 
@@ -93,7 +97,7 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
-        show.line(f"next: taskdiscovery score {data} --from {path}")
+        _next(path)
 
 
 def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -106,13 +110,10 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     from taskdiscovery.jobs import score as job
 
     scores = job.run(data, None, config, Sink.of("score", out), callbacks)
-    table = scores.to_frame().to_dict("records")
-    if format == "table":
-        own = ("learner", "preset", "precision")
-        table = [{k: v for k, v in row.items() if k not in own} for row in table]
-        for row in table:
-            row["failed"] = row["failed"] or None
-    show.rows(table, format, title=f"{config.learner}, preset {config.preset}")
+    results.scores(scores, format, discovered=bool(config.tasks))
+    if format == "table" and out is not None:
+        show.line(f"scores {scores[0].name}, in {out}")
+        _next(out)
 
 
 def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -128,14 +129,11 @@ def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     from taskdiscovery.jobs import split as job
 
     found = job.run(data, None, None, config, Sink.of("split", out), callbacks)
-    if format == "json":
-        show.mapping(found.numbers, "json")
+    if not ranks.first():
         return
-    table = [{"trained on": name, **i.to_json()} for name, i in found.accuracy.items()]
-    title = f"accuracy on {found.target.name}, split by {found.task.name}"
-    show.rows(table, format, title=title)
+    results.split(found, format, name=list(Run.open(out).names("splits"))[-1], run=out)
     if format == "table":
-        show.line(f"images: {found.sizes}, measured: {found.measured}")
+        _next(out)
 
 
 def label(
@@ -173,24 +171,32 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     found = job.run(data, config, out, callbacks)
     assert found.features is not None
     show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
-    show.line(f"next: taskdiscovery discover {data} --features {out}")
+    again = words_of(_as_read(config, found))
+    show.line(f"next: {errors.command('discover', data, *again, '--features', out)}")
 
 
 def analyze(
-    run: Path, data: str | None, learner: str, format: str, callbacks: Callbacks, **given: Any
+    run: str, data: str | None, learner: str, format: str, callbacks: Callbacks, **given: Any
 ) -> None:
-    """Measure the tasks of a run, and print a verdict for each."""
-    if ranks.first():
-        check_free(run)
+    """Measure the tasks of a run, and print a verdict for each; write them where it is all."""
+    path, some = split_run_task(run)
+    path = Path(run) if path is None else path
+    opened, networks = Run.open(path), _named(learner)
+    if ranks.first() and not some:
+        check_free(path)
     if data is not None:
         check_spec(data)
     config = from_mapping(AnalyzeConfig, given, "analyze")
-    opened, networks = Run.open(run), _named(learner)
     from taskdiscovery.jobs import analyze as job
 
-    found = job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
+    tasks, sink = (run, None) if some else (opened, path)
+    found = job.run(data, tasks, config, Sink.of("analyze", sink), callbacks, networks=networks)
     rows = found.rows()
     show.rows(rows, format, title=f"{len(rows)} tasks, on {found.images} images")
+    if format == "table" and not some:
+        _next(path)
+    elif format == "table":
+        show.line("(of some tasks nothing is written into the run)")
 
 
 def compare(
@@ -223,6 +229,8 @@ def compare(
     show.line(f"classes at risk: {', '.join(found.classes_at_risk) or 'none'}")
     if found.by == "tasks":
         show.line("(the other images have no labels: ranked by tasks whose rate has moved)")
+    if config.name:
+        show.line(f"comparison {config.name}, in {run}")
     if found.seen_there:
         show.line(f"left out: {found.seen_there} images there that discovery had seen")
 
@@ -230,26 +238,39 @@ def compare(
 def report(
     run: Path,
     data: str | None,
-    features: str,
-    names: str,
+    split: list[str],
     learner: str,
     callbacks: Callbacks,
-    **pictures: bool,
+    **given: Any,
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
+    names, features = given.pop("names"), given.pop("features")
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     if names:
         from taskdiscovery.jobs import analyze as job
 
-        how = {"names": names, "features": features}
-        config = from_mapping(AnalyzeConfig, how, "report")
+        config = from_mapping(AnalyzeConfig, {"names": names, "features": features}, "report")
         networks = _named(learner)
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
-    with showing(**pictures):
-        show.exact(str(write_report_of_run(opened, data, callbacks, features)))
+    with showing(no_images=given["no_images"], blur=given["blur"]):
+        show.exact(str(write_report_of_run(opened, data, callbacks, features, split)))
+
+
+def show_run(run: Path, format: str, callbacks: Callbacks) -> None:
+    """Print what a run holds."""
+    from taskdiscovery.jobs.contents import contents
+
+    results.contents(contents(Run.open(run)), format)
+
+
+def discard(run: Path, all: bool, callbacks: Callbacks) -> None:
+    """Give up the unfinished job of a run, and say what was done."""
+    from taskdiscovery.jobs import discard as job
+
+    show.line(job.run(run, whole=all))
 
 
 def resume(
@@ -276,6 +297,7 @@ def resume(
     allowed = Allowed(networks=_named(learner), texts=allow)
     job.run(run, data, {}, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
     show.line(f"{opened.job['command']} is done, in {run}")
+    _next(run)
 
 
 def verify(run: Path, format: str, callbacks: Callbacks) -> None:
@@ -311,6 +333,29 @@ def doctor(callbacks: Callbacks) -> None:
         "cache": str(cache_dir()),
     }
     show.mapping(described, "table")
+
+
+def _next(run: Path) -> None:
+    """Print what can be done next with a run that a job has just written."""
+    if ranks.first():
+        for line in following(Run.open(run))[:1]:
+            show.line(f"next: {line}")
+
+
+def _as_read(config: EmbedConfig, found: Dataset) -> DataConfig:
+    """Return how the images that were embedded are read again, beside their features.
+
+    Images of several sizes need one; a network saw them in its own.
+    """
+    facts = found.facts
+    several = facts is not None and len(facts[["width", "height"]].drop_duplicates()) > 1
+    return DataConfig(
+        size=found.size if several else None,
+        fit=config.fit if several else "crop",
+        range=config.range,
+        skip_bad=config.skip_bad,
+        missing=config.missing,
+    )
 
 
 def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:

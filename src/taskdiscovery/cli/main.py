@@ -15,9 +15,12 @@ from taskdiscovery import __version__
 from taskdiscovery.cli import parser, streams
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line, printable
 from taskdiscovery.runtime import hardware, interrupts, ranks
-from taskdiscovery.runtime.progress_bar import callbacks_of
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.progress_bar import callbacks_of_command
 
 BUG = 1
+#: what does a command whose own name means something else there.
+FUNCTIONS = {"show": "show_run"}
 #: commands that all ranks do together; of the others the first rank does all.
 SHARED = ("discover", "score", "split", "resume")
 
@@ -80,12 +83,12 @@ def _run(arguments: list[str]) -> None:
         _require_absolute(command, given)
     quiet, debug = given.pop("quiet"), given.pop("debug")
     _log(quiet or not ranks.first(), debug)
-    callbacks = callbacks_of(() if quiet or not ranks.first() else None)
+    callbacks = Callbacks() if quiet or not ranks.first() else callbacks_of_command()
     hardware.keep_freed_memory()
     from taskdiscovery.cli import commands
 
     if ranks.first():
-        getattr(commands, command)(**given, callbacks=callbacks)
+        getattr(commands, FUNCTIONS.get(command, command))(**given, callbacks=callbacks)
     elif command in SHARED:  # a rank that helps; the first one prints
         with (
             open(os.devnull, "w", encoding="utf-8") as nowhere,

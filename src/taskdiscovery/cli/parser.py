@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 
 from taskdiscovery.config import (
     OF_DATA,
+    CompareConfig,
     DataConfig,
+    JobConfig,
     Options,
     WorkConfig,
     flag_of,
@@ -25,7 +27,8 @@ from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
-from taskdiscovery.jobs.looking import with_usual_features
+from taskdiscovery.jobs.looking import own_data, with_usual_features
+from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.types import Document
 
 DATA_HELP = (
@@ -48,7 +51,9 @@ _HELP = {
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
     "report": "one HTML file of a run: report.html",
+    "show": "what a run holds: tasks, scores and splits by name, what is unfinished, what is next",
     "resume": "go on with the job of a run that was stopped",
+    "discard": "give up the unfinished job of a run; what was committed stays",
     "verify": "each file of a run against what was committed",
     "doctor": "versions, processor, devices, precision and the cache",
     "discover": "find tasks on which a learner generalizes",
@@ -101,7 +106,9 @@ COMMANDS = (
     "analyze",
     "compare",
     "report",
+    "show",
     "resume",
+    "discard",
     "verify",
     "doctor",
 )
@@ -188,7 +195,8 @@ def _embed(command: Parser) -> None:
 
 
 def _analyze(command: Parser) -> None:
-    _run(command)
+    help = "a run directory; of some of its tasks, verdicts are printed and not written"
+    command.add_argument("run", metavar="RUN[:TASK,…]", help=help)
     command.add_argument("--data", help=_DATA_OF_RUN)
     _options_of(command, CONFIGS["analyze"])
     command.add_argument("--learner", default="", help=_TRUST)
@@ -219,6 +227,13 @@ def _report(command: Parser) -> None:
         help="measure and name the tasks before, as analyze --names does",
     )
     _pictures(command)
+    command.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this split of the run, and no others but those named alike (default: all)",
+    )
     command.add_argument("--learner", default="", help=_TRUST)
 
 
@@ -241,6 +256,20 @@ def _resume(command: Parser) -> None:
     )
 
 
+def _show(command: Parser) -> None:
+    _run(command)
+    _format(command)
+
+
+def _discard(command: Parser) -> None:
+    _run(command)
+    command.add_argument(
+        "--all",
+        action="store_true",
+        help="remove the run itself, where the job that was to make it never finished",
+    )
+
+
 def _verify(command: Parser) -> None:
     _run(command)
     _format(command)
@@ -258,11 +287,17 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,
+    "show": _show,
+    "discard": _discard,
     "resume": _resume,
     "verify": _verify,
     "doctor": _doctor,
 }
 
+
+#: options of `compare` that count without `--accuracy`, too.
+_COMPARES = {item.name for item in options(JobConfig)} | {"other_features", "accuracy", "name"}
+_COMPARES |= {"learner", "device"}  # of a run's own network, and of a backbone
 
 _CONFIG_HELP = {
     "discover": "YAML of these options; `published` is what the paper's code sets (--method meta)",
@@ -301,6 +336,8 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     if not data and values.get("features") and not is_backbone(values["features"]):
         # The table itself is what is looked at.
         data, values["features"] = f"{ALONE}:{values['features']}", OF_DATA
+    if not data and split_run_task(str(values.get("from") or ""))[0] is not None:
+        data = own_data(None, str(values["from"]))
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"
@@ -345,8 +382,11 @@ def _options_of(command: Parser, kind: type[Options]) -> None:
         title = item.metadata["group"]
         if not title and issubclass(owner, Method):
             title = "method"
+        if kind is CompareConfig and item.name not in _COMPARES:
+            title = "training options (only with --accuracy)"
         if title not in groups:
-            groups[title] = command.add_argument_group(f"{title} options")
+            heading = title if title.endswith(")") else f"{title} options"
+            groups[title] = command.add_argument_group(heading)
         _option(groups[title], owner, item)
 
 

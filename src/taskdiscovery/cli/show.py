@@ -44,6 +44,11 @@ def mapping(values: Mapping[str, Any], style: str, *, title: str = "") -> None:
     rows([{"": key, "value": _plain(value)} for key, value in values.items()], style, title=title)
 
 
+def text_of(row: Mapping[Any, Any]) -> str:
+    """Return the values of a row after the first, each with its name, in one text."""
+    return ", ".join(f"{key} {_plain(value)}" for key, value in list(row.items())[1:])
+
+
 def frame(values: pd.DataFrame) -> None:
     """Print a table of text and numbers as CSV."""
     if sys.stdout.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,8 +19,24 @@ from taskdiscovery.errors import ConfigError
 
 T = TypeVar("T", bound="TrainingConfig")
 
+#: a word for a shell, and a folder on any system.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)")
 VARIED = ("init", "order", "data")
 CONTROLS = ("random", "untrained", "hard", "kmeans")
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no folder can have on some system, or that leads elsewhere.
+
+    Raises:
+        ConfigError: saying what a name may hold.
+    """
+    if name and _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{name!r} cannot be a name in a run",
+            where="--name",
+            hint="give up to 80 letters, digits, `-`, `_` or `.`, e.g. --name smiles",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +118,11 @@ class ScoreConfig(TrainingConfig):
         metavar="RUN|FILE",
         names="tasks",
     )
+    name: str = option(
+        "",
+        "what the scores are called in its run (default: after what is scored)",
+        metavar="NAME",
+    )
     runs: int = option(2, "independent trainings per task", low=2, high=1000)
     vary: tuple[str, ...] = option(
         ("init", "order"), "what differs between runs: init, order, data", choices=VARIED
@@ -121,6 +143,7 @@ class ScoreConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_name(self.name)
         if self.target and self.tasks:
             raise ConfigError(
                 "--target and --from are both given", where="score", hint="give one of the two"
@@ -157,6 +180,11 @@ class SplitConfig(TrainingConfig):
         metavar="RUN[:TASK]|FILE:COLUMN|untrained:NET",
         names="tasks",
     )
+    name: str = option(
+        "",
+        "what the split is called in its run (default: after what is split)",
+        metavar="NAME",
+    )
     orientation: str = option(
         "auto",
         "which class of the task goes with which class of the target",
@@ -184,6 +212,7 @@ class SplitConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_name(self.name)
         if "random" not in self.controls:
             raise ConfigError(
                 "the control `random` is left out",
@@ -232,7 +261,12 @@ class CompareConfig(TrainingConfig):
         "train the learner on the run's images, too, and put its accuracy here and there beside "
         "each class",
     )
+    name: str = option("", "keep the result in the run, under this name", metavar="NAME")
     runs: int = option(2, "trainings of the learner", low=1, high=1000)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.config import AnalyzeConfig, Network
+from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs.inputs import (
     choose,
@@ -19,11 +20,12 @@ from taskdiscovery.jobs.inputs import (
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
-from taskdiscovery.types import Evidence, Tasks
+from taskdiscovery.types import Evidence, ImageArray, IntArray, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.encoder import Encoder
@@ -43,7 +45,8 @@ def run(
 
     Args:
         data: anything that `load` takes; None for the data of the run.
-        tasks: a run or its path, a `Discovery`, or labelings as `inputs.choose` takes them.
+        tasks: a run or its path, RUN:TASK,TASK, a `Discovery`, or labelings as `inputs.choose`
+            takes them.
         config: as given; how a run's own images were read is taken over.
         sink: where the job writes.
         callbacks: told of progress.
@@ -52,9 +55,12 @@ def run(
     Raises:
         TaskDiscoveryError: see `errors`.
     """
-    opened = run_of(tasks)
+    opened, some = run_of(tasks), ""
+    if opened is None and isinstance(tasks, str) and not is_target_spec(tasks):
+        path, some = split_run_task(tasks)
+        opened = None if path is None else Run.open(path)
     if opened is not None:
-        tasks = opened
+        tasks = tasks if some else opened
         known = reading_of(opened)
         skip_bad = config.skip_bad or known.skip_bad
         config = replace(read_alike(config, known), skip_bad=skip_bad)
@@ -66,7 +72,7 @@ def run(
         config = replace(config, features=config.features or features_of(tasks, data))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)
-    encoder = encoder_of(tasks, networks) if isinstance(tasks, Run) else _encoder(tasks)
+    encoder = _encoder(tasks) if opened is None else encoder_of(opened, networks)
     from taskdiscovery.analysis.evidence import analyze
 
     if not dataset.has_images or (encoder is not None and not encoder.takes_images):
@@ -77,6 +83,8 @@ def run(
     labelings = replace(Tasks.of(chosen.labelings), seen_N=chosen.seen_N)
     held = () if opened is not None else chosen.labelings
     with session(sink, dataset, config, callbacks, held) as job, hardware.threads(config.threads):
+        if encoder is not None and some:
+            encoder = _some_of(encoder, labelings.names)
         found = analyze(dataset, labelings, encoder, config, job.callbacks)
         if job.run is not None:
             job.run.write_evidence(found)
@@ -98,6 +106,22 @@ def run_of(tasks: Any) -> Run | None:
             "this is not a run directory", where=str(tasks), hint="give the --out of a run"
         )
     return None
+
+
+class _Some:
+    """An encoder that labels images by some of its tasks."""
+
+    def __init__(self, encoder: Encoder | FeatureEncoder, names: tuple[str, ...]) -> None:
+        self._encoder = encoder
+        self._columns = [encoder.names.index(name) for name in names]
+
+    def predict(self, images: ImageArray) -> IntArray:
+        """Return (N, tasks) labels."""
+        return self._encoder.predict(images)[:, self._columns]
+
+
+def _some_of(encoder: Encoder | FeatureEncoder, names: tuple[str, ...]) -> Any:
+    return _Some(encoder, names)
 
 
 def _encoder(tasks: Any) -> Encoder | FeatureEncoder | None:

@@ -11,7 +11,7 @@ import numpy as np
 from taskdiscovery.config import OF_DATA, CompareConfig, DataConfig, Network
 from taskdiscovery.data import partition
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError, DataError
+from taskdiscovery.errors import ConfigError, DataError, RunDirError
 from taskdiscovery.features import is_alone, is_backbone
 from taskdiscovery.jobs.analyze import run_of
 from taskdiscovery.jobs.inputs import (
@@ -26,6 +26,8 @@ from taskdiscovery.jobs.inputs import (
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run
+from taskdiscovery.store.layout import is_taken
 from taskdiscovery.types import BoolArray, Comparison, Dataset
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def run(
     Raises:
         TaskDiscoveryError: see `errors`.
     """
+    _check_name(found, config.name)
     sides = _sides(found, other, data, config, callbacks, networks)
     from taskdiscovery.analysis import comparing
 
@@ -72,7 +75,7 @@ def run(
     at_risk = tuple(classes.loc[classes["at_risk"], "class"]) if len(classes) else ()
     if config.accuracy:
         classes = comparing.with_accuracy(classes, here, there, _right(config, sides, callbacks))
-    return Comparison(
+    compared = Comparison(
         classes_at_risk=at_risk,
         classes=classes,
         rates=table,
@@ -82,6 +85,34 @@ def run(
         seen_there=len(there.dataset) - len(there.rows),
         learner=config.learner if config.accuracy else "",
     )
+    if config.name and (opened := run_of(found)) is not None:
+        with Run.open(opened.path, write=True) as run:
+            _check_name(run, config.name)
+            run.write_comparison({"data": there.dataset.name, **compared.numbers}, name=config.name)
+    return compared
+
+
+def _check_name(found: Any, name: str) -> None:
+    """Refuse a name where there is no run to keep the result in, or that is taken there.
+
+    Raises:
+        ConfigError, RunDirError: saying which.
+    """
+    if not name:
+        return
+    run = run_of(found)
+    if run is None:
+        raise ConfigError(
+            "a comparison is kept in the run of its tasks, and none is given",
+            where="name",
+            hint="leave the name out, or give the run",
+        )
+    if is_taken(name, run.comparisons):
+        raise RunDirError(
+            f"the run has a comparison named {name!r} already",
+            where=str(run.path),
+            hint="give this one another --name; nothing in a run is replaced",
+        )
 
 
 def _sides(

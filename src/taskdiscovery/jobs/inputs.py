@@ -19,7 +19,7 @@ from taskdiscovery.data.labels.targets import aligned, is_target_spec
 from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.features import load, with_features
-from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
+from taskdiscovery.jobs.specs import UNTRAINED, split_run_task, task_names
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -91,6 +91,7 @@ def read_alike(config: C, known: ReadConfig) -> C:
         size=size,
         fit=fit,
         range=config.range or known.range,
+        skip_bad=config.skip_bad or known.skip_bad,
         missing=config.missing or known.missing,
     )
 
@@ -116,7 +117,7 @@ def choose(dataset: Dataset, given: Any, objects: Mapping[str, Network]) -> Chos
 
     Args:
         dataset: the images.
-        given: a target SPEC; RUN[:TASK] or FILE[:COLUMN]; `Tasks`, a `Discovery`, a `Run`, a
+        given: a target SPEC; RUN[:TASK[,TASK]] or FILE[:COLUMN]; `Tasks`, a `Discovery`, a `Run`, a
             `Labeling`; a Series, a frame (a labeling a column), an array (N,) or (N, D), a list
             with a value per image; or a list of these, or a mapping from names to these.
         objects: networks that the caller has named, by name: runs may need them to label.
@@ -235,7 +236,7 @@ def _named(dataset: Dataset, text: str, objects: Mapping[str, Network]) -> list[
     run_path, task = split_run_task(text)
     if run_path is not None:
         tasks = tasks_of_run(Run.open(run_path), dataset, objects)
-        return [tasks[task]] if task else list(tasks)
+        return [tasks[name] for name in task_names(task)] if task else list(tasks)
     path, columns = Path(text), None
     if not path.exists() and ":" in text:
         path, column = split_file_column(text)

@@ -12,10 +12,10 @@ from typing import Any
 
 from taskdiscovery.config import OF_DATA, is_convex
 from taskdiscovery.discovery import METHODS, Method
-from taskdiscovery.errors import TaskDiscoveryError
+from taskdiscovery.errors import ConfigError, TaskDiscoveryError
 from taskdiscovery.features import is_alone
 from taskdiscovery.jobs.specs import split_run_task
-from taskdiscovery.jobs.trust import Reach, reach_of
+from taskdiscovery.jobs.trust import Reach, data_of, reach_of
 from taskdiscovery.store import Run
 from taskdiscovery.types import Dataset, Document
 
@@ -34,9 +34,35 @@ def with_usual_features(data: Any, options: Mapping[str, Any], tasks: Any = None
     beside = isinstance(data, Dataset) and data.features is not None
     if is_alone(data) or (beside and _may(values)):
         return {**values, "features": OF_DATA}
-    if values.get("learner", "auto") == "auto" and (known := features_of(tasks, data)):
+    learner = str(values.get("learner", "auto"))
+    if (learner == "auto" or is_convex(learner)) and (known := features_of(tasks, data)):
         return {**values, "features": known}
     return values
+
+
+def own_data(data: Any, tasks: Any) -> Any:
+    """Return DATA, or that of the run whose tasks are named, where it is left out.
+
+    Args:
+        data: anything that `load` takes, or None.
+        tasks: what is scored or split along: a run, its path, RUN:TASK.
+
+    Raises:
+        ConfigError: where no run is named.
+        RunDirError: where the run names none, or what the caller has to name again.
+    """
+    if data is not None:
+        return data
+    if isinstance(tasks, str | Path):
+        path, _ = split_run_task(str(tasks))
+        tasks = None if path is None else Run.open(path)
+    if not isinstance(tasks, Run):
+        raise ConfigError(
+            "no data is given, and no run that names its own",
+            where="data",
+            hint="give the data; or tasks of a run, whose data is taken",
+        )
+    return data_of(tasks, tasks.config, "DATA")
 
 
 def _may(options: Mapping[str, Any]) -> bool:

@@ -65,7 +65,8 @@ def run(
             raise RunDirError(
                 f"{command} is not resumed",
                 where=where,
-                hint=errors.command("analyze", opened.path),
+                hint=f"do it again: {errors.command(command, opened.path)}; or drop it: "
+                f"{errors.command('discard', opened.path)}",
             )
         document = dict(job["config"])
         if data is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.config import ScoreConfig
@@ -11,6 +12,7 @@ from taskdiscovery.data.labels.human import ALL, human_labelings, human_referenc
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
+from taskdiscovery.jobs.naming import SEVERAL, check_free_name, named
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -46,6 +48,7 @@ def run(
             where="score",
             hint="give --target SPEC or --from RUN|FILE",
         )
+    check_free_name(config, sink)
     config = read_alike(config, reading_of(given))
     dataset = read_data(data, config, callbacks)
     wanted = given
@@ -57,6 +60,7 @@ def run(
     from taskdiscovery import scoring
 
     labelings = [check_classes(labeling) for labeling in chosen.labelings]
+    config = named(config, sink, labelings[0].name if len(labelings) == 1 else SEVERAL)
     if chosen.discovered:
         labelings += human_references(dataset, labelings, config.references)
     labelings.append(scoring.random_like(labelings[0], config.seed))
@@ -66,14 +70,20 @@ def run(
     held = () if isinstance(given, str) else chosen.labelings
     with session(sink, dataset, config, callbacks, held) as job:
         try:
-            scores.extend(_scored(dataset, labelings, config, view, job))
+            for score in _scored(dataset, labelings, config, view, job):
+                scores.append(replace(score, name=config.name))
         except WorkerError:  # labelings were set aside: the others' scores are kept
             if job.run is not None and scores:
-                job.run.write_scores(Scores(scores), dataset)
+                _write(job, scores, dataset, config.name)
             raise
         if job.run is not None:
-            job.run.write_scores(Scores(scores), dataset)
+            _write(job, scores, dataset, config.name)
     return Scores(scores)
+
+
+def _write(job: Job, scores: list[Score], dataset: Dataset, name: str) -> None:
+    assert job.run is not None
+    job.run.write_scores(Scores(scores), dataset, name=name, options=job.options)
 
 
 def _scored(

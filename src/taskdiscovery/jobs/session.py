@@ -23,7 +23,7 @@ from taskdiscovery.types import Dataset, Document, Labeling
 
 #: options that cannot change a result: they may differ when a job is resumed.
 FREE = (
-    "data",
+    "data",  # its content is held against the fingerprint
     "checkpoint_every",
     "executor",
     "ray_address",
@@ -43,12 +43,14 @@ class Job:
         journal: what it remembers.
         callbacks: told of its progress, the run's metrics among them.
         document: every option, as it was resolved, and `data`.
+        options: those that decide the result, with tasks of the very run named without its path.
     """
 
     run: Run | None
     journal: Journal
     callbacks: Callbacks
     document: Document
+    options: Document
 
 
 @contextlib.contextmanager
@@ -94,7 +96,8 @@ def session(
                 journal.load()
                 run.resumed()
             journal.mirror()
-            yield Job(run=run, journal=journal, callbacks=told, document=document)
+            options = {k: v for k, v in kept.items() if k == "data" or k not in FREE}
+            yield Job(run=run, journal=journal, callbacks=told, document=document, options=options)
             if run is not None:
                 if sink.added is None:
                     run.add_numbers({"data": described(dataset)})

@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taskdiscovery.errors import RunDirError
 from taskdiscovery.runtime import ranks
 from taskdiscovery.store import Run, check_new
+from taskdiscovery.store.layout import SCORES, SPLITS, is_taken
+
+#: the folder of a run that a command writes to, under a name.
+KINDS = {"score": SCORES, "split": SPLITS}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,9 +70,24 @@ class Sink:
             return None
         with contextlib.ExitStack() as opened:
             run = opened.enter_context(Run.extend(self.added))
+            refuse_taken(run, self.command, str(document.get("name", "")))  # by a job since
             run.begin(self.command, document, added=True)
             opened.pop_all()  # it stays open
         return run
+
+
+def refuse_taken(run: Run, command: str, name: str) -> None:
+    """Refuse a name that a score or a split of the run has already.
+
+    Raises:
+        RunDirError: naming the option.
+    """
+    if name and command in KINDS and is_taken(name, run.names(KINDS[command])):
+        raise RunDirError(
+            f"the run has a {command} named {name!r} already",
+            where=str(run.path),
+            hint="give this one another name with --name; nothing in a run is replaced",
+        )
 
 
 def is_run(path: Path) -> bool:

@@ -21,6 +21,7 @@ from taskdiscovery.jobs.inputs import (
     read_data,
     reading_of,
 )
+from taskdiscovery.jobs.naming import check_free_name, named
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import UNTRAINED
@@ -61,9 +62,11 @@ def run(
             where="split",
             hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
+    check_free_name(config, sink)
     config = read_alike(config, reading_of(tasks))
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
+    config = named(config, sink, wanted.name)
     from taskdiscovery.executors import resolve_training, workbench
     from taskdiscovery.splits import splitting
 
@@ -86,7 +89,7 @@ def run(
             cuts = chosen.labelings if chosen else [_untrained(bench, tasks, config, seen_N)]
             found = splitting.split(bench, wanted, cuts, config, seen_N)
         if job.run is not None:
-            job.run.write_split(found, added=sink.added is not None)
+            job.run.write_split(found, name=config.name, options=job.options)
     return found
 
 

@@ -115,8 +115,13 @@ def check_job(run: Run, config: Options, document: Mapping[str, Any], allowed: A
         )
 
 
-def data_of(run: Run, document: Mapping[str, Any]) -> str:
+def data_of(run: Run, document: Mapping[str, Any], option: str = "--data") -> str:
     """Return the DATA that the config of a run or of its job names.
+
+    Args:
+        run: the run.
+        document: the config.
+        option: by which the caller can give it again; `DATA` where it stands alone.
 
     Raises:
         RunDirError: where it names none, or what the caller has to name again.
@@ -126,7 +131,7 @@ def data_of(run: Run, document: Mapping[str, Any]) -> str:
         raise RunDirError(
             "the run was made from data held in memory, which cannot be read again",
             where=str(run.path),
-            hint="give the data: --data",
+            hint=f"give the data: {option}",
         )
     reach, does = reach_of("data", spec), _DOES
     if reach is Reach.INSIDE and _pixels(spec, document.get("size")) > _MOST_PIXELS:
@@ -135,7 +140,9 @@ def data_of(run: Run, document: Mapping[str, Any]) -> str:
         raise RunDirError(
             f"the run's data is {spec!r}, which {does[reach]}",
             where=str(run.path),
-            hint=f"if you trust it, give it again: --data {quote(spec)}",
+            hint=f"if you trust it, give it again: {option} {quote(spec)}"
+            if option.startswith("-")
+            else f"if you trust it, give it again as {option}: {quote(spec)}",
         )
     return spec
 

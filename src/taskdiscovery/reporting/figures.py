@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 from taskdiscovery.types import FloatArray
 
 _LEFT, _WIDTH = 150, 760
+#: height of a line of names, and the width of a letter with room on either side.
+_LINE, _LETTER = 14, 7.0
 
 
 def intervals(
@@ -28,13 +30,17 @@ def intervals(
         references: values with names, drawn as vertical lines.
         label: what the figure shows, for screen readers.
     """
-    step, top = 22, 30
-    height = top + step * len(rows) + 30
+    references = references or {}
+    step = 22
     span = _WIDTH - _LEFT - 70
 
     def x(value: float) -> float:
         return round(_LEFT + span * (min(max(value, low), 1.0) - low) / (1 - low), 1)
 
+    texts = [f"{name} {value:.2f}" for name, value in references.items()]
+    lines = _lines([x(value) for value in references.values()], texts)
+    top = 30 + _LINE * max(lines, default=0)
+    height = top + step * len(rows) + 30
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" class="figure" '
         f'aria-label="{escape(label)}">'
@@ -46,11 +52,11 @@ def intervals(
             f'y2="{height - 26}"/><text class="tick" x="{x(tick)}" y="{height - 10}" '
             f'text-anchor="middle">{tick:.1f}</text>'
         )
-    for i, (name, value) in enumerate((references or {}).items()):
+    for i, (value, text, line) in enumerate(zip(references.values(), texts, lines, strict=True)):
         parts.append(
             f'<line class="reference r{i}" x1="{x(value)}" x2="{x(value)}" y1="{top - 8}" '
             f'y2="{height - 26}"/><text class="reference-name r{i}" x="{x(value)}" '
-            f'y="14" text-anchor="middle">{escape(name)} {value:.2f}</text>'
+            f'y="{14 + _LINE * line}" text-anchor="middle">{escape(text)}</text>'
         )
     for i, row in enumerate(rows):
         y = top + step * i + 8
@@ -64,6 +70,30 @@ def intervals(
         )
     parts.append("</svg>")
     return Markup("".join(parts))
+
+
+def _lines(places: Sequence[float], texts: Sequence[str]) -> list[int]:
+    """Put texts that are centred at places on lines, so that none is written over another.
+
+    Returns:
+        The line of each, from the uppermost.
+    """
+    taken: list[list[tuple[float, float]]] = []
+    found = []
+    for place, text in zip(places, texts, strict=True):
+        half = _LETTER * len(text) / 2
+        begin, end = place - half, place + half
+        free = (
+            line
+            for line, others in enumerate(taken)
+            if all(end < left or begin > right for left, right in others)
+        )
+        line = next(free, len(taken))
+        if line == len(taken):
+            taken.append([])
+        taken[line].append((begin, end))
+        found.append(line)
+    return found
 
 
 def heatmap(matrix_DD: FloatArray, names: Sequence[str], label: str) -> Markup:

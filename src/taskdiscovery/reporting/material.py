@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taskdiscovery import errors
 from taskdiscovery.errors import DataError, RunDirError
 from taskdiscovery.store import Run, environment
+from taskdiscovery.store.layout import SCORES, SPLITS, free_name
 from taskdiscovery.types import Dataset, Document, Evidence, Scores, Split, Tasks
 
 if TYPE_CHECKING:
@@ -23,55 +26,65 @@ class Material:
 
     Attributes:
         dataset: the images that were searched.
-        tasks: the tasks, best first.
+        tasks: the tasks, best first; None where none were discovered.
         numbers: the headline numbers of the search.
         config: every option of the search, and `data`.
         encoder: labels transformed images for examples, or None.
-        scores, split, evidence: where there are some.
+        scores, evidence: where there are some.
+        splits: by name.
+        options: that scores and splits were made with, by kind and name.
         environment: versions and hardware.
         run: path of the run directory, or None.
     """
 
     dataset: Dataset
-    tasks: Tasks
+    tasks: Tasks | None
     numbers: Document
     config: Document
     encoder: Encoder | FeatureEncoder | None = None
     scores: Scores = field(default_factory=Scores)
-    split: Split | None = None
+    splits: dict[str, Split] = field(default_factory=dict)
+    options: Document = field(default_factory=dict)
     evidence: Evidence | None = None
     environment: Document = field(default_factory=dict)
     run: Path | None = None
 
+    @property
+    def rows(self) -> str:
+        """What the rows of the data are called: images, or rows where features stand alone."""
+        return "images" if self.dataset.has_images else "rows"
+
     @classmethod
-    def of_run(cls, run: Run, dataset: Dataset) -> Material:
+    def of_run(cls, run: Run, dataset: Dataset, splits: Sequence[str] = ()) -> Material:
         """Gather what a run holds.
 
+        Args:
+            run: of `discover`, or of any other job with something to show.
+            dataset: its images.
+            splits: names of those to show; all where empty.
+
         Raises:
+            ConfigError: for a split that there is not.
             RunDirError: where it is not finished or damaged.
             DataError: where the images are not those of the run.
         """
         numbers = run.numbers
-        if "tasks" not in numbers:
-            raise RunDirError(
-                "the run has no tasks to report",
-                where=str(run.path),
-                hint="give a finished run of discover",
-            )
+        check_something(run)
         _check_images(dataset, run.fingerprint, "--data")
-        try:
-            # A factory of the user's own is not run by opening a report.
-            encoder: Encoder | FeatureEncoder | None = run.encoder
-        except RunDirError:
-            encoder = None
+        has_tasks, encoder = "tasks" in numbers, None
+        if has_tasks:
+            with contextlib.suppress(RunDirError):
+                # A factory of the user's own is not run by opening a report.
+                encoder = run.encoder
         return cls(
             dataset=dataset,
-            tasks=run.tasks,
+            tasks=run.tasks if has_tasks else None,
             numbers=numbers,
             config=run.config,
             encoder=encoder,
             scores=run.scores,
-            split=run.split,
+            splits={name: run.split_named(name) for name in splits or run.names(SPLITS)},
+            options=run.options,
             evidence=run.evidence,
             environment=_environment_of(run),
             run=run.path,
@@ -82,24 +95,28 @@ class Material:
         """Gather what verbs have returned.
 
         Raises:
-            DataError: where there are no tasks among it, what nobody knows how to show, or tasks of
-                other images.
+            DataError: where there are neither tasks, scores nor splits among it, what nobody knows
+                how to show, or tasks of other images.
         """
         discovery: Discovery | None = None
-        more: Document = {}
+        others = []
         for value in found:
             if isinstance(value, Run):
                 return _beside(cls.of_run(value, dataset), found)
             if hasattr(value, "encoder") and hasattr(value, "tasks"):
                 discovery = value
             else:
-                more |= _named(value)
-        if discovery is None:
+                others.append(value)
+        more = _named(others)
+        if discovery is None and not (more.get("splits") or more.get("scores")):
             raise DataError(
-                "there are no tasks to report",
+                "there are no tasks to report, and neither scores nor splits",
                 where="report",
-                hint="give what discover returned, or a run",
+                hint="give what discover, score or split returned, or a run",
             )
+        if discovery is None:
+            known: Document = {"numbers": {}, "config": {}, "environment": environment()}
+            return cls(dataset=dataset, tasks=None, **known, **more)
         _check_images(dataset, discovery.fingerprint, "data")
         return cls(
             dataset=dataset,
@@ -112,34 +129,49 @@ class Material:
         )
 
 
+def check_something(run: Run) -> None:
+    """Refuse a run that holds nothing to show.
+
+    Raises:
+        RunDirError: where it is not finished, or its job found neither tasks, scores nor splits.
+    """
+    if "tasks" not in run.numbers and not run.names(SCORES) and not run.names(SPLITS):
+        raise RunDirError(
+            "the run has no tasks to report, and neither scores nor splits",
+            where=str(run.path),
+            hint=f"see what it holds: {errors.command('show', run.path)}",
+        )
+
+
 def _beside(material: Material, found: Sequence[Any]) -> Material:
     """Return a run's material with objects that are to be shown in place of its own."""
-    from dataclasses import replace
-
-    more: Document = {}
-    for value in found:
-        if not isinstance(value, Run):
-            more |= _named(value)
+    more = _named([value for value in found if not isinstance(value, Run)])
     return replace(material, **more)
 
 
-def _named(value: Any) -> Document:
-    """Return a value under the name that the material knows it by.
+def _named(values: Sequence[Any]) -> Document:
+    """Return values under the names that the material knows them by; splits by their targets.
 
     Raises:
         DataError: for what cannot be shown.
     """
-    if isinstance(value, Scores):
-        return {"scores": value}
-    if isinstance(value, Split):
-        return {"split": value}
-    if isinstance(value, Evidence):
-        return {"evidence": value}
-    raise DataError(
-        f"a report cannot show {type(value).__name__}",
-        where="report",
-        hint="give a Discovery or a Run, Scores, a Split, Evidence",
-    )
+    found: Document = {}
+    for value in values:
+        if isinstance(value, Scores):
+            found["scores"] = Scores([*found.get("scores", ()), *value])
+        elif isinstance(value, Split):
+            known = found.setdefault("splits", {})
+            learners = {name: one.setup.learner for name, one in known.items()}
+            known[free_name(value.target.name, value.setup.learner, learners)] = value
+        elif isinstance(value, Evidence):
+            found["evidence"] = value
+        else:
+            raise DataError(
+                f"a report cannot show {type(value).__name__}",
+                where="report",
+                hint="give a Discovery or a Run, Scores, a Split, Evidence",
+            )
+    return found
 
 
 def _check_images(dataset: Dataset, fingerprint: str, where: str) -> None:

@@ -16,7 +16,7 @@ from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
 from taskdiscovery.reporting.thumbnails import thumbnails_of
-from taskdiscovery.types import Document, IntArray
+from taskdiscovery.types import Document, IntArray, Split
 
 
 class Page:
@@ -28,38 +28,60 @@ class Page:
 
     def __init__(self, material: Material) -> None:
         self.material, self.dataset, self.tasks = material, material.dataset, material.tasks
-        self.learner = str(material.numbers["learner"])
-        seen_N = self.tasks.seen_N
+        self.learner = self._learner()
+        seen_N = None if self.tasks is None else self.tasks.seen_N
         everywhere: IntArray = np.arange(len(self.dataset))
         self.unseen = everywhere if seen_N is None else np.flatnonzero(~seen_N)
-        self.scores = ScoreView(material.scores, self.tasks.names, self.learner, len(self.dataset))
+        names = material.scores.scored if self.tasks is None else self.tasks.names
+        self.scores = ScoreView(material.scores, names, self.learner, len(self.dataset))
         self.evidence = EvidenceView(material, self.unseen)
         self.sprites: dict[str, str] = {}
 
     def context(self) -> Document:
         """Return everything the template names."""
-        cards = TaskView(self.material, self.scores, self.evidence, self.unseen, self.sprites)
-        tasks = [cards.card(d) for d in range(len(self.tasks))]
-        ranked = sorted(tasks, key=lambda t: -(t["agreement"] or 0))
+        tasks: list[Document] = []
+        if self.tasks is not None:
+            cards = TaskView(self.material, self.scores, self.evidence, self.unseen, self.sprites)
+            tasks = [cards.card(d) for d in range(len(self.tasks))]
         versions = self.material.environment.get("versions", {})
         return {
             "version": versions.get("taskdiscovery", ""),
-            "title": f"What {self.learner} finds easy in {self._data_name()}",
-            "lead": self._lead(),
+            "title": self._title(),
+            "lead": self._lead() if self.tasks is not None else "",
+            "rows": self.material.rows,
             "tiles": self._tiles(),
-            "telling": ranked[:3],
+            "telling": _first(tasks),
             "agreement": self.scores.figure(),
-            "split": self._split(),
+            "score_sets": self.scores.by_name(),
+            "splits": self._splits(),
             "tasks": tasks,
             "label": self.evidence.label(),
             "coverage": self.evidence.coverage(),
-            "architectures": self.scores.architectures(),
+            "architectures": None if self.tasks is None else self.scores.architectures(),
             "similarity": self._similarity(),
-            "commands": provenance.commands(self.material, self.scores),
+            "commands": provenance.commands(self.material),
             "provenance": provenance.facts(self.material, len(self.unseen)),
             "sprites": {name: uri for name, uri in self.sprites.items() if uri},
             "pictures": thumbnails_of(self.dataset) is not None,
         }
+
+    def _learner(self) -> str:
+        """Return the learner of the search, or else of what was scored or split."""
+        material = self.material
+        if self.tasks is not None:
+            return str(material.numbers["learner"])
+        if material.splits:
+            return list(material.splits.values())[-1].setup.learner
+        return material.scores[-1].learner
+
+    def _title(self) -> str:
+        name = self._data_name()
+        if self.tasks is not None:
+            return f"What {self.learner} finds easy in {name}"
+        if self.material.splits:
+            count = len(self.material.splits)
+            return f"{'A split' if count == 1 else f'{count} splits'} of {name} for {self.learner}"
+        return f"On what {self.learner} agrees with itself in {name}"
 
     def _data_name(self) -> str:
         kind, _, path = str(self.dataset.name).partition(":")
@@ -67,26 +89,28 @@ class Page:
         return "/".join(parts[-2:]) or kind
 
     def _lead(self) -> str:
-        n, method = len(self.tasks), self.material.numbers["method"]
+        assert self.tasks is not None
+        n, method, things = len(self.tasks), self.material.numbers["method"], self.material.rows
         config = self.material.config
         guided = config.get("within") or config.get("exclude")
         blind = "" if guided else " without looking at any label"
         parts = self._parts()
         text = (
-            f"{n} labelings of {len(self.dataset):,} images were found by method {method}{blind}. "
-            f"Each cuts the images in {parts}."
+            f"{n} labelings of {len(self.dataset):,} {things} were found by method {method}"
+            f"{blind}. Each cuts the {things} in {parts}."
         )
         references = self.scores.references
         if references:
             beside = " and ".join(f"{value:.2f} for {name}" for name, value in references.items())
             text += (
                 f" Two learners trained on such a labeling agree on {self.scores.mean:.0%} of the "
-                f"images they have not seen; compare {beside}."
+                f"{things} they have not seen; compare {beside}."
             )
         return text
 
     def _parts(self) -> str:
         """Say how large the classes are: methods on pixels balance them, others do not."""
+        assert self.tasks is not None
         k = max(self.tasks.k)
         rates = [float(task["rate"]) for task in self.material.numbers["tasks"]]
         equal = all(abs(rate - 1 / k) < 0.1 for rate in rates)
@@ -96,12 +120,14 @@ class Page:
 
     def _tiles(self) -> list[Document]:
         tiles = self.scores.tiles()
-        correlations = [t.get("crossfit_correlation") for t in self.material.numbers["tasks"]]
-        if not tiles and all(c is not None for c in correlations):
+        found = self.material.numbers.get("tasks", [])
+        correlations = [task.get("crossfit_correlation") for task in found]
+        if not tiles and found and all(c is not None for c in correlations):
             note = "mean held-out correlation; not scored yet"
             tiles.append(tile("Discovered tasks", f"{np.mean(correlations):.3f}", note))
-        split = self.material.split
-        if split is not None:
+        if self.material.splits:
+            # The one that breaks the learner most, beside what a random split of its size gives.
+            split = max(self.material.splits.values(), key=_drop)
             accuracy = split.accuracy
             note = f"accuracy on {split.target.name}; a random split gives "
             note += f"{accuracy['random'].mean:.2f}"
@@ -109,23 +135,50 @@ class Page:
             tiles.append(tile("Adversarial split", value, note, "bad"))
         return tiles
 
-    def _split(self) -> Document | None:
-        if self.material.split is None:
-            return None
-        made = splitview.view(self.material.split, self.dataset)
-        self.sprites["split"] = made.pop("sprite")
-        return made
+    def _splits(self) -> list[Document]:
+        """Return the sections of the splits, each with its own sheet of pictures."""
+        shown = []
+        for number, (name, split) in enumerate(self.material.splits.items()):
+            made = splitview.view(split, self.dataset)
+            made["name"] = f"split-{number}"
+            self.sprites[made["name"]] = made.pop("sprite")
+            shown.append({"heading": heading_of(split), **made, "called": name})
+        return shown
 
     def _similarity(self) -> Document | None:
-        if len(self.tasks) < 2:
+        if self.tasks is None or len(self.tasks) < 2:
             return None
         k = max(self.tasks.k)
         matrix_DD = similarity_matrix(self.tasks.labels_ND[self.unseen], k)
         pairs = matrix_DD[np.triu_indices(len(self.tasks), 1)]
         text = (
-            "Similarity is the share of images labelled alike under the best renaming of classes; "
-            f"unrelated tasks have {1 / k:.2f}. Here it is {pairs.mean():.3f} on average and "
-            f"{pairs.max():.3f} at most."
+            f"Similarity is the share of {self.material.rows} labelled alike under the best "
+            f"renaming of classes; unrelated tasks have {1 / k:.2f}. Here it is "
+            f"{pairs.mean():.3f} on average and {pairs.max():.3f} at most."
         )
         label = "Similarity of each pair of tasks"
         return {"text": text, "figure": figures.heatmap(matrix_DD, self.tasks.names, label)}
+
+
+def heading_of(split: Split) -> str:
+    """Say what a split did to the learner, as far as the intervals tell."""
+    broken = split.accuracy["adversarial"].high < split.accuracy["random"].low
+    return "A split that breaks it" if broken else "A split that does not clearly break it"
+
+
+def _drop(split: Split) -> float:
+    return split.accuracy["random"].mean - split.accuracy["adversarial"].mean
+
+
+def _first(tasks: list[Document]) -> Document | None:
+    """Return the tasks that are shown above all others, and by what they were chosen."""
+    if not tasks:
+        return None
+    scored = [task for task in tasks if task["agreement"] is not None]
+    if scored:
+        first = sorted(scored, key=lambda task: -task["agreement"])[:3]
+        words = "on which runs agree most"
+    else:
+        first, words = tasks[:3], "that were found first"
+    count = {1: "The task", 2: "The two tasks", 3: "The three tasks"}[len(first)]
+    return {"heading": f"{count} {words}", "tasks": first}

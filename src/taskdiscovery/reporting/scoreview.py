@@ -9,6 +9,7 @@ import pandas as pd
 
 from taskdiscovery.reporting import figures
 from taskdiscovery.types import Document, FloatArray, Scores
+from taskdiscovery.types.scores import RANDOM
 
 
 class ScoreView:
@@ -38,21 +39,23 @@ class ScoreView:
         table = own if len(own) else table
         last = table.iloc[-1]
         keys = ["learner", "preset", "precision", "runs"]
-        return table[(table[keys] == last[keys]).all(axis=1)]
+        table = table[(table[keys] == last[keys]).all(axis=1)]
+        return table.drop_duplicates("task", keep="last")
 
     @cached_property
-    def references(self) -> dict[str, float]:
-        """Names and agreement of the human labeling (first) and of random labels."""
+    def _others(self) -> list[tuple[str, Document]]:
+        """Names and scores of human labelings (first) and of random labels."""
         if self.table is None:
-            return {}
+            return []
         others = self.table[~self.table["task"].isin(self.names)]
-        named = {
-            (
-                "random labels" if task == "random" else f"classes {task.removeprefix('label:')}"
-            ): float(value)
-            for task, value in zip(others["task"], others["agreement"], strict=True)
-        }
-        return dict(sorted(named.items(), key=lambda item: item[0] == "random labels"))
+        rows = [{str(k): v for k, v in row.items()} for row in others.to_dict("records")]
+        rows.sort(key=lambda row: row["task"] == RANDOM)
+        return [(_reference(str(row["task"])), row) for row in rows]
+
+    @property
+    def references(self) -> dict[str, float]:
+        """Names and agreement of human labelings (first) and of random labels."""
+        return {name: float(row["agreement"]) for name, row in self._others}
 
     def of(self, name: str) -> Document | None:
         """Return the row of a task, or None."""
@@ -69,7 +72,10 @@ class ScoreView:
 
     def disagreement(self, name: str) -> FloatArray | None:
         """Return (N,) how far the runs on a task disagree on each image; None where not known."""
+        row = self.of(name)
         own = [s for s in self.scores if s.task == name and len(s.rows_n)]
+        alike = [s for s in own if row is not None and s.name == row["name"]]
+        own = alike or own
         if not own:
             return None
         found = np.zeros(self.images)
@@ -124,12 +130,18 @@ class ScoreView:
         values = [float(s["agreement"]) for s in scored]
         note = f"mean agreement of {len(values)}; from {min(values):.3f} to {max(values):.3f}"
         tiles = [tile("Discovered tasks", f"{np.mean(values):.3f}", note)]
-        for name, value in self.references.items():
-            kind = "random" if name == "random labels" else "human"
-            note = "agreement by memory alone" if kind == "random" else f"human labeling: {name}"
-            title = "Random labels" if kind == "random" else "Human labels"
-            tiles.append(tile(title, f"{value:.3f}", note, kind))
+        for name, row in self._others:
+            random = row["task"] == RANDOM
+            note = memory_note(row) if random else f"human labeling: {name}"
+            title, kind = ("Random labels", "random") if random else ("Human labels", "human")
+            tiles.append(tile(title, f"{float(row['agreement']):.3f}", note, kind))
         return tiles
+
+    def by_name(self) -> list[Document]:
+        """Return what was scored under each name; none where there is one name alone."""
+        if len(self.scores.names) < 2:
+            return []
+        return [_summed(name, self.scores.named(name)) for name in self.scores.names]
 
     def architectures(self) -> Document | None:
         """Tasks found for one learner, scored with others: mean agreement of each."""
@@ -137,12 +149,12 @@ class ScoreView:
         learners = list(dict.fromkeys(table["learner"]))
         if len(learners) < 2:
             return None
-        human = [t for t in table["task"].unique() if t not in (*self.names, "random")]
+        human = [t for t in table["task"].unique() if t not in (*self.names, RANDOM)]
         rows = []
         for learner in learners:
             own = table[table["learner"] == learner]
             row = [str(learner)]
-            for group in (list(self.names), human, ["random"]):
+            for group in (list(self.names), human, [RANDOM]):
                 values = own.loc[own["task"].isin(group), "agreement"]
                 row.append(f"{values.mean():.3f} ({len(values)})" if len(values) else "")
             rows.append(row)
@@ -152,3 +164,38 @@ class ScoreView:
 def tile(name: str, value: str, note: str, kind: str = "") -> Document:
     """Return what a tile shows."""
     return {"name": name, "value": value, "note": note, "kind": kind}
+
+
+def memory_note(row: Document) -> str:
+    """Say what the agreement on random labels is due to: nothing can be learnt there but by heart.
+
+    Args:
+        row: of their score. Where class rates differ, runs that name the commoner class agree
+            without having learnt anything: κ takes that out.
+    """
+    kappa = row["kappa"]
+    if kappa is None or np.isnan(kappa):
+        return "every run names one class alone"
+    if row["low"] <= row["chance"]:
+        return f"not clearly above the {row['chance']:.2f} that class rates give (κ {kappa:.2f})"
+    return f"agreement by memory alone (κ {kappa:.2f})"
+
+
+def _reference(task: str) -> str:
+    if task == RANDOM:
+        return "random labels"
+    return f"classes {task.removeprefix('label:')}" if task.startswith("label:") else task
+
+
+def _summed(name: str, scores: Scores) -> Document:
+    first = scores[0]
+    own = [s.agreement for s in scores if s.task != RANDOM]
+    random = [s.agreement for s in scores if s.task == RANDOM]
+    return {
+        "name": name,
+        "learner": f"{first.learner}, preset {first.preset}, {first.runs} runs",
+        "labelings": len(own),
+        "agreement": f"{np.mean(own):.3f}" if own else "",
+        "random": f"{random[0]:.3f}" if random else "",
+        "covers": first.covers,
+    }

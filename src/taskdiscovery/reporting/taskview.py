@@ -35,12 +35,14 @@ class TaskView:
         unseen: IntArray,
         sprites: dict[str, str],
     ) -> None:
+        assert material.tasks is not None
         self.material, self.scores, self.evidence = material, scores, evidence
+        self.tasks = material.tasks
         self.unseen, self.sprites = unseen, sprites
 
     def card(self, d: int) -> Document:
         """Return what the card of a task shows."""
-        name = self.material.tasks.names[d]
+        name = self.tasks.names[d]
         sheet = self._sheet(d, name)
         self.sprites[name] = sheet.sprite()
         score = self.scores.of(name)
@@ -53,6 +55,7 @@ class TaskView:
             "agreement": None if score is None else float(score["agreement"]),
             "low": None if score is None else float(score["low"]),
             "high": None if score is None else float(score["high"]),
+            "covers": "" if score is None else str(score["covers"]),
             "bar": None if score is None else self.scores.bar(score),
             "facts": facts,
             "verdict": self.evidence.verdict(name),
@@ -69,7 +72,7 @@ class TaskView:
         words = self.evidence.words_of(name)
         for c in range(margins_NC.shape[1]):
             rows = surest(margins_NC[:, c], unseen)
-            like = ", ".join(words.get(self.material.tasks.class_names[d][c], ()))
+            like = ", ".join(words.get(self.tasks.class_names[d][c], ()))
             heading = f"surest of class {c} ({like})" if like else f"surest of class {c}"
             sheet.add(heading, rows[margins_NC[rows, c] > 0])
         doubt_N = -np.sort(margins_NC, axis=1)[:, -1]
@@ -95,7 +98,7 @@ class TaskView:
 
     def _margins(self, d: int) -> FloatArray:
         """(N, C) how surely an image is of each class."""
-        tasks = self.material.tasks
+        tasks = self.tasks
         assert tasks.coordinates_NP is not None
         classes = tasks.k[d]
         if classes == 2:

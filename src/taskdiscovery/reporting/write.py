@@ -11,11 +11,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from taskdiscovery.config import DataConfig
-from taskdiscovery.errors import RunDirError
 from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of
-from taskdiscovery.reporting.material import Material
+from taskdiscovery.reporting.material import Material, check_something
 from taskdiscovery.reporting.page import Page
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run, atomic
@@ -40,34 +39,40 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     return path
 
 
-def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str = "") -> Path:
-    """Write `report.html` into a run directory of `discover`, and return the path of the file.
+def write_report_of_run(
+    run: Run,
+    data: Any,
+    callbacks: Callbacks,
+    features: str = "",
+    splits: Sequence[str] = (),
+) -> Path:
+    """Write `report.html` into a run directory, and return the path of the file.
 
     Args:
-        run: its scores, its split and its evidence are shown where there are some.
+        run: of `discover`, whose scores, splits and evidence are shown where there are some; or of
+            another job.
         data: the images, where they are no longer where the run found them; else None.
         callbacks: told of progress.
         features: numbers of the images; by default those that the tasks were found on.
+        splits: names of those to show; all where empty.
 
     Raises:
+        ConfigError: for a split that there is not.
         RunDirError: where the run is not finished or damaged, or another process is at work.
         DataError: where the images are not those of the run.
     """
     with Run.open(run.path, write=True):
         pass  # one that is busy is refused before its images are read
-    if "tasks" not in run.numbers:
-        raise RunDirError(
-            "the run has no tasks to report",
-            where=str(run.path),
-            hint="give a finished run of discover",
-        )
+    check_something(run)
+    for name in splits:
+        run.split_named(name)
     features = features or features_of(run, data)
     if data is None:
         data = data_of(run, run.config)
     how = DataConfig(**vars(reading_of(run)), features=features)
     dataset = read_data(data, how, callbacks)
     with run.understood("material of the report", "restore the files, or do the job again"):
-        page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())
+        page = render("page.html.j2", Page(Material.of_run(run, dataset, splits)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
 

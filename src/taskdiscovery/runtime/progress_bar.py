@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
-from taskdiscovery.errors import ConfigError, printable
+from taskdiscovery.errors import ConfigError, nearest, printable
 from taskdiscovery.runtime.callbacks import Callback, Callbacks
 from taskdiscovery.runtime.progress import interactive
+from taskdiscovery.runtime.progress_lines import ProgressLines
 
 
 class ProgressBar(Callback):
@@ -54,6 +56,29 @@ def callbacks_of(given: Callback | Iterable[Callback] | None) -> Callbacks:
                 hint="give objects of subclasses of taskdiscovery.Callback",
             )
     return Callbacks(several)
+
+
+#: how the command line shows progress; `lines` and `bar` also where nobody seems to look.
+VARIABLE = "TASKDISCOVERY_PROGRESS"
+_SHOWN: dict[str, type[Callback]] = {"bar": ProgressBar, "lines": ProgressLines}
+
+
+def callbacks_of_command() -> Callbacks:
+    """Return what shows progress of a command: a bar where somebody looks, else lines on stderr.
+
+    The environment variable `TASKDISCOVERY_PROGRESS` (`bar`, `lines` or `off`) decides otherwise.
+
+    Raises:
+        ConfigError: where it says anything else.
+    """
+    wanted = os.environ.get(VARIABLE) or ("bar" if interactive() else "lines")
+    if wanted == "off":
+        return Callbacks()
+    if wanted not in _SHOWN:
+        raise ConfigError(
+            f"{VARIABLE} is {wanted!r}", where=VARIABLE, hint=nearest(wanted, (*_SHOWN, "off"))
+        )
+    return Callbacks([_SHOWN[wanted]()])
 
 
 def _progress() -> Any:

@@ -127,7 +127,7 @@ class Checkpoints:
         raise RunDirError(
             f"all {len(numbers)} checkpoints are damaged",
             where=str(self.folder),
-            hint="restore one from a copy, or begin again with another --out",
+            hint="restore one from a copy, or give the job up: taskdiscovery discard RUN",
         )
 
     def problem(self, number: int) -> str | None:

@@ -41,7 +41,7 @@ from taskdiscovery.types import Document
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 2
+FORMAT = 3
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 CONFIG, STATUS, RESULT = "config.yaml", "status.json", "result.json"
@@ -147,7 +147,8 @@ class RunFiles:
                 raise RunDirError(
                     f"an unfinished {run.job['command']} is kept in this run",
                     where=str(run.path),
-                    hint=f"finish it first: {command('resume', run.path)}; or give another --out",
+                    hint=f"finish it: {command('resume', run.path)}; or drop it: "
+                    f"{command('discard', run.path)}; or give another --out",
                 )
             opened.pop_all()  # it stays open
         return run
@@ -257,13 +258,19 @@ class RunFiles:
         Raises:
             RunDirError: where `status.json` is damaged.
         """
-        document = self.config
-        document.pop("format")
-        own = {"command": str(document.pop("command", "")), "config": document}
         found = self._status.get("job")
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
-            return own  # killed before the first status was written
-        return {**found, "command": str(found.get("command"))} if found.get("added") else own
+            return self._own_job  # killed before the first status was written
+        if not found.get("added"):
+            return self._own_job
+        return {**found, "command": str(found.get("command"))}
+
+    @property
+    def _own_job(self) -> Document:
+        """The job that made the run."""
+        document = self.config
+        document.pop("format")
+        return {"command": str(document.pop("command", "")), "config": document}
 
     def is_ours(self, config: Mapping[str, Any]) -> bool:
         """Say whether a config of this run, or of its job, is as this user's own job wrote it.
@@ -280,6 +287,18 @@ class RunFiles:
     def state(self) -> str:
         """`running`, `done`, `stopped` or `failed`, as the last process left it."""
         return str(self._status.get("state", "stopped"))
+
+    def is_busy(self) -> bool:
+        """Say whether a process is at work in the run."""
+        if self.state != "running":
+            return False
+        try:
+            self.place.lock(LOCK, f"process {os.getpid()} on {platform.node()}").close()
+        except BlockingIOError:
+            return True
+        except (OSError, RunDirError):  # what cannot be locked is not worked in
+            return False
+        return False
 
     def status(self, state: str, reason: str = "") -> None:
         """Write `status.json`: the state, why, whose process, and the job."""
@@ -309,8 +328,9 @@ class RunFiles:
 
     def write(self, name: str, content: bytes) -> None:
         """Write one file of results, by its path within the run directory."""
-        folder, slash, _ = name.rpartition("/")
-        if slash:
+        *way, _ = name.split("/")
+        for depth in range(len(way)):
+            folder = "/".join(way[: depth + 1])
             with resources(self.path / folder):
                 self.place.inside(folder).make()
         write_bytes(self.place, name, content)
@@ -404,6 +424,26 @@ class RunFiles:
         self.status("done", command)
         self.checkpoints.remove_all()
 
+    def committed(self) -> set[str]:
+        """Return the files of results that were committed, as paths within the run directory.
+
+        Raises:
+            RunDirError: where the manifest is damaged.
+        """
+        with self.understood(manifest.NAME, f"see {command('verify', self.path)}"):
+            return set(manifest.read(self.place))
+
+    def give_up(self, job: str) -> None:
+        """Say that the job that was added is given up, and drop its checkpoints.
+
+        The run is then as the jobs before it left it.
+        """
+        self.add_numbers({})  # the headline numbers as they stand are those that count
+        self.commit()
+        self._job = self._own_job
+        self.status("done", f"{job} was discarded")
+        self.checkpoints.remove_all()
+
     def discard(self) -> None:
         """Remove a run that never began, and nothing else that somebody put there since."""
         with contextlib.suppress(OSError, TaskDiscoveryError):
@@ -494,6 +534,7 @@ def check_new(path: Path) -> None:
             hint = "give a new one as --out"
             if (path / CONFIG).exists():
                 hint += f", or go on with: {command('resume', path)}"
+                hint += f"; see {command('show', path)}"
             raise RunDirError(
                 "the output directory is not empty",
                 where=str(path),

@@ -1,14 +1,14 @@
-"""What stands in a run directory: the one place that knows its files of results and their columns.
+"""What stands in a run directory: its results and their columns; where they lie, says `layout`.
 
-A job writes its values here, and `open_run` gives the same values back.
+A job writes its values here, and `open_run` gives the same values back. What there are several of,
+scores, splits and comparisons, stands in `named`.
 
 Axes: N images, D tasks.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,67 +17,37 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.store.files import RunFiles
-from taskdiscovery.types import (
-    ROLES,
-    Dataset,
-    Document,
-    Evidence,
-    Labeling,
-    Name,
-    Score,
-    Scores,
-    Split,
-    Tasks,
+from taskdiscovery.store import manifest
+from taskdiscovery.store.files import RESULT
+from taskdiscovery.store.layout import (
+    ASSOCIATIONS,
+    COMPARISONS,
+    COORDINATES,
+    ENCODER,
+    FILES,
+    IMAGES,
+    PER_IMAGE,
+    PROBES,
+    REPORT,
+    ROLES_TABLE,
+    SCORES,
+    SPLITS,
+    TASKS,
+    remedy_of,
 )
-from taskdiscovery.types.scores import COLUMNS
+from taskdiscovery.store.named import NamedResults
+from taskdiscovery.types import Dataset, Document, Evidence, Name, Tasks
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
 
-ENCODER = "encoder.safetensors"
-TASKS = "tasks.parquet"
-COORDINATES = "coordinates.parquet"
-IMAGES = "images.parquet"
-SCORES = "scores.parquet"
-PER_IMAGE = "per_image.parquet"
-ROLES_TABLE = "split/roles.parquet"
-METADATA = "split/metadata.csv"
-INDICES = "split/indices.json"
-PARTITION = "split/list_eval_partition.csv"
-ASSOCIATIONS = "associations.parquet"
-PROBES = "probes.parquet"
-REPORT = "report.html"
-
-#: how each file of results can be had again where it is damaged.
-REMEDIES = {
-    ENCODER: "discover again; the tasks of this data can be used without it",
-    TASKS: "label the data again: taskdiscovery label RUN DATA",
-    COORDINATES: "discover again; tasks and encoder can be used without it",
-    IMAGES: "discover again, or use the run on its own data only",
-    SCORES: "score again: taskdiscovery score DATA --from RUN",
-    PER_IMAGE: "score again: taskdiscovery score DATA --from RUN",
-    ROLES_TABLE: "split again: taskdiscovery split DATA --from RUN",
-    METADATA: "split again: taskdiscovery split DATA --from RUN",
-    INDICES: "split again: taskdiscovery split DATA --from RUN",
-    PARTITION: "split again: taskdiscovery split DATA --from RUN",
-    ASSOCIATIONS: "measure again: taskdiscovery analyze RUN",
-    PROBES: "measure again: taskdiscovery analyze RUN",
-    REPORT: "write it again: taskdiscovery report RUN",
-}
-
-#: what the columns of scores are; the others are numbers.
-_KINDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("task", "learner", "preset", "precision", "covers"), str),
-    **dict.fromkeys(("runs", "failed"), int),
-}
+#: files of results that there is one of.
+_ALONE = (ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT)
 
 
-class Run(RunFiles):
+class Run(NamedResults):
     """A run on disk, and what its jobs found.
 
     `Run.open(path)` reads; a network of one's own is named again by `objects`, or its encoder
@@ -142,7 +112,7 @@ class Run(RunFiles):
         """
         from taskdiscovery.encoders.discovery import Discovery
 
-        own = {"scores", "split", "analysis", "data"}
+        own = {SCORES, SPLITS, COMPARISONS, "analysis", "data", "options"}
         return Discovery(
             tasks=self.tasks,
             encoder=self.encoder,
@@ -167,7 +137,9 @@ class Run(RunFiles):
         """Say whether the rows of the run's tables are the images of a data set, in their order."""
         if not self.fingerprint or self.fingerprint == dataset.fingerprint:
             return True
-        known = [name for name in (IMAGES, PER_IMAGE, ROLES_TABLE) if self.has(name)]
+        tables = [f"{SCORES}/{name}/{PER_IMAGE}" for name in self.names(SCORES)]
+        tables += [f"{SPLITS}/{name}/{ROLES_TABLE}" for name in self.names(SPLITS)]
+        known = [name for name in (IMAGES, *tables) if self.has(name)]
         if not known or dataset.has_row_numbers:
             return False
         table = self.table(known[0])
@@ -184,7 +156,7 @@ class Run(RunFiles):
             RunDirError: where the file is missing or damaged.
         """
         images = self.table(IMAGES)
-        with self.understood(IMAGES, REMEDIES[IMAGES]):
+        with self.understood(IMAGES, remedy_of(IMAGES)):
             return images["digest"].to_numpy()[(images["partition"] == "train").to_numpy()]
 
     def write_discovery(self, found: Discovery, dataset: Dataset) -> None:
@@ -209,121 +181,16 @@ class Run(RunFiles):
         self.write_table(IMAGES, pd.DataFrame({**images, "digest": digests(dataset.content)}))
         self.add_numbers({"data": described(dataset), **found.numbers})
 
-    # --- score ---
+    # --- all of it ---
 
-    @property
-    def scores(self) -> Scores:
-        """All scores of the run; empty where nothing was scored.
-
-        Agreement by image is known for the score of a task that was written last.
-
-        Raises:
-            RunDirError: where a file is damaged.
-        """
-        if not self.has(SCORES):
-            return Scores()
-        with self.understood("scores", REMEDIES[SCORES]):
-            return self._scores(self.table(SCORES), self.table(PER_IMAGE))
-
-    def _scores(self, rows: pd.DataFrame, per_image: pd.DataFrame) -> Scores:
-        """Put the scores together again.
-
-        Args:
-            rows: a score each.
-            per_image: agreement by image, a column a task.
-        """
-        last = {task: i for i, task in enumerate(rows["task"])}
-        found = []
-        for i, row in enumerate(rows.to_dict("records")):
-            column = per_image.get(row["task"])
-            measured = np.zeros(0, dtype=np.int64)
-            if column is not None and last[row["task"]] == i:
-                measured = np.flatnonzero(column.notna().to_numpy())
-            values = np.zeros(0) if column is None else column.to_numpy()[measured]
-            own: Document = {name: _KINDS.get(name, float)(row[name]) for name in COLUMNS}
-            own["kappa"] = None if np.isnan(own["kappa"]) else own["kappa"]
-            found.append(
-                Score(
-                    **own,
-                    agreement_n=values.astype(np.float32),
-                    rows_n=measured,
-                    ids_n=per_image["image_id"].to_numpy(dtype=np.str_)[measured],
-                )
-            )
-        return Scores(found)
-
-    def write_scores(self, scores: Scores, dataset: Dataset) -> None:
-        """Add scores; one of the same task, learner and preset is replaced."""
-        import pandas as pd
-
-        rows = scores.to_frame()
-        rows["kappa"] = rows["kappa"].astype(np.float64)
-        key = ["task", "learner", "preset", "precision", "runs"]
-        if self.has(SCORES):
-            rows = pd.concat([self.table(SCORES), rows], ignore_index=True)
-            rows = rows.drop_duplicates(key, keep="last", ignore_index=True)
-        self.write_table(SCORES, rows)
-        columns: dict[str, Any] = {"image_id": dataset.ids}
-        for result in scores:
-            column = np.full(len(dataset), np.nan, dtype=np.float32)
-            column[result.rows_n] = result.agreement_n
-            columns[result.task] = column
-        per_image = pd.DataFrame(columns)
-        if self.has(PER_IMAGE):
-            old = self.table(PER_IMAGE)
-            kept = [c for c in old.columns if c not in per_image.columns]
-            per_image = pd.concat([per_image, old[kept]], axis=1)
-        self.write_table(PER_IMAGE, per_image)
-        self.add_numbers({"scores": rows.to_dict("records")})
-
-    # --- split ---
-
-    @property
-    def split(self) -> Split | None:
-        """The split of the run, or None.
-
-        Raises:
-            RunDirError: where a file is damaged.
-        """
-        if not self.has(ROLES_TABLE):
-            return None
-        table = self.table(ROLES_TABLE)
-        numbers = self.numbers.get("split", self.numbers)
-        with self.understood("split", "restore result.json, or split again"):
-            ids = table["image_id"].to_numpy(dtype=np.str_)
-            target, task = (
-                Labeling(name=str(numbers[name]), classes=classes, labels_N=labels, ids_N=ids)
-                for name, classes, labels in (
-                    ("target", tuple(map(str, numbers["classes"])), _integers(table["y"])),
-                    ("task", ("0", "1"), _integers(table["place"])),
-                )
-            )
-            return Split.from_numbers(numbers, target, task, table["role"].to_numpy(np.int8))
-
-    def write_split(self, found: Split, *, added: bool) -> None:
-        """Write the split as other tools read it, into `split/`.
-
-        Args:
-            found: the split.
-            added: whether the run holds other results, too; its numbers then stand under `split`.
-        """
-        import pandas as pd
-
-        roles = {
-            "image_id": found.ids_N,
-            "y": found.target.labels_N,
-            "place": found.task.labels_N,
-            "role": found.role_N.astype(np.int8),
-        }
-        self.write_table(ROLES_TABLE, pd.DataFrame(roles))
-        self.write(METADATA, found.to_frame().to_csv(index=False).encode("utf-8"))
-        indices = {name: found.indices(role).tolist() for name, role in ROLES.items()}
-        self.write(INDICES, json.dumps(indices, indent=1).encode() + b"\n")
-        # As CelebA's readers expect it: image_id, partition (0 train, 1 validation, 2 test).
-        partition = found.to_frame()[["img_filename", "split"]]
-        partition.columns = pd.Index(["image_id", "partition"])
-        self.write(PARTITION, partition.to_csv(index=False).encode("utf-8"))
-        self.add_numbers({"split": found.numbers} if added else found.numbers)
+    def remove_whole(self) -> None:
+        """Remove the run and all that its jobs wrote, and nothing that somebody else put there."""
+        for kind in FILES:
+            for name in self.names(kind):
+                self.drop(kind, name)
+        for file in (*_ALONE, RESULT, manifest.NAME):
+            self.place.remove(file)
+        self.discard()
 
     # --- analyze ---
 
@@ -377,8 +244,5 @@ def described(dataset: Dataset) -> Document:
         "images": len(dataset),
         "fingerprint": dataset.fingerprint,
         "range": None if dataset.range is None else list(dataset.range),
+        "target": dataset.half_of_classes(),
     }
-
-
-def _integers(column: pd.Series) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return column.to_numpy(np.int64)

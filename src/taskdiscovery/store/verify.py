@@ -9,7 +9,8 @@ from taskdiscovery.errors import first_line
 from taskdiscovery.store import manifest
 from taskdiscovery.store.checkpoints import STATE, Checkpoints
 from taskdiscovery.store.files import CHECKPOINTS
-from taskdiscovery.store.run import REMEDIES, Run
+from taskdiscovery.store.layout import remedy_of
+from taskdiscovery.store.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,11 @@ def verify(path: Path) -> list[Finding]:
         found = manifest.problem(run.place, name, entries)
         remedy = ""
         if found:
-            remedy = REMEDIES.get(name, "run the job that wrote it again")
+            remedy = remedy_of(name)
             if unfinished:
-                remedy = "a job was stopped while it wrote: taskdiscovery resume RUN"
+                remedy = (
+                    "a job was stopped while it wrote: taskdiscovery resume RUN, or discard RUN"
+                )
         findings.append(Finding(file=name, problem=found or "", remedy=remedy))
     return findings + _checkpoints(run.checkpoints)
 
@@ -62,7 +65,11 @@ def _checkpoints(checkpoints: Checkpoints) -> list[Finding]:
     numbers = checkpoints.numbers()
     problems = {number: checkpoints.problem(number) or "" for number in numbers}
     usable = [number for number in numbers if not problems[number]]
-    remedy = f"resume uses {usable[-1]:06d}" if usable else "none is left: begin again"
+    remedy = (
+        f"resume uses {usable[-1]:06d}"
+        if usable
+        else "none is left: taskdiscovery discard RUN, and begin again"
+    )
     found = [
         Finding(
             file=f"{CHECKPOINTS}/{number:06d}",

@@ -18,6 +18,9 @@ from taskdiscovery.types.aliases import Document, Float32, IdArray, ImageArray, 
 if TYPE_CHECKING:
     import pandas as pd
 
+#: what random labels are called, which stand beside whatever is scored.
+RANDOM = "random"
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Interval:
@@ -58,9 +61,11 @@ class Score:
         agreement_n: (n,) mean agreement over pairs for each test image.
         rows_n: (n,) positions of those images in the data set.
         ids_n: (n,) their ids.
+        accuracies: (K,) test accuracy of each run.
         failed: runs that diverged.
         seconds: time spent on training and predicting.
         images: (N, H, W, channels) uint8 of the data set, to show them in a notebook; or None.
+        name: that it goes by in its run, with others of the same job; empty where it has none.
     """
 
     task: str
@@ -79,9 +84,11 @@ class Score:
     agreement_n: Float32 = field(repr=False)
     rows_n: IntArray = field(repr=False)
     ids_n: IdArray = field(repr=False)
+    accuracies: tuple[float, ...] = ()
     failed: int = 0
     seconds: float = 0.0
     images: ImageArray | None = field(default=None, repr=False)
+    name: str = ""
 
     @property
     def per_image(self) -> pd.Series:
@@ -104,13 +111,14 @@ class Score:
 
     def to_row(self) -> Document:
         """Return the row of `scores.parquet`: everything but the per-image values and the time."""
-        return {name: getattr(self, name) for name in COLUMNS}
+        row: Document = {name: getattr(self, name) for name in COLUMNS}
+        return {**row, "accuracies": tuple(map(float, self.accuracies))}  # a list, from JSON
 
 
 #: the columns of `scores.parquet`.
 COLUMNS = (
     *("task", "learner", "preset", "precision", "runs", "agreement", "low", "high", "covers"),
-    *("chance", "kappa", "rate", "accuracy", "failed"),
+    *("chance", "kappa", "rate", "accuracy", "accuracies", "failed", "name"),
 )
 
 
@@ -159,6 +167,29 @@ class Scores(Sequence[Score]):
         raise ConfigError(
             f"{which!r} was not scored", where="scores", hint=nearest(which, (s.task for s in self))
         )
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The labelings that were scored, without the random labels beside them."""
+        return tuple(dict.fromkeys(score.task for score in self if score.task != RANDOM))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the scores go by in a run, oldest first; each job has one for all."""
+        return tuple(dict.fromkeys(score.name for score in self))
+
+    def named(self, name: str) -> Scores:
+        """Return the scores of one job, by their name in the run.
+
+        Raises:
+            ConfigError: where there are none.
+        """
+        found = Scores(score for score in self if score.name == name)
+        if not found:
+            raise ConfigError(
+                f"there are no scores {name!r}", where="scores", hint=nearest(name, self.names)
+            )
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per score, as in `scores.parquet`."""
