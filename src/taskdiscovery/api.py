@@ -7,6 +7,8 @@ What several verbs take means the same for each:
 
     size, fit, range, skip_bad,   how `data` is read (see `load`); ignored for a `Dataset`
     missing
+    groups, test                  what belongs together, and what is measured on alone (see `load`):
+                                  an attribute; DATA2 or an attribute
     seed                          decides partition, initial weights, batch orders: same seed, same
                                   result on the same machine
     device                        `auto`, `cpu` or `cuda`
@@ -36,8 +38,8 @@ from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
-    DataConfig,
     EmbedConfig,
+    JobConfig,
     LabelConfig,
     Learner,
     Network,
@@ -59,7 +61,7 @@ from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
-from taskdiscovery.jobs.inputs import read_alike, reading_of
+from taskdiscovery.jobs.inputs import read_alike, reading_of, with_parts
 from taskdiscovery.jobs.looking import features_of, with_usual_features
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
@@ -102,6 +104,8 @@ def load(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: Any = None,
+    test: Any = None,
     cache: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
@@ -127,6 +131,12 @@ def load(
         skip_bad: leave out images that cannot be read.
         missing: texts that stand for a missing value in labels, attributes and tables of labels,
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
+        groups: what belongs together (a patient, a video, a burst), and is kept in one part wherever
+            images are cut into parts: the name of an attribute, or a value per image (an array, a
+            list, a Series by image id); an image without a value is one by itself.
+        test: images to measure on, and never to train on: anything that `load` takes, whose classes
+            are matched by name; or the name of an attribute that says which images they are
+            (`split`, `is_test`, 0/1/2): those of a validation part may be seen.
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -145,6 +155,8 @@ def load(
         range=range,
         skip_bad=skip_bad,
         missing=missing,
+        groups=groups,
+        test=test,
         cache=cache,
         callbacks=callbacks,
     )
@@ -159,6 +171,7 @@ def info(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     report: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Info:
@@ -167,7 +180,7 @@ def info(
     Args:
         data: anything that `load` takes.
         features: numbers of the images, as `load` takes them.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         report: where to write one HTML page of all of it.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
@@ -211,6 +224,8 @@ def discover(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -258,6 +273,7 @@ def embed(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     batch: int | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -316,6 +332,8 @@ def score(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -382,6 +400,8 @@ def split(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -433,6 +453,8 @@ def analyze(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     threads: int | None = None,
     out: Path | str | None = None,
@@ -450,7 +472,7 @@ def analyze(
         text_model: path of a CLIP model whose words are set beside each task.
         names: `lite0` or the path of a CLIP model: words that tell the sides of each task apart.
         learner: your own network class or factory, if the run was made with one.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         seed: decides which images, and the bootstrap.
         threads: CPU threads.
         out: a finished run to add to, or a new run directory, or None to write nothing.
@@ -489,6 +511,8 @@ def compare(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -531,6 +555,7 @@ def label(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     callbacks: Iterable[Callback] | None = None,
 ) -> Tasks:
     """Label other images with the tasks of a discovery.
@@ -542,7 +567,7 @@ def label(
         features: of these images, for tasks that were found on a table of them: a file or a
             backbone; or `data` has them.
         device: where to compute.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
     Returns:
@@ -568,6 +593,8 @@ def report(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
 ) -> Path:
     """Write one HTML file that shows what was found and opens offline.
 
@@ -577,7 +604,7 @@ def report(
         *found: what there is to show: a `Discovery` or a `Run` first; then `Scores`, a `Split`,
             `Evidence`, in any order.
         features: numbers of the images; by default those that the tasks were found on.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
 
     Returns:
         The path of the file.
@@ -586,14 +613,15 @@ def report(
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    how = from_mapping(DataConfig, _options(locals(), drop=("path", "found")), "report")
+    how = from_mapping(JobConfig, _options(locals(), drop=("path", "found")), "report")
     check_writable(Path(path))
     for one in found:
-        how = read_alike(how, reading_of(one))
+        how = with_parts(read_alike(how, reading_of(one)), one, data)
         how = how if how.features else replace(how, features=features_of(one, data))
     from taskdiscovery.reporting import write_report
 
-    return write_report(Path(path), load(data, **to_mapping(how)), found)
+    read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
+    return write_report(Path(path), load(data, **read), found)
 
 
 def open_run(

@@ -12,6 +12,7 @@ from taskdiscovery.config import (
     CompareConfig,
     DataConfig,
     EmbedConfig,
+    JobConfig,
     LabelConfig,
     ScoreConfig,
     SplitConfig,
@@ -83,6 +84,7 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
+        _say_partition(config, format)
         show.line(f"next: taskdiscovery score {data} --from {path}")
 
 
@@ -96,13 +98,17 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     from taskdiscovery.jobs import score as job
 
     scores = job.run(data, None, config, Sink.of("score", out), callbacks)
-    table = scores.to_frame().to_dict("records")
+    table = [
+        {key: None if value != value else value for key, value in row.items()}
+        for row in scores.to_frame().to_dict("records")
+    ]
     if format == "table":
         own = ("learner", "preset", "precision")
         table = [{k: v for k, v in row.items() if k not in own} for row in table]
         for row in table:
             row["failed"] = row["failed"] or None
     show.rows(table, format, title=f"{config.learner}, preset {config.preset}")
+    _say_partition(config, format)
 
 
 def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -126,6 +132,7 @@ def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     show.rows(table, format, title=title)
     if format == "table":
         show.line(f"images: {found.sizes}, measured: {found.measured}")
+        _say_partition(config, format)
 
 
 def label(
@@ -308,6 +315,14 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
     check_spec(data)
     check_learner(config.learner)
     return data, config
+
+
+def _say_partition(config: JobConfig, format: str) -> None:
+    """Say on which images was measured, where the user has named them."""
+    if format == "table" and config.test:
+        show.line(f"measured on the test images of {config.test}, which nothing was trained on")
+    if format == "table" and config.groups:
+        show.line(f"groups kept together: {config.groups}")
 
 
 def _check_new(path: Path | None) -> None:

@@ -15,6 +15,7 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
+    with_parts,
 )
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.session import session
@@ -58,11 +59,12 @@ def run(
         known = reading_of(opened)
         skip_bad = config.skip_bad or known.skip_bad
         config = replace(read_alike(config, known), skip_bad=skip_bad)
+        config = with_parts(config, opened, data)
         again = config.features or features_of(opened, data)
         config = replace(config, features=again)
         data = data_of(opened, opened.config) if data is None else data
     else:
-        config = read_alike(config, reading_of(tasks))
+        config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
         config = replace(config, features=config.features or features_of(tasks, data))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)

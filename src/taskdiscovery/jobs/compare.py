@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taskdiscovery.config import OF_DATA, CompareConfig, DataConfig, Network
 from taskdiscovery.data import partition
+from taskdiscovery.data.grouping import ATTRIBUTE, grouped
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features import is_alone, is_backbone
@@ -19,6 +20,7 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
+    with_parts,
     seen_before,
     tasks_of_discovery,
     tasks_of_run,
@@ -95,7 +97,7 @@ def _sides(
     """Read both data sets with their tasks, and leave out what discovery has seen."""
     opened = run_of(found)
     found = opened or found
-    config = read_alike(config, reading_of(found))
+    config = with_parts(read_alike(config, reading_of(found)), found, None)
     own = config.features or features_of(found, data)
     if data is None and opened is None:
         raise ConfigError(
@@ -106,11 +108,11 @@ def _sides(
     if data is None:
         assert opened is not None
         data = data_of(opened, opened.config)
-    here = read_data(data, _reading(config, own), callbacks)
+    here = read_data(data, replace(config, features=own), callbacks)
     theirs = config.other_features
     if not theirs and own:  # the same network looks at them; a table knows its own rows
         theirs = own if is_backbone(own) else OF_DATA if is_alone(other) else ""
-    there = read_data(other, _reading(config, theirs), callbacks)
+    there = _elsewhere(other, _reading(config, theirs), callbacks)
     from taskdiscovery.analysis.comparing import Side
 
     tasks = (
@@ -132,6 +134,14 @@ def _reading(config: CompareConfig, features: str) -> DataConfig:
     """Return how one of the two is read, with features of its own."""
     how = {item.name: getattr(config, item.name) for item in fields(DataConfig)}
     return DataConfig(**{**how, "features": features})
+
+
+def _elsewhere(other: Any, how: DataConfig, callbacks: Callbacks) -> Dataset:
+    """Read the other images; they have groups where they have the column."""
+    found = read_data(other, replace(how, groups=""), callbacks)
+    columns = [] if found.attributes is None else list(map(str, found.attributes.columns))
+    known = how.groups.removeprefix(ATTRIBUTE) in (*columns, "label")
+    return grouped(found, how.groups) if how.groups and known else found
 
 
 def _right(

@@ -9,7 +9,14 @@ from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
-from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
+from taskdiscovery.jobs.inputs import (
+    choose,
+    named_networks,
+    read_alike,
+    read_data,
+    reading_of,
+    with_parts,
+)
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -45,7 +52,7 @@ def run(
             where="score",
             hint="give --target SPEC or --from RUN|FILE",
         )
-    config = read_alike(config, reading_of(given))
+    config = with_parts(read_alike(config, reading_of(given)), given, data)
     dataset = read_data(data, config, callbacks)
     wanted = target_of(dataset, given) if tasks is None and config.target else given
     chosen = choose(dataset, wanted, named_networks(config.learner, config.objects))

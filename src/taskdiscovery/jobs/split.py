@@ -20,6 +20,7 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
+    with_parts,
 )
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
@@ -61,7 +62,7 @@ def run(
             where="split",
             hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
-    config = read_alike(config, reading_of(tasks))
+    config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
     from taskdiscovery.executors import resolve_training, workbench

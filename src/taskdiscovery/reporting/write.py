@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from taskdiscovery.config import DataConfig
+from taskdiscovery.config import JobConfig
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.inputs import read_data, reading_of
+from taskdiscovery.jobs.inputs import read_data, reading_of, with_parts
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material
@@ -64,7 +64,7 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str
     features = features or features_of(run, data)
     if data is None:
         data = data_of(run, run.config)
-    how = DataConfig(**vars(reading_of(run)), features=features)
+    how = with_parts(JobConfig(**vars(reading_of(run)), features=features), run, None)
     dataset = read_data(data, how, callbacks)
     with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from scipy import linalg
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from taskdiscovery.data.partition import apart, cut
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
@@ -29,6 +30,8 @@ from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 COMPONENTS = 384
 #: strengths of a ridge that are tried.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+#: parts of the groups that decide about a strength, one after the other.
+_PARTS = 5
 #: inverse strengths of a logistic regression that are tried, and the share that decides.
 INVERSE_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _HELD_OUT = 0.2
@@ -39,31 +42,75 @@ _REMEMBERED = 4
 _PREPARED: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def fitted_outputs(
-    learner: str,
-    table: Tensor,
-    rows: IntArray,
-    targets: NDArray[Any],
-    outputs: int,
-    measured: IntArray,
-) -> Tensor:
+class Fit(NamedTuple):
+    """What a learner is fitted to.
+
+    Attributes:
+        rows: (n,) rows of the table.
+        targets: (n,) classes, or (n, K) coordinates.
+        outputs: K.
+        groups: (n,) number of the group of each row, or None; a strength is then chosen on groups
+            that it is not fitted to.
+    """
+
+    rows: IntArray
+    targets: NDArray[Any]
+    outputs: int
+    groups: IntArray | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear:
+    """Outputs that are linear in reduced features.
+
+    Attributes:
+        weights_RK: of the reduced features, centred on the rows that were fitted to.
+        offset_K: added.
+        classes_K: the output of each column, of K outputs in all; None where they are all of them.
+        outputs: K.
+    """
+
+    weights_RK: FloatArray
+    offset_K: FloatArray
+    classes_K: IntArray | None = None
+    outputs: int
+
+    def of(self, table_mR: Float32) -> FloatArray:
+        """Return (m, K) outputs; of a logistic regression logarithms of probabilities."""
+        if self.classes_K is None:
+            return table_mR @ self.weights_RK + self.offset_K
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression()
+        model.coef_, model.intercept_ = self.weights_RK.T, self.offset_K
+        model.classes_, model.n_features_in_ = self.classes_K, len(self.weights_RK)
+        outputs_mK = np.full((len(table_mR), self.outputs), -np.inf)
+        outputs_mK[:, self.classes_K] = model.predict_log_proba(table_mR)
+        return np.maximum(outputs_mK, -1e3)
+
+
+def fitted_outputs(learner: str, table: Tensor, fit: Fit, measured: IntArray) -> Tensor:
     """Fit a learner to some rows, and return what it gives for others.
 
     Args:
         learner: one of `LEARNERS`.
         table: (N, …) features, floats of any type on the CPU, maybe memory-mapped.
-        rows: (n,) rows to fit to.
-        targets: (n,) classes, or (n, K) coordinates.
-        outputs: K.
+        fit: what it is fitted to.
         measured: (m,) rows whose outputs are wanted.
 
     Returns:
         (m, K) float32: the class is where the output is largest.
     """
-    own = _prepared(table, rows)
-    wanted_nK = np.eye(outputs)[targets] if targets.ndim == 1 else targets.astype(np.float64)
-    found_mK = LEARNERS[learner](own, wanted_nK, measured)
+    own, linear = fitted(learner, table, fit)
+    found_mK = linear.of(own.of_rows(measured))
     return torch.from_numpy(np.ascontiguousarray(found_mK, dtype=np.float32))
+
+
+def fitted(learner: str, table: Tensor, fit: Fit) -> tuple[Prepared, Linear]:
+    """Fit a learner to some rows; arguments as of `fitted_outputs`."""
+    own, targets = _prepared(table, fit.rows), fit.targets
+    wanted_nK = np.eye(fit.outputs)[targets] if targets.ndim == 1 else targets.astype(np.float64)
+    return own, LEARNERS[learner](own, wanted_nK, fit.groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +169,11 @@ class Prepared:
             for strength in STRENGTHS
         }
 
+    @property
+    def mean_R(self) -> Float32:
+        """(R,) means of the reduced features of the rows, that were taken off."""
+        return self._centred[1]
+
     def of_rows(self, rows: IntArray) -> Float32:
         """(m, R) reduced features of other rows, centred on those of these."""
         if (known := self._asked.get(key := rows.tobytes())) is None:
@@ -149,24 +201,50 @@ def _prepared(table: Tensor, rows: IntArray) -> Prepared:
     return known[key]
 
 
-def _ridge(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> FloatArray:
-    """Ridge regression whose strength is chosen by leaving one row out."""
+def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> Linear:
+    """Ridge regression whose strength is chosen by leaving one row out, or some groups."""
     share_K = targets_nK.mean(axis=0)
     centred_nK = targets_nK - share_K
     eigenvalues_R, vectors_RR = own.spectrum
     cross_RK = own.turned_nR.T.astype(np.float64) @ centred_nK
     best_RK, least = cross_RK, np.inf
-    for strength in STRENGTHS:
+    strengths = STRENGTHS
+    if groups_n is not None and groups_n.max() > 0:
+        strengths = (_strength_by_groups(own.table_nR, targets_nK, groups_n),)
+    for strength in strengths:
         weights_RK = cross_RK / (eigenvalues_R + strength * len(centred_nK))[:, None]
         left_nK = centred_nK - own.turned_nR @ weights_RK
         error = float(np.square(left_nK / (1 - own.leverages[strength])[:, None]).mean())
         if error < least:
             best_RK, least = weights_RK, error
-    return own.of_rows(measured) @ (vectors_RR @ best_RK) + share_K
+    return Linear(
+        weights_RK=vectors_RR @ best_RK, offset_K=share_K, outputs=targets_nK.shape[1]
+    )
 
 
-def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> FloatArray:
-    """Logistic regression whose strength is chosen on a fifth of the rows.
+def _strength_by_groups(
+    table_nR: Float32, targets_nK: FloatArray, groups_n: IntArray
+) -> float:
+    """Return the strength that predicts groups best that a ridge is not fitted to."""
+    parts = min(_PARTS, int(groups_n.max()) + 1)
+    rng = np.random.default_rng(len(groups_n))
+    errors = np.zeros(len(STRENGTHS))
+    for held in cut(np.arange(len(groups_n)), parts, rng, groups_n.astype(np.str_)):
+        fit = np.setdiff1d(np.arange(len(groups_n)), held)
+        mean_R, share_K = table_nR[fit].mean(axis=0), targets_nK[fit].mean(axis=0)
+        x_nR, t_nK = table_nR[fit] - mean_R, targets_nK[fit] - share_K
+        values_R, vectors_RR = linalg.eigh((x_nR.T @ x_nR).astype(np.float64))
+        cross_RK = vectors_RR.T @ (x_nR.T @ t_nK)
+        turned_mR = (table_nR[held] - mean_R) @ vectors_RR
+        for number, strength in enumerate(STRENGTHS):
+            weights_RK = cross_RK / (np.maximum(values_R, 0.0) + strength * len(fit))[:, None]
+            left_mK = targets_nK[held] - share_K - turned_mR @ weights_RK
+            errors[number] += float(np.square(left_mK).sum())
+    return STRENGTHS[int(errors.argmin())]
+
+
+def _logistic(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> Linear:
+    """Logistic regression whose strength is chosen on a fifth of the rows, or of the groups.
 
     Raises:
         ValueError: for coordinates in place of classes.
@@ -179,6 +257,10 @@ def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> Floa
     # The rows are in the order of the images, which may be that of the classes.
     order_n = np.random.default_rng(len(classes_n)).permutation(len(classes_n))
     held, fit = np.split(order_n, [max(1, int(_HELD_OUT * len(order_n)))])
+    if groups_n is not None and groups_n.max() > 0:
+        rng = np.random.default_rng(len(classes_n))
+        held = apart(np.arange(len(classes_n)), _HELD_OUT, rng, groups_n.astype(np.str_))
+        fit = np.setdiff1d(order_n, held)
     best, right = INVERSE_STRENGTHS[0], -1.0
     if len(np.unique(classes_n[fit])) > 1:
         for inverse in INVERSE_STRENGTHS:
@@ -189,13 +271,17 @@ def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> Floa
             if share > right:
                 best, right = inverse, share
     model = LogisticRegression(C=best, max_iter=500).fit(own.table_nR, classes_n)
-    outputs_mK = np.full((len(measured), targets_nK.shape[1]), -np.inf)
-    outputs_mK[:, model.classes_] = model.predict_log_proba(own.of_rows(measured))
-    return np.maximum(outputs_mK, -1e3)
+    return Linear(
+        weights_RK=model.coef_.T,
+        offset_K=model.intercept_,
+        classes_K=model.classes_.astype(np.int64),
+        outputs=targets_nK.shape[1],
+    )
 
 
-#: how each is fitted to the rows and (n, K) targets, and gives (m, K) outputs of other rows.
-LEARNERS: dict[str, Callable[[Prepared, FloatArray, IntArray], FloatArray]] = {
+#: how each is fitted to the rows and (n, K) targets, with the groups of the rows where they have
+#: some.
+LEARNERS: dict[str, Callable[[Prepared, FloatArray, IntArray | None], Linear]] = {
     "ridge": _ridge,
     "logistic": _logistic,
 }

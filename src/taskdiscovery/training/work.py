@@ -58,6 +58,8 @@ class Training:
         seeds: what the run is drawn from.
         monitored: images on which the predictions must settle for the training to end early; None
             to train for the whole schedule.
+        groups: (n,) number of what each training image belongs together with, which is kept
+            together where a learner cuts them; or None.
     """
 
     learner: ResolvedLearner
@@ -70,6 +72,7 @@ class Training:
     measured: IntArray
     seeds: Seeds
     monitored: IntArray | None = None
+    groups: IntArray | None = None
 
     @property
     def passes(self) -> int:
@@ -92,7 +95,10 @@ class Training:
         learner = self.learner
         if is_convex(learner.name):
             outputs = convex.fitted_outputs(
-                learner.name, images, self.rows, self.targets, self.outputs, self.measured
+                learner.name,
+                images,
+                convex.Fit(self.rows, self.targets, self.outputs, self.groups),
+                self.measured,
             )
             (meter or Silent()).advance(self.passes)
             return outputs

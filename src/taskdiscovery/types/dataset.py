@@ -41,6 +41,9 @@ class Dataset:
             or None. Groups are kept together wherever images are cut into parts.
         train_N: (N,) True for images to train on, False for those to measure on alone, where the
             data came with a partition; or None, and one is drawn.
+        grouped_by: the column that `groups` are from; empty where they were given as values.
+        test: what `train_N` is from: a column, or the DATA that the images to measure on alone were
+            read from; empty for neither.
         name: the DATA specification that it was read from.
         fingerprint: SHA-256 over images, ids and labels; the same data has the same fingerprint
             wherever it is read.
@@ -64,6 +67,8 @@ class Dataset:
     backbone: Backbone | None = None
     groups: IdArray | None = None
     train_N: BoolArray | None = None
+    grouped_by: str = ""
+    test: str = ""
     name: str = "array"
     fingerprint: str = ""
     problems: tuple[str, ...] = ()

@@ -53,8 +53,8 @@ class Score:
         chance: agreement expected by chance from the class rates of the predictions.
         kappa: (agreement - chance) / (1 - chance); None where chance is 1.
         rate: share of class 1 among the test images for a binary task, else of the commonest
-            class.
-        accuracy: mean test accuracy against the task's own labels.
+            class; among all images with a class where no test image has one.
+        accuracy: mean test accuracy against the task's own labels; NaN where test images have none.
         agreement_n: (n,) mean agreement over pairs for each test image.
         rows_n: (n,) positions of those images in the data set.
         ids_n: (n,) their ids.
