@@ -39,6 +39,7 @@ from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
     EmbedConfig,
+    FitConfig,
     JobConfig,
     LabelConfig,
     Learner,
@@ -57,6 +58,7 @@ from taskdiscovery.jobs import analyze as _analyze
 from taskdiscovery.jobs import compare as _compare
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
+from taskdiscovery.jobs import fit as _fit
 from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
@@ -76,15 +78,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from taskdiscovery.encoders.discovery import Discovery
+    from taskdiscovery.training.fitted import Fitted
 
 __all__ = [
     "analyze",
     "compare",
     "discover",
     "embed",
+    "fit",
     "info",
     "label",
     "load",
+    "load_fitted",
     "open_run",
     "report",
     "resume",
@@ -112,31 +117,25 @@ def load(
     """Read images with what is known of them.
 
     Args:
-        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
-            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
-            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
-            set, or a frame with a column of paths or images; or features alone: `features:PATH`, an
-            npy file, an array (N, P), a frame of numbers. A `Dataset` is returned as it is.
+        data: a specification (`digits`, `shapes?n=5000`, `folder:PATH`, `parquet:`, `npz:`, `csv:`,
+            `hf:NAME`, `torchvision:NAME`, `package.module:function`), a path, an array or tensor
+            (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data set, a frame with paths or
+            images; features alone: `features:PATH`, (N, P), a frame of numbers; a `Dataset`.
         labels: (N,) labels of arrays.
         attributes: one row per image, of arrays.
-        features: numbers of each image: (N, P) array or tensor in their order; a frame, or the path
-            of npy, npz, Parquet, CSV or safetensors, matched by id where it has ids; or the name of
-            a backbone, `lite0` or `lite0?size=224`, that computes them.
+        features: numbers of each image: (N, P) in their order; a frame, or the path of a table,
+            matched by id where it has ids; or a backbone, `lite0?size=224`, that computes them.
         size: resize images to size x size; needed where their sizes differ.
-        fit: how: `crop` scales the shorter side and crops the centre, `squash` scales both, `pad`
-            scales the longer side and fills up with grey, which shows what the aspect was.
-        range: the values that become 0 and 255 in images of more than eight bits; others are
-            clipped. By default 0 and the least of 255, 1023, 4095, 16383 and 65535 that no image
-            exceeds; of floats 0 and 1.
+        fit: how: `crop` the centre, `squash`, or `pad` with grey, which shows what the aspect was.
+        range: the values that become 0 and 255 in images of more than eight bits. By default 0 and
+            the least of 255, 1023, 4095, 16383, 65535 that none exceeds; of floats 0 and 1.
         skip_bad: leave out images that cannot be read.
         missing: texts that stand for a missing value in labels, attributes and tables of labels,
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
-        groups: what belongs together (a patient, a video, a burst), and is kept in one part wherever
-            images are cut into parts: the name of an attribute, or a value per image (an array, a
-            list, a Series by image id); an image without a value is one by itself.
-        test: images to measure on, and never to train on: anything that `load` takes, whose classes
-            are matched by name; or the name of an attribute that says which images they are
-            (`split`, `is_test`, 0/1/2): those of a validation part may be seen.
+        groups: what belongs together (a patient, a video), and stays so wherever images are cut
+            into parts: an attribute's name, or a value per image (array, list, Series by id).
+        test: images to measure on alone: anything that `load` takes; or an attribute that says
+            which they are (docs/data.md has its forms).
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -354,13 +353,12 @@ def score(
 
     Args:
         data: anything that `load` takes.
-        tasks: what to score: values per image (array, list, Series matched by its image ids, frame
-            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
-            FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
+        tasks: what to score: values per image (array, list, Series by id, frame or (N, D)), a SPEC
+            (`label:0,1`, `attr:COLUMN`), RUN[:TASK], FILE[:COLUMN], `Labeling`, `Tasks`,
+            `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
-            labeling; end one when its predictions settle.
+        preset, runs, early: sizes and epochs together; trainings; end one when it has settled.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
         train_images, test_images, epochs, batch, …, weight_decay: of each training.
         out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
@@ -422,11 +420,11 @@ def split(
         data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
-        orientation: `same` trains where target and task are equal, `opposite` where they differ.
-        class_balanced: cut at the median within each class, if the task has coordinates.
-        search: try all tasks, orientations and groupings, and judge the worst again.
-        controls, transfer: splits of its size beside it; other learners on the same split.
+        features, learner, preset, runs: as of `score`; trainings per figure.
+        orientation, class_balanced: `same` trains where target and task are equal, `opposite`
+            where they differ; cut at the median within each class, if the task has coordinates.
+        search, controls, transfer: try all tasks, orientations and groupings, and judge the worst
+            again; splits of its size beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
@@ -435,6 +433,79 @@ def split(
     options |= {name: text for name, text in named.items() if isinstance(text, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
+
+
+@isolated
+def fit(
+    data: Any,
+    target: Any = "label",
+    *,
+    features: str = "",
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    runs: int = 2,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Fitted:
+    """Train a learner on a labeling, and keep it: `.predict`, `.evaluate`, `.save`.
+
+    It is trained on the training part of the data: all but a tenth, or all but `test`. How it fares
+    on the rest is its `.evaluation`.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling, as `split` takes it.
+        features, learner, preset, …, weight_decay: as of `score`.
+        runs: trainings, each from a fresh seed; of `ridge` and `logistic` there is one. Others: see
+            `help(taskdiscovery.api)`.
+    """
+    options = _options(locals(), drop=("target",))
+    options |= {"target": target} if isinstance(target, str) else {}
+    config = from_mapping(FitConfig, with_usual_features(data, options), "fit")
+    return _fit.run(data, target, config, callbacks_of(callbacks))
+
+
+def load_fitted(
+    path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
+) -> Fitted:
+    """Read a learner that `Fitted.save` wrote. Nothing that the file names is run or imported.
+
+    Args:
+        path: of the safetensors file.
+        learner: your own network class or factory, if it is of one.
+
+    Raises:
+        RunDirError: where the file is missing, damaged, or of a network that the caller has not
+            named.
+    """
+    from taskdiscovery.training.keeping import load_from
+
+    return load_from(Path(path), _named(learner))
 
 
 @isolated

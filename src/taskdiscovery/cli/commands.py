@@ -6,12 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from taskdiscovery.cli import infoview, parser, show
+from taskdiscovery.cli import fitview, infoview, parser, show
 from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
     DataConfig,
     EmbedConfig,
+    FitConfig,
     JobConfig,
     LabelConfig,
     ScoreConfig,
@@ -23,6 +24,8 @@ from taskdiscovery.config import (
 )
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data import describe
+from taskdiscovery.data.joining import names_data
+from taskdiscovery.data.loading import KINDS
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
@@ -173,6 +176,30 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     show.line(f"next: taskdiscovery discover {data} --features {out}")
 
 
+def fit(data: str, out: Path | None, format: str, callbacks: Callbacks, **given: Any) -> None:
+    """Train a learner, and print how it fares by class; keep it where a file is named."""
+    check_spec(data)
+    config = from_mapping(FitConfig, with_usual_features(data, given), "fit")
+    _check_test(config)
+    check_learner(config.learner)
+    if out is not None:
+        if out.suffix != ".safetensors":
+            raise ConfigError(
+                "a learner goes into .safetensors", where=str(out), hint="rename --out"
+            )
+        check_writable(out)
+    from taskdiscovery.jobs import fit as job
+
+    found = job.run(data, None, config, callbacks)
+    if out is not None:
+        found.save(out)
+    fitview.show_fit(found, format)
+    if format == "table":
+        _say_partition(config, format)
+        if out is not None:
+            show.line(f"kept in {out}")
+
+
 def analyze(
     run: Path, data: str | None, learner: str, format: str, callbacks: Callbacks, **given: Any
 ) -> None:
@@ -313,8 +340,15 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
         show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     check_spec(data)
+    _check_test(config)
     check_learner(config.learner)
     return data, config
+
+
+def _check_test(config: JobConfig) -> None:
+    """Refuse images to measure on that cannot be read, before anything slow begins."""
+    if config.test and names_data(config.test, KINDS) and ":" in config.test:
+        check_spec(config.test)
 
 
 def _say_partition(config: JobConfig, format: str) -> None:

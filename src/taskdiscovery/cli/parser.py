@@ -44,6 +44,7 @@ _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
+    "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
@@ -97,6 +98,7 @@ COMMANDS = (
     "discover",
     "label",
     "split",
+    "fit",
     "embed",
     "analyze",
     "compare",
@@ -186,6 +188,15 @@ def _embed(command: Parser) -> None:
     )
 
 
+def _fit(command: Parser) -> None:
+    _data(command)
+    _options_of(command, CONFIGS["fit"])
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="FILE.safetensors, which keeps the learner"
+    )
+    _format(command)
+
+
 def _analyze(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -253,6 +264,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "info": _info,
     "label": _label,
     "embed": _embed,
+    "fit": _fit,
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,

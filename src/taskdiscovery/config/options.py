@@ -113,8 +113,9 @@ class ReadConfig(Options):
     )
     groups: str = option(
         "",
-        "attribute that says what belongs together (patient, video, burst, site): a group is kept "
-        "in one part wherever images are cut into parts, and is one draw in intervals",
+        "attribute that says what belongs together (patient, video, burst, site), or `ids` (what "
+        "ids have before their last number): a group is kept in one part wherever images are cut, "
+        "and is one draw in intervals",
         metavar="COLUMN",
     )
 

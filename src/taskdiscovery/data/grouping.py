@@ -5,6 +5,7 @@ Axes: N images.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,9 @@ from taskdiscovery.types import Dataset, IdArray
 
 #: how a column is named where a text could be something else, too.
 ATTRIBUTE = "attr:"
+#: what ids have before their last number, as groups.
+IDS = "ids"
+_STEM = re.compile(r"(?P<stem>.*?)[ _.\-]*(?:frame|img|image|shot|pic|f|s)?[ _.\-]*(?P<number>\d+)", re.I)
 
 
 def grouped(dataset: Dataset, groups: Any) -> Dataset:
@@ -24,8 +28,8 @@ def grouped(dataset: Dataset, groups: Any) -> Dataset:
 
     Args:
         dataset: the images.
-        groups: the name of an attribute (`patient`, `attr:patient`), or `label`; a Series by image
-            id, an array or a list with a value per image. An image without a value is one by
+        groups: the name of an attribute (`patient`, `attr:patient`); `label`; `ids`, what ids have
+            before their last number (`patient12` of `patient12_003.png`); a Series by image id, an array or a list with a value per image. An image without a value is one by
             itself. Nothing for those that the data set has.
 
     Raises:
@@ -65,11 +69,35 @@ def column_name(dataset: Dataset, text: str, where: str) -> str:
 def _of_column(dataset: Dataset, text: str) -> IdArray:
     if text == "label":
         found = dataset.target("label")
+    elif text == IDS and not _has(dataset, IDS):
+        return stems(dataset.ids)
     else:
         column = column_name(dataset, text, "--groups")
         assert dataset.attributes is not None
         found = _labeling(dataset, dataset.attributes[column])
     return _names(found)
+
+
+def _has(dataset: Dataset, column: str) -> bool:
+    return dataset.attributes is not None and column in map(str, dataset.attributes.columns)
+
+
+def stems(ids: IdArray) -> IdArray:
+    """Return (N,) what each id has before its last number: its folder, and the name of a burst.
+
+    An id that has no number, or nothing else, stands for itself: "".
+    """
+    return np.array([stem_of(name)[0] for name in ids.tolist()], dtype=np.str_)
+
+
+def stem_of(name: str) -> tuple[str, int]:
+    """Return what an id has before its last number, and that number; ("", 0) for nothing."""
+    folder, slash, file = name.rpartition("/")
+    bare = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", file)
+    found = _STEM.fullmatch(bare)
+    if found is None or not (found["stem"] or folder):
+        return "", 0
+    return f"{folder}{slash}{found['stem']}", int(found["number"])
 
 
 def _of_values(dataset: Dataset, values: Any) -> IdArray:

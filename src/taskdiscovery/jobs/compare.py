@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery.config import OF_DATA, CompareConfig, DataConfig, Network
-from taskdiscovery.data import partition
 from taskdiscovery.data.grouping import ATTRIBUTE, grouped
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features import is_alone, is_backbone
+from taskdiscovery.jobs import fit as fit_job
 from taskdiscovery.jobs.analyze import run_of
 from taskdiscovery.jobs.inputs import (
     labelled_by,
@@ -157,33 +157,15 @@ def _right(
     """
     here, there = (side.dataset for side in sides)
     _check_both(config, here, there)
-    from taskdiscovery.executors import resolve_training, workbench
-    from taskdiscovery.splits.measure import run_seeds
-    from taskdiscovery.store.journal import Journal
-    from taskdiscovery.training import Request, predicted
-
-    both = _joined(here, there)
-    labeling = check_classes(both.target("label"))
-    config = resolve_training(config, both, config.runs, {config.learner: {labeling.k}})
-    known = np.flatnonzero(labeling.known_N[: len(here)])
-    fit = np.setdiff1d(known, sides[0].rows)
-    fit = partition.sample(fit, config.train_images, config.seed, "fit")
-    measured = np.concatenate([sides[0].rows, len(here) + sides[1].rows])
-    with workbench(both, config, config.learner_of(), fit, Journal(), callbacks) as bench:
-        requests = [
-            Request(
-                key=f"compare/run {run}",
-                training=bench.training(labeling, fit, measured, run_seeds(config, run)),
-                keep=predicted,
-            )
-            for run in range(config.runs)
-        ]
-        passes = sum(request.training.passes for request in requests)
-        with callbacks.stage(f"training {config.learner}", passes) as meter:
-            bench.executor.submit(requests, meter)
-            found = [bench.executor.result(one, meter).arrays["predicted"] for one in requests]
-    right_Kn = np.stack(found) == labeling.labels_N[measured]
-    return np.split(right_Kn, [len(sides[0].rows)], axis=1)
+    labeling = check_classes(here.target("label"))
+    fit = np.setdiff1d(np.arange(len(here)), sides[0].rows)
+    fitted = fit_job.train(here, labeling, fit, config, callbacks)
+    right = []
+    for side in sides:
+        own = fitted.labeling(side.dataset.target("label"))
+        shares_KnC = fitted.probabilities(side.dataset, side.rows)
+        right.append(shares_KnC.argmax(axis=2) == own.labels_N[side.rows])
+    return right
 
 
 def _check_both(config: CompareConfig, here: Dataset, there: Dataset) -> None:
@@ -208,23 +190,3 @@ def _check_both(config: CompareConfig, here: Dataset, there: Dataset) -> None:
             where=there.name,
             hint="read both with --size",
         )
-
-
-def _joined(here: Dataset, there: Dataset) -> Dataset:
-    """Put two data sets after each other, under the classes of the first."""
-    assert here.labels is not None
-    assert there.labels is not None
-    places = {name: c for c, name in enumerate(here.classes)}
-    number = np.array([places.get(name, -1) for name in there.classes] + [-1], dtype=np.int64)
-    features = None
-    if here.features is not None and there.features is not None:
-        features = np.concatenate([here.features, there.features])
-    return Dataset(
-        images=np.concatenate([here.images, there.images]),
-        ids=np.array([f"{i}" for i in range(len(here) + len(there))], dtype=np.str_),
-        labels=np.concatenate([here.labels, number[there.labels]]),
-        classes=here.classes,
-        features=features,
-        name=f"{here.name} and {there.name}",
-        fingerprint=f"{here.fingerprint} {there.fingerprint}",
-    )

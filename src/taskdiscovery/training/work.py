@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner, is_convex
-from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks import Model, Normalization, build_learner
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.progress import Meter, Silent
 from taskdiscovery.training import convex
@@ -102,18 +102,11 @@ class Training:
             )
             (meter or Silent()).advance(self.passes)
             return outputs
-        model = build_learner(
-            learner, self.shape, self.outputs, self.normalization, self.seeds.init
-        )
-        targets = torch.from_numpy(self.targets)
-        if targets.is_floating_point():
-            targets = targets.float()
         settling = None
         if self.monitored is not None:
             settling = Settling(images, self.rows, self.monitored, learner.precision)
-        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
         hooks = Hooks(meter=meter or Silent(), watch=watch or Unwatched(), settling=settling)
-        train(learner, model, examples, self.seeds.order, hooks)
+        model = self.trained(images, hooks)
         outputs = predict(model, images, self.measured, learner.precision)
         if settling is None:
             return outputs
@@ -123,3 +116,23 @@ class Training:
                 calibrate(model, images, self.rows, learner.precision)
         before = predict(model, images, self.measured, learner.precision)
         return torch.stack([before, outputs])
+
+    def trained(self, images: Tensor, hooks: Hooks) -> Model:
+        """Return the network with the weights that the training ends in.
+
+        Args:
+            images: as of `run`.
+            hooks: told of what happens.
+
+        Raises:
+            NumericalError: where training diverges.
+        """
+        model = build_learner(
+            self.learner, self.shape, self.outputs, self.normalization, self.seeds.init
+        )
+        targets = torch.from_numpy(self.targets)
+        if targets.is_floating_point():
+            targets = targets.float()
+        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
+        train(self.learner, model, examples, self.seeds.order, hooks)
+        return model
