@@ -1,7 +1,6 @@
 """Searches by ridges on features: power, constraints, several classes, warm starts, resuming."""
 
 import dataclasses
-import itertools
 import json
 import signal
 

@@ -20,7 +20,9 @@ from taskdiscovery.types import Dataset, IdArray
 ATTRIBUTE = "attr:"
 #: what ids have before their last number, as groups.
 IDS = "ids"
-_STEM = re.compile(r"(?P<stem>.*?)[ _.\-]*(?:frame|img|image|shot|pic|f|s)?[ _.\-]*(?P<number>\d+)", re.I)
+_STEM = re.compile(
+    r"(?P<stem>.*?)[ _.\-]*(?:frame|img|image|shot|pic|f|s)?[ _.\-]*(?P<number>\d+)", re.I
+)
 
 
 def grouped(dataset: Dataset, groups: Any) -> Dataset:
@@ -93,7 +95,7 @@ def stems(ids: IdArray) -> IdArray:
 def stem_of(name: str) -> tuple[str, int]:
     """Return what an id has before its last number, and that number; ("", 0) for nothing."""
     folder, slash, file = name.rpartition("/")
-    bare = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", file)
+    bare = re.sub(r"\.[A-Za-z][A-Za-z0-9]{1,4}$", "", file)
     found = _STEM.fullmatch(bare)
     if found is None or not (found["stem"] or folder):
         return "", 0

@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 
 #: words in the names of columns that tell what images are of.
 _WORDS = frozenset(
-    "patient subject participant person people identity individual donor animal user speaker "
-    "video clip sequence seq scene burst shot take track session visit study series exam case "
-    "slide site hospital center centre camera location loc place household family group".split()
+    ["patient", "subject", "participant", "person", "people", "identity", "individual", "donor", "animal", "user", "speaker", "video", "clip", "sequence", "seq", "scene", "burst", "shot", "take", "track", "session", "visit", "study", "series", "exam", "case", "slide", "site", "hospital", "center", "centre", "camera", "location", "loc", "place", "household", "family", "group"]
 )
 #: words of columns that name images, classes or parts, whatever else they say.
 _NOT = frozenset(
-    "image img file filename path label labels class category target split partition fold part "
-    "type size count number width height".split()
+    ["image", "img", "file", "filename", "path", "label", "labels", "class", "category", "target", "split", "partition", "fold", "part", "type", "size", "count", "number", "width", "height"]
 )
 #: ids of which most share their stem with others; stems are few beside images, and no classes.
 _SHARED, _FEWEST = 0.8, 5

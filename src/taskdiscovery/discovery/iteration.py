@@ -192,7 +192,9 @@ def crossfit(
     bench, rows = problem.workbench, problem.rows
     N, P = targets_NP.shape
     rng, groups = generator(problem.seed, "folds", number), bench.dataset.groups
-    parts = partition.cut(np.arange(N), options.folds, rng, None if groups is None else groups[rows])
+    parts = partition.cut(
+        np.arange(N), options.folds, rng, None if groups is None else groups[rows]
+    )
     requests: list[tuple[IntArray, Request]] = []
     for fold, held_out in enumerate(parts):
         used = np.setdiff1d(np.arange(N), held_out)

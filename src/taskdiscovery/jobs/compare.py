@@ -20,10 +20,10 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
-    with_parts,
     seen_before,
     tasks_of_discovery,
     tasks_of_run,
+    with_parts,
 )
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.trust import data_of

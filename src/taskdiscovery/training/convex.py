@@ -217,14 +217,10 @@ def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> 
         error = float(np.square(left_nK / (1 - own.leverages[strength])[:, None]).mean())
         if error < least:
             best_RK, least = weights_RK, error
-    return Linear(
-        weights_RK=vectors_RR @ best_RK, offset_K=share_K, outputs=targets_nK.shape[1]
-    )
+    return Linear(weights_RK=vectors_RR @ best_RK, offset_K=share_K, outputs=targets_nK.shape[1])
 
 
-def _strength_by_groups(
-    table_nR: Float32, targets_nK: FloatArray, groups_n: IntArray
-) -> float:
+def _strength_by_groups(table_nR: Float32, targets_nK: FloatArray, groups_n: IntArray) -> float:
     """Return the strength that predicts groups best that a ridge is not fitted to."""
     parts = min(_PARTS, int(groups_n.max()) + 1)
     rng = np.random.default_rng(len(groups_n))

@@ -18,7 +18,6 @@ from taskdiscovery.types import (
     Dataset,
     Document,
     Evaluation,
-    FloatArray,
     IntArray,
     Labeling,
 )
@@ -156,5 +155,3 @@ def _levels(dataset: Dataset, rows: IntArray) -> Iterator[tuple[str, str, BoolAr
             own_n = own_groups == name
             if own_n.sum() >= _LEAST:
                 yield GROUP, str(name), own_n
-
-

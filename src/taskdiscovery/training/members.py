@@ -104,5 +104,3 @@ def kept(training: Training, images: Tensor, meter: Meter) -> Member:
 def classes_of(inputs: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return (M,) the class of the largest of (M, C) probabilities."""
     return inputs.argmax(axis=1).astype(np.int64)
-
-
