@@ -3,8 +3,8 @@
 A class whose rate on a task has moved is one that a network learnt by what it no longer has. Its
 risk is the least movement that the interval of the difference allows (Newcombe's, 1998, from two
 Wilson intervals), over the tasks; claims are controlled at a false-discovery rate over all pairs
-(Benjamini and Hochberg) of Fisher's exact tests. Where images belong together, both take them for as many
-independent ones as say as much of a rate (Kish's design effect, 1965).
+(Benjamini and Hochberg) of Fisher's exact tests. Where images belong together, both take them for
+as many independent ones as say as much of a rate (Kish's design effect, 1965).
 
 Axes: N images, D tasks.
 """

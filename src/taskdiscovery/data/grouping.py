@@ -31,8 +31,9 @@ def grouped(dataset: Dataset, groups: Any) -> Dataset:
     Args:
         dataset: the images.
         groups: the name of an attribute (`patient`, `attr:patient`); `label`; `ids`, what ids have
-            before their last number (`patient12` of `patient12_003.png`); a Series by image id, an array or a list with a value per image. An image without a value is one by
-            itself. Nothing for those that the data set has.
+            before their last number (`patient12` of `patient12_003.png`); a Series by image id, an
+            array or a list with a value per image. An image without a value is one by itself.
+            Nothing for those that the data set has.
 
     Raises:
         ConfigError: for a column that there is not.

@@ -1,8 +1,7 @@
 """What suggests that images belong together: columns, ids, near copies. `info` names the option.
 
-Rules are for telling, not for deciding: nothing is grouped unless it is asked for. They were set on
-CIFAR-10, Tiny-ImageNet, BAR, Imagenette, digits and `shapes`, none of which has groups that its ids,
-columns or pixels show.
+Rules are for telling, not for deciding: nothing is grouped unless it is asked for. They were set so
+that none speaks of CIFAR-10, Tiny-ImageNet, BAR, Imagenette, digits and `shapes`.
 
 Axes: N images, Q of them that are looked at, T values of a thumbnail.
 """
@@ -23,13 +22,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: words in the names of columns that tell what images are of.
-_WORDS = frozenset(
-    ["patient", "subject", "participant", "person", "people", "identity", "individual", "donor", "animal", "user", "speaker", "video", "clip", "sequence", "seq", "scene", "burst", "shot", "take", "track", "session", "visit", "study", "series", "exam", "case", "slide", "site", "hospital", "center", "centre", "camera", "location", "loc", "place", "household", "family", "group"]
-)
+_WORDS = {
+    *("patient", "subject", "participant", "person", "people", "identity", "individual", "donor"),
+    *("animal", "user", "speaker", "video", "clip", "sequence", "seq", "scene", "burst", "shot"),
+    *("take", "track", "session", "visit", "study", "series", "exam", "case", "slide", "site"),
+    *("hospital", "center", "centre", "camera", "location", "loc", "place", "household", "family"),
+    "group",
+}
 #: words of columns that name images, classes or parts, whatever else they say.
-_NOT = frozenset(
-    ["image", "img", "file", "filename", "path", "label", "labels", "class", "category", "target", "split", "partition", "fold", "part", "type", "size", "count", "number", "width", "height"]
-)
+_NOT = {
+    *("image", "img", "file", "filename", "path", "label", "labels", "class", "category", "target"),
+    *("split", "partition", "fold", "part", "type", "size", "count", "number", "width", "height"),
+}
 #: ids of which most share their stem with others; stems are few beside images, and no classes.
 _SHARED, _FEWEST = 0.8, 5
 #: images whose near copies are looked for, among so many at most; the side of a thumbnail.
@@ -83,7 +87,7 @@ def _codes(name: str, values: pd.Series) -> IntArray | None:
 
 
 def _are_groups(codes_N: IntArray, dataset: Dataset) -> bool:
-    """Say whether numbers may be those of groups: from two to half as many as images, no classes."""
+    """Say whether numbers may be those of groups: two to half as many as images, no classes."""
     known_N = codes_N >= 0
     count = len(np.unique(codes_N[known_N]))
     if not 2 <= count <= known_N.sum() / 2:

@@ -221,7 +221,7 @@ def _attributes(train: Dataset, test: Dataset) -> pd.DataFrame | None:
 
 
 def _column(parts: list[Any], sides: tuple[Dataset, Dataset]) -> Any:
-    """Return one column of both sides, of one type where both have it, else of objects or floats."""
+    """Return one column of both sides; what a side does not have is missing there."""
     import pandas as pd
 
     if all(part is not None for part in parts):

@@ -208,7 +208,7 @@ def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> 
     eigenvalues_R, vectors_RR = own.spectrum
     cross_RK = own.turned_nR.T.astype(np.float64) @ centred_nK
     best_RK, least = cross_RK, np.inf
-    strengths = STRENGTHS
+    strengths: tuple[float, ...] = STRENGTHS
     if groups_n is not None and groups_n.max() > 0:
         strengths = (_strength_by_groups(own.table_nR, targets_nK, groups_n),)
     for strength in strengths:

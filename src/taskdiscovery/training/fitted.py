@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from taskdiscovery.data.images.contents import digests
 from taskdiscovery.data.labels.targets import target_of
+from taskdiscovery.data.partition import whole
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features import is_backbone, load, with_features
 from taskdiscovery.training.evaluating import evaluated
@@ -106,7 +107,7 @@ class Fitted:
 
         Args:
             data: anything that `load` takes. Images that it was trained on, known by their content,
-                are left out, and counted.
+                and what belongs together with them, are left out, and counted.
             target: their labeling, as `score` takes it; by default the one that it was trained on.
                 Classes are matched by name; images of others are left out, and counted.
             groups: what belongs together, as `load` takes it: one draw each in intervals, and a row
@@ -119,6 +120,7 @@ class Fitted:
         dataset = self._read(data, groups)
         labeling = self.labeling(target_of(dataset, self.target if target is None else target))
         seen_N = np.isin(digests(dataset.content), self.trained_on)
+        seen_N = whole(seen_N, dataset.groups)
         return self.evaluate_rows(dataset, labeling, np.flatnonzero(~seen_N), int(seen_N.sum()))
 
     def evaluate_rows(

@@ -6,7 +6,7 @@ Axes: M images or rows, P features, R reduced features, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,13 @@ from taskdiscovery.training import convex
 from taskdiscovery.training.loop import Hooks
 from taskdiscovery.training.watch import Unwatched
 from taskdiscovery.training.work import Training
-from taskdiscovery.types import Float32, FloatArray, ImageArray, Matrix
+from taskdiscovery.types import Float32, FloatArray
 
 
 class Member(Protocol):
     """A run that is kept."""
 
-    def probabilities(self, inputs: Matrix | ImageArray) -> FloatArray:
+    def probabilities(self, inputs: NDArray[Any]) -> FloatArray:
         """Return (M, C) of (M, H, W, channels) images, or of features (M, 1, 1, P)."""
         ...
 
@@ -46,7 +46,7 @@ class TrainedNetwork:
     device: str
     precision: str
 
-    def probabilities(self, inputs: Matrix | ImageArray) -> FloatArray:
+    def probabilities(self, inputs: NDArray[Any]) -> FloatArray:
         """Return (M, C): the softmax of its outputs."""
         images = to_tensor(np.ascontiguousarray(inputs), self.device)
         outputs = predict(self.model, images, np.arange(len(inputs)), self.precision)
@@ -67,7 +67,7 @@ class TrainedLinear:
     mean_R: Float32
     linear: convex.Linear
 
-    def probabilities(self, inputs: Matrix | ImageArray) -> FloatArray:
+    def probabilities(self, inputs: NDArray[Any]) -> FloatArray:
         """Return (M, C): of logistic regression; of a ridge its outputs, clipped, of sum 1."""
         table_MP = inputs.reshape(len(inputs), -1)
         table_MR = self.reduction.apply(table_MP, np.arange(len(table_MP))) - self.mean_R
@@ -99,8 +99,3 @@ def kept(training: Training, images: Tensor, meter: Meter) -> Member:
         return TrainedLinear(reduction=own.reduction, mean_R=own.mean_R, linear=linear)
     model = training.trained(images, Hooks(meter=meter, watch=Unwatched()))
     return TrainedNetwork(model=model, device=learner.device, precision=learner.precision)
-
-
-def classes_of(inputs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return (M,) the class of the largest of (M, C) probabilities."""
-    return inputs.argmax(axis=1).astype(np.int64)

@@ -64,11 +64,10 @@ class Evaluation:
     @property
     def worst(self) -> Document | None:
         """The row of `per_level` with the least accuracy, of levels with ten images or more."""
-        enough = self.per_level[self.per_level["images"] >= LEAST] if len(self.per_level) else []
-        if not len(enough):
+        rows = [row for row in self.per_level.to_dict("records") if row["images"] >= LEAST]
+        if not rows:
             return None
-        row = enough.loc[enough["accuracy"].idxmin()]
-        return {str(key): value for key, value in row.to_dict().items()}
+        return {str(k): v for k, v in min(rows, key=lambda row: row["accuracy"]).items()}
 
     @property
     def numbers(self) -> Document:
@@ -102,8 +101,8 @@ class Evaluation:
         found = self.accuracy
         return (
             f"<Evaluation of {self.learner} on {self.images:,} images of {self.data}: accuracy "
-            f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f}), balanced {self.balanced:.3f}, "
-            f"majority {self.majority:.3f}>"
+            f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f}), balanced "
+            f"{self.balanced:.3f}, majority {self.majority:.3f}>"
         )
 
     def _repr_html_(self) -> str:
