@@ -103,6 +103,7 @@ def test_groups_are_one_draw_each_and_a_row_each(ridge):
     width = {e: e.accuracy.high - e.accuracy.low for e in (plain, together)}
     assert width[together] > 2.5 * width[plain]
     assert together.grouped
+    assert together.accuracy.covers == "groups"
     groups = together.per_level[together.per_level["factor"] == "group"]
     assert len(groups) == N
     assert (groups["images"] == 10).all()

@@ -20,7 +20,7 @@ from taskdiscovery.discovery.blocks import Blocks, drawn
 from taskdiscovery.jobs.trust import Reach, reach_of
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.training import convex
-from taskdiscovery.training.convex import STRENGTHS, Fit, _strength_by_groups, fitted
+from taskdiscovery.training.convex import STRENGTHS, Fit, Prepared, _strength_by_groups, fitted
 
 N, P, PATIENTS = 800, 80, 80
 QUIET = {"threads": 1, "callbacks": ()}
@@ -193,17 +193,17 @@ def test_the_strength_by_groups_is_that_of_a_plain_cross_validation():
     groups = np.repeat(np.arange(30), 5)
     x = rng.normal(size=(150, 12)).astype(np.float32)
     t = (x[:, :2] + 0.5 * rng.normal(size=(150, 2))).astype(np.float64)
-    errors = np.zeros(len(STRENGTHS))
+    own, errors = Prepared.of(x, np.arange(150)), np.zeros(len(STRENGTHS))
     for held in partition.cut(np.arange(150), 5, np.random.default_rng(150), groups.astype(str)):
         fit = np.setdiff1d(np.arange(150), held)
-        a, b = x[fit].astype(np.float64), t[fit]
+        a, b = own.table_nR[fit].astype(np.float64), t[fit]
         for i, strength in enumerate(STRENGTHS):
             centred = a - a.mean(axis=0)
             gram = centred.T @ centred + strength * len(fit) * np.eye(12)
             weights = np.linalg.solve(gram, centred.T @ (b - b.mean(axis=0)))
-            predicted = (x[held] - a.mean(axis=0)) @ weights + b.mean(axis=0)
+            predicted = (own.table_nR[held] - a.mean(axis=0)) @ weights + b.mean(axis=0)
             errors[i] += ((t[held] - predicted) ** 2).sum()
-    assert _strength_by_groups(x, t, groups) == STRENGTHS[int(errors.argmin())]
+    assert _strength_by_groups(own, t, groups) == STRENGTHS[int(errors.argmin())]
 
 
 @pytest.mark.parametrize("vary", [("data",), ("init", "order")])
@@ -548,6 +548,47 @@ def test_what_a_strangers_run_names_as_test_is_asked_for_again(monkeypatch, tmp_
     assert reach_of("test", "shapes?n=10000000") is Reach.OUTSIDE
     (tmp_path / "split").mkdir()
     assert reach_of("test", "split") is Reach.OUTSIDE
+
+
+def test_a_run_from_elsewhere_asks_for_its_images_to_measure_on(tmp_path, monkeypatch, capfd):
+    for name, seed in (("train", 0), ("test", 1)):
+        images = np.random.default_rng(seed).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(60) % 2)
+    run, data, test = tmp_path / "run", *(f"npz:{tmp_path}/{n}.npz" for n in ("train", "test"))
+    words = ["--method", "spectral", "--learner", "linear", "--epochs", "1", "--threads", "1"]
+    words += ["--encoder-epochs", "1", "--tasks", "1", "--quiet", "--out", str(run)]
+    assert main(["discover", data, "--test", test, *words]) == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user's"))
+    capfd.readouterr()
+    assert main(["report", str(run), "--quiet", "--data", data]) == 4
+    said = capfd.readouterr().err
+    assert "carries no seal" in said
+    assert f"--test {test}" in said
+    with pytest.raises(td.RunDirError, match="lies outside"):
+        td.score(data, str(run), learner="linear", **QUIET)
+    assert main(["report", str(run), "--quiet", "--data", data, "--test", test]) == 0
+    other = tmp_path / "other.npz"
+    np.savez(other, images=np.random.default_rng(2).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8))
+    assert len(td.label(run, other, callbacks=())) == 1  # other data needs none of it
+
+
+def test_a_job_goes_on_with_the_groups_that_it_began_with():
+    from taskdiscovery.jobs.session import _header
+    from taskdiscovery.jobs.sink import Sink
+
+    table, label, patient = leaky()
+    plain = td.load(table, labels=label)
+    others = (plain, td.load(plain, groups=patient), td.load(plain, groups=patient // 2))
+    headers = [json.dumps(_header(Sink.of("score", None), data, {}, ())) for data in others]
+    assert len(set(headers)) == 3
+
+
+def test_groups_on_both_sides_of_a_published_partition_are_told(table):
+    data = td.load(f"csv:{table}", test="split", groups="fold", callbacks=())
+    assert any("2 groups have images to train on" in line for line in data.problems)
+    assert "4 groups, 24 to measure on" in repr(data)
+    fine = td.load(f"csv:{table}", test="split", groups="patient", callbacks=())
+    assert not any("groups have images" in line for line in fine.problems)
 
 
 # --- what suggests groups

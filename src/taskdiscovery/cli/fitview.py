@@ -57,7 +57,7 @@ def _tables(found: Evaluation) -> None:
     runs = ", ".join(f"{run:.3f}" for run in found.runs)
     show.line(
         f"accuracy: {figure.mean:.3f} ({figure.low:.3f} to {figure.high:.3f}, covers "
-        f"{figure.covers}{', a group is one draw' if found.grouped else ''}); runs: {runs}"
+        f"{figure.covers}); runs: {runs}"
     )
     show.line(
         f"balanced accuracy: {found.balanced:.3f}; always the commonest class: {found.majority:.3f}"

@@ -39,6 +39,7 @@ _EXAMPLES = {
 }
 _JOBS = ("discover", "score", "split")
 _TRUST = "allow this factory, which the run was made with, to be imported"
+_TEST_OF_RUN = "its images to measure on, if it is from elsewhere and may read them"
 _DATA_OF_RUN = "DATA, if it has moved since, or the run is from elsewhere and may read it"
 _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
@@ -222,6 +223,7 @@ def _report(command: Parser) -> None:
         metavar="FILE|BACKBONE",
         help="numbers of the images (default: those that the tasks were found on)",
     )
+    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
     command.add_argument(
         "--names",
         default="",

@@ -5,6 +5,7 @@ Axes: N images.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,8 @@ from taskdiscovery.data.labels.targets import target_of
 from taskdiscovery.data.partition import codes
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.types import Dataset, IdArray
+
+_LOG = logging.getLogger("taskdiscovery")
 
 #: how a column is named where a text could be something else, too.
 ATTRIBUTE = "attr:"
@@ -49,7 +52,22 @@ def grouped(dataset: Dataset, groups: Any) -> Dataset:
             where=f"--groups {groups}" if named else "groups",
             hint="name a column that tells patients, videos or bursts apart",
         )
-    return replace(dataset, groups=values_N, grouped_by=groups if named else "")
+    found = replace(dataset, groups=values_N, grouped_by=groups if named else "")
+    shared = shared_groups(found)
+    for problem in shared:
+        _LOG.warning("%s: %s", found.name, problem)
+    return replace(found, problems=(*found.problems, *shared))
+
+
+def shared_groups(dataset: Dataset) -> list[str]:
+    """Return a line where groups are on both sides of the partition that came with the data."""
+    if dataset.groups is None or dataset.train_N is None:
+        return []
+    codes_N = codes(dataset.groups)
+    both = np.intersect1d(codes_N[dataset.train_N], codes_N[~dataset.train_N])
+    if not len(both):
+        return []
+    return [f"{len(both)} groups have images to train on and images to measure on"]
 
 
 def column_name(dataset: Dataset, text: str, where: str) -> str:

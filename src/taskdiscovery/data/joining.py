@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taskdiscovery.config.specs import parse
+from taskdiscovery.data.grouping import ATTRIBUTE, shared_groups
 from taskdiscovery.data.images.contents import digests
 from taskdiscovery.data.listing import hash_text
-from taskdiscovery.data.partition import codes
 from taskdiscovery.data.published import train_of_column
 from taskdiscovery.errors import DataError
 from taskdiscovery.types import Dataset, IdArray, IntArray, Matrix
@@ -102,22 +102,10 @@ def with_warning(dataset: Dataset, told: tuple[str, ...]) -> Dataset:
     hashes_N = digests(dataset.content)
     if copies := int(np.isin(hashes_N[~train_N], hashes_N[train_N]).sum()):
         found.append(f"{copies} of {int((~train_N).sum())} test images are exact copies of others")
-    if dataset.groups is not None:
-        found += shared_groups(dataset)
+    found += shared_groups(dataset)
     for problem in found:
         _LOG.warning("%s: %s", dataset.name, problem)
     return replace(dataset, problems=(*dataset.problems, *found))
-
-
-def shared_groups(dataset: Dataset) -> list[str]:
-    """Return a line where groups are on both sides of the partition that came with the data."""
-    if dataset.groups is None or dataset.train_N is None:
-        return []
-    codes_N = codes(dataset.groups)
-    shared = np.intersect1d(codes_N[dataset.train_N], codes_N[~dataset.train_N])
-    if not len(shared):
-        return []
-    return [f"{len(shared)} groups have images to train on and images to measure on"]
 
 
 def _check_alike(train: Dataset, test: Dataset) -> None:
@@ -284,8 +272,6 @@ def names_data(text: str, kinds: tuple[str, ...]) -> bool:
         text: of `--test`.
         kinds: of data that need no path.
     """
-    from taskdiscovery.data.grouping import ATTRIBUTE
-
     if text.startswith(ATTRIBUTE):
         return False
     if ":" in text or "/" in text or "\\" in text:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from taskdiscovery.config import DataConfig, Network, ReadConfig, part_of
+from taskdiscovery.config import DataConfig, JobConfig, Network, ReadConfig, part_of
 from taskdiscovery.data import partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
@@ -21,7 +21,7 @@ from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, TaskDiscoveryError, nearest
 from taskdiscovery.features import load, with_features
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
-from taskdiscovery.jobs.trust import parts_of
+from taskdiscovery.jobs.trust import test_of
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -111,18 +111,11 @@ def with_parts(config: C, given: Any, data: Any) -> C:
         return config
     if data is not None and not _is_named(data, str(known.get("data"))):
         return config
-    own: Document = {"groups": config.groups, "test": getattr(config, "test", "")}
-    if all(own.values()):
+    config = replace(config, groups=config.groups or str(known.get("groups") or ""))
+    if not isinstance(config, JobConfig) or config.test:
         return config
-    groups, test = str(known.get("groups") or ""), own["test"]
-    if not test:
-        groups, test = (
-            parts_of(given, known)
-            if isinstance(given, Run)
-            else (groups, str(known.get("test") or ""))
-        )
-    taken: Document = {"groups": own["groups"] or groups, "test": test}
-    return replace(config, **{k: v for k, v in taken.items() if hasattr(config, k)})
+    test = test_of(given, known) if isinstance(given, Run) else str(known.get("test") or "")
+    return replace(config, test=test)
 
 
 def read_alike(config: C, known: ReadConfig) -> C:

@@ -140,13 +140,13 @@ def data_of(run: Run, document: Mapping[str, Any]) -> str:
     return spec
 
 
-def parts_of(run: Run, document: Mapping[str, Any]) -> tuple[str, str]:
-    """Return `groups` and `test` of a run whose own data is read again.
+def test_of(run: Run, document: Mapping[str, Any]) -> str:
+    """Return the `test` of a run whose own data is read again.
 
     Raises:
         RunDirError: where the images to measure on are what the caller has to name again.
     """
-    groups, test = (str(document.get(name) or "") for name in ("groups", "test"))
+    test = str(document.get("test") or "")
     reach = reach_of("test", test)
     if reach is Reach.CODE or (reach is Reach.OUTSIDE and not run.is_ours(document)):
         raise RunDirError(
@@ -154,7 +154,7 @@ def parts_of(run: Run, document: Mapping[str, Any]) -> tuple[str, str]:
             where=str(run.path),
             hint=f"if you trust it, give it again: --test {quote(test)}",
         )
-    return groups, test
+    return test
 
 
 def check_config_file(config: Options, data: str, given: Collection[str], file: str) -> None:

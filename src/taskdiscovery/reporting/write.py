@@ -40,7 +40,9 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     return path
 
 
-def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str = "") -> Path:
+def write_report_of_run(
+    run: Run, data: Any, callbacks: Callbacks, features: str = "", test: str = ""
+) -> Path:
     """Write `report.html` into a run directory of `discover`, and return the path of the file.
 
     Args:
@@ -48,6 +50,7 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str
         data: the images, where they are no longer where the run found them; else None.
         callbacks: told of progress.
         features: numbers of the images; by default those that the tasks were found on.
+        test: the images that the run measured on, where it is from elsewhere and named some.
 
     Raises:
         RunDirError: where the run is not finished or damaged, or another process is at work.
@@ -64,7 +67,8 @@ def write_report_of_run(run: Run, data: Any, callbacks: Callbacks, features: str
     features = features or features_of(run, data)
     if data is None:
         data = data_of(run, run.config)
-    how = with_parts(JobConfig(**vars(reading_of(run)), features=features), run, None)
+    how = JobConfig(**vars(reading_of(run)), features=features, test=test)
+    how = with_parts(how, run, None)
     dataset = read_data(data, how, callbacks)
     with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset)).context())

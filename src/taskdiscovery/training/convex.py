@@ -113,6 +113,24 @@ def fitted(learner: str, table: Tensor, fit: Fit) -> tuple[Prepared, Linear]:
     return own, LEARNERS[learner](own, wanted_nK, fit.groups)
 
 
+class Part(NamedTuple):
+    """Whole groups of the rows, and a ridge's view of the others.
+
+    Attributes:
+        held: (m,) positions of the rows that are held out.
+        fit: (n,) of the others.
+        eigenvalues_R: of XᵀX of the others, centred.
+        turned_nR: the others, centred, along its eigenvectors.
+        held_turned_mR: those that are held out, likewise.
+    """
+
+    held: IntArray
+    fit: IntArray
+    eigenvalues_R: FloatArray
+    turned_nR: FloatArray
+    held_turned_mR: FloatArray
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Rows to fit to, and what is the same for all that is learnt on them.
@@ -181,6 +199,36 @@ class Prepared:
             known = self._asked[key] = self.reduction.apply(self.features, rows) - self._centred[1]
         return known
 
+    def parts(self, groups_n: IntArray) -> list[Part]:
+        """Return the parts of the rows that decide about a strength: whole groups each.
+
+        Args:
+            groups_n: number of the group of each row.
+        """
+        if (known := self._parts.get(key := groups_n.tobytes())) is None:
+            self._parts.clear()
+            known = self._parts[key] = [self._part(held) for held in _cut(groups_n)]
+        return known
+
+    def _part(self, held: IntArray) -> Part:
+        table_nR = self.table_nR.astype(np.float64)
+        fit = np.setdiff1d(np.arange(len(table_nR)), held)
+        mean_R = table_nR[fit].mean(axis=0)
+        x_nR = table_nR[fit] - mean_R
+        eigenvalues_R, vectors_RR = linalg.eigh(x_nR.T @ x_nR)
+        return Part(
+            held=held,
+            fit=fit,
+            eigenvalues_R=np.maximum(eigenvalues_R, 0.0),
+            turned_nR=x_nR @ vectors_RR,
+            held_turned_mR=(table_nR[held] - mean_R) @ vectors_RR,
+        )
+
+    @cached_property
+    def _parts(self) -> dict[bytes, list[Part]]:
+        """Those of the groups that were asked for last."""
+        return {}
+
     @cached_property
     def _asked(self) -> dict[bytes, Float32]:
         """The rows that were asked for last: labelings of a job are measured on the same."""
@@ -201,6 +249,13 @@ def _prepared(table: Tensor, rows: IntArray) -> Prepared:
     return known[key]
 
 
+def _cut(groups_n: IntArray) -> list[IntArray]:
+    """Cut rows into parts of whole groups."""
+    count = min(_PARTS, int(groups_n.max()) + 1)
+    rng = np.random.default_rng(len(groups_n))
+    return cut(np.arange(len(groups_n)), count, rng, groups_n.astype(np.str_))
+
+
 def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> Linear:
     """Ridge regression whose strength is chosen by leaving one row out, or some groups."""
     share_K = targets_nK.mean(axis=0)
@@ -210,7 +265,7 @@ def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> 
     best_RK, least = cross_RK, np.inf
     strengths: tuple[float, ...] = STRENGTHS
     if groups_n is not None and groups_n.max() > 0:
-        strengths = (_strength_by_groups(own.table_nR, targets_nK, groups_n),)
+        strengths = (_strength_by_groups(own, targets_nK, groups_n),)
     for strength in strengths:
         weights_RK = cross_RK / (eigenvalues_R + strength * len(centred_nK))[:, None]
         left_nK = centred_nK - own.turned_nR @ weights_RK
@@ -220,21 +275,16 @@ def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> 
     return Linear(weights_RK=vectors_RR @ best_RK, offset_K=share_K, outputs=targets_nK.shape[1])
 
 
-def _strength_by_groups(table_nR: Float32, targets_nK: FloatArray, groups_n: IntArray) -> float:
+def _strength_by_groups(own: Prepared, targets_nK: FloatArray, groups_n: IntArray) -> float:
     """Return the strength that predicts groups best that a ridge is not fitted to."""
-    parts = min(_PARTS, int(groups_n.max()) + 1)
-    rng = np.random.default_rng(len(groups_n))
     errors = np.zeros(len(STRENGTHS))
-    for held in cut(np.arange(len(groups_n)), parts, rng, groups_n.astype(np.str_)):
-        fit = np.setdiff1d(np.arange(len(groups_n)), held)
-        mean_R, share_K = table_nR[fit].mean(axis=0), targets_nK[fit].mean(axis=0)
-        x_nR, t_nK = table_nR[fit] - mean_R, targets_nK[fit] - share_K
-        values_R, vectors_RR = linalg.eigh((x_nR.T @ x_nR).astype(np.float64))
-        cross_RK = vectors_RR.T @ (x_nR.T @ t_nK)
-        turned_mR = (table_nR[held] - mean_R) @ vectors_RR
+    for part in own.parts(groups_n):
+        share_K = targets_nK[part.fit].mean(axis=0)
+        cross_RK = part.turned_nR.T @ (targets_nK[part.fit] - share_K)
         for number, strength in enumerate(STRENGTHS):
-            weights_RK = cross_RK / (np.maximum(values_R, 0.0) + strength * len(fit))[:, None]
-            left_mK = targets_nK[held] - share_K - turned_mR @ weights_RK
+            penalties_R = part.eigenvalues_R + strength * len(part.fit)
+            left_mK = targets_nK[part.held] - share_K
+            left_mK -= part.held_turned_mR @ (cross_RK / penalties_R[:, None])
             errors[number] += float(np.square(left_mK).sum())
     return STRENGTHS[int(errors.argmin())]
 

@@ -128,7 +128,10 @@ class Dataset:
         columns = 0 if self.attributes is None else len(self.attributes.columns)
         attributes = f", {columns} attributes" if columns else ""
         features = "" if self.features is None else f", {self.features.shape[1]:,} features"
-        return f"{text}{classes}{attributes}{features}>"
+        groups = "" if self.groups is None else f", {len(np.unique(self.groups)):,} groups"
+        held = 0 if self.train_N is None else int((~self.train_N).sum())
+        measured = f", {held:,} to measure on" if held else ""
+        return f"{text}{classes}{attributes}{features}{groups}{measured}>"
 
     def _repr_html_(self) -> str:
         if not self.has_images:

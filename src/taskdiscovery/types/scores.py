@@ -27,7 +27,8 @@ class Interval:
         mean: the estimate.
         low, high: ends of the interval, within [0, 1].
         covers: what the interval is over: "images and runs", or "images" where a single pair of
-            runs leaves the part from runs unknown.
+            runs leaves the part from runs unknown; "groups" in place of images where these are
+            known.
     """
 
     mean: float
