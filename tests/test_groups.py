@@ -20,7 +20,8 @@ from taskdiscovery.discovery.blocks import Blocks, drawn
 from taskdiscovery.jobs.trust import Reach, reach_of
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.training import convex
-from taskdiscovery.training.convex import STRENGTHS, Fit, Prepared, _strength_by_groups, fitted
+from taskdiscovery.training.convex import Fit, _strength_by_groups, fitted
+from taskdiscovery.training.preparing import STRENGTHS, Prepared
 
 N, P, PATIENTS = 800, 80, 80
 QUIET = {"threads": 1, "callbacks": ()}

@@ -19,7 +19,8 @@ from taskdiscovery.discovery.modes import distinct, gaussian, modes
 from taskdiscovery.discovery.ridge import solve
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import lite0
-from taskdiscovery.training.convex import COMPONENTS, STRENGTHS, Fit, fitted_outputs
+from taskdiscovery.training.convex import Fit, fitted_outputs
+from taskdiscovery.training.preparing import COMPONENTS, STRENGTHS
 
 N, P = 600, 24
 QUICK = td.Pursuit(starts=120, rounds=8)

@@ -63,8 +63,9 @@ from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
-from taskdiscovery.jobs.inputs import read_alike, reading_of, with_parts
+from taskdiscovery.jobs.inputs import read_alike, reading_of
 from taskdiscovery.jobs.looking import features_of, with_usual_features
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback

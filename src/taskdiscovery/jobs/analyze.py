@@ -15,9 +15,9 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
-    with_parts,
 )
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import data_of

@@ -23,9 +23,9 @@ from taskdiscovery.jobs.inputs import (
     seen_before,
     tasks_of_discovery,
     tasks_of_run,
-    with_parts,
 )
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import BoolArray, Comparison, Dataset

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from taskdiscovery.config import DataConfig, JobConfig, Network, ReadConfig, part_of
+from taskdiscovery.config import DataConfig, Network, ReadConfig, part_of
 from taskdiscovery.data import partition, read_labelings, split_file_column, target_of
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
-from taskdiscovery.data.loading import spec_of
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.errors import ConfigError, DataError, TaskDiscoveryError, nearest
+from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.features import load, with_features
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
-from taskdiscovery.jobs.trust import test_of
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -79,43 +77,7 @@ def reading_of(given: Any) -> ReadConfig:
     if not isinstance(config, Mapping):
         return ReadConfig()
     known = part_of(ReadConfig, config, str(getattr(given, "path", "config")))
-    return replace(known, groups="")  # a column of its own data: see `with_parts`
-
-
-def _is_named(data: Any, name: str) -> bool:
-    """Say whether data is what a run calls its own."""
-    if not isinstance(data, str | Path):
-        return False
-    try:
-        return name in (str(data), spec_of(data).text)
-    except TaskDiscoveryError:  # which reading it tells of
-        return False
-
-
-def with_parts(config: C, given: Any, data: Any) -> C:
-    """Return options with the groups and the partition of a discovery, where its own data is read.
-
-    Args:
-        config: as given; what it says itself stands.
-        given: a `Run`, its path or RUN:TASK, or what `discover` returned; else nothing is done.
-        data: what is read, as `load` takes it; None for the data of the run.
-
-    Raises:
-        RunDirError: where a run from elsewhere names images to measure on that the caller has not.
-    """
-    if isinstance(given, str | Path):
-        path, _ = (None, "") if is_target_spec(str(given)) else split_run_task(str(given))
-        given = None if path is None else Run.open(path)
-    known = getattr(given, "config", None)
-    if not isinstance(known, Mapping):
-        return config
-    if data is not None and not _is_named(data, str(known.get("data"))):
-        return config
-    config = replace(config, groups=config.groups or str(known.get("groups") or ""))
-    if not isinstance(config, JobConfig) or config.test:
-        return config
-    test = test_of(given, known) if isinstance(given, Run) else str(known.get("test") or "")
-    return replace(config, test=test)
+    return replace(known, groups="")  # a column of its own data: see `parts`
 
 
 def read_alike(config: C, known: ReadConfig) -> C:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
-from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of, with_parts
+from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Tasks

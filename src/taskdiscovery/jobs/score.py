@@ -15,8 +15,8 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
-    with_parts,
 )
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks

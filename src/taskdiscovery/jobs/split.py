@@ -20,8 +20,8 @@ from taskdiscovery.jobs.inputs import (
     read_alike,
     read_data,
     reading_of,
-    with_parts,
 )
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import UNTRAINED

@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from taskdiscovery.config import JobConfig
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.inputs import read_data, reading_of, with_parts
+from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.page import Page
