@@ -19,7 +19,8 @@ from taskdiscovery.discovery.modes import distinct, gaussian, modes
 from taskdiscovery.discovery.ridge import solve
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import lite0
-from taskdiscovery.training.convex import COMPONENTS, STRENGTHS, fitted_outputs
+from taskdiscovery.training.convex import Fit, fitted_outputs
+from taskdiscovery.training.preparing import COMPONENTS, STRENGTHS
 
 N, P = 600, 24
 QUICK = td.Pursuit(starts=120, rounds=8)
@@ -320,7 +321,7 @@ def test_a_classifier_is_the_ridge_that_leaving_one_out_prefers(classes):
     x = rng.normal(size=(90, 12)).astype(np.float32) + 3
     labels = (x @ rng.normal(size=(12, classes)) + 2 * rng.normal(size=(90, classes))).argmax(1)
     table, fit, held = torch.from_numpy(x), np.arange(60), np.arange(60, 90)
-    own = fitted_outputs("ridge", table, fit, labels[:60], classes, held)
+    own = fitted_outputs("ridge", table, Fit(fit, labels[:60], classes), held)
     reduced = Reduction.measure(x, fit, COMPONENTS).apply(x, np.arange(90))
     alphas = np.array(STRENGTHS) * 60
     theirs = RidgeCV(alphas=alphas).fit(reduced[:60], np.eye(classes)[labels[:60]])

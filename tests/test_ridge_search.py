@@ -1,7 +1,6 @@
 """Searches by ridges on features: power, constraints, several classes, warm starts, resuming."""
 
 import dataclasses
-import itertools
 import json
 import signal
 
@@ -13,7 +12,7 @@ import taskdiscovery as td
 from taskdiscovery.agreement import similarity
 from taskdiscovery.cli import main
 from taskdiscovery.discovery import fitting, kway, untrained
-from taskdiscovery.discovery.blocks import Blocks, centre, shuffled
+from taskdiscovery.discovery.blocks import Blocks, centre, drawn
 from taskdiscovery.discovery.kway_search import proposed
 from taskdiscovery.discovery.modes import above, modes
 from taskdiscovery.features.reduction import Reduction
@@ -148,12 +147,12 @@ def test_a_large_table_lies_in_a_file_and_gives_the_same(data, monkeypatch):
 
 
 def test_blocks_are_random_and_each_rises():
-    order = shuffled(np.arange(100, 203), 10, np.random.default_rng(0))
-    assert sorted(order) == list(range(100, 203))
+    blocks = drawn(103, 10, np.random.default_rng(0))
+    assert sorted(np.concatenate(blocks)) == list(range(103))
     bounds = np.linspace(0, 103, 11).astype(int)
-    blocks = [order[a:b] for a, b in itertools.pairwise(bounds)]
+    assert [len(own) for own in blocks] == np.diff(bounds).tolist()
     assert all((np.diff(own) > 0).all() for own in blocks)
-    assert all(own[0] < 150 < own[-1] for own in blocks)
+    assert all(own[0] < 50 < own[-1] for own in blocks)
 
 
 def test_parts_of_blocks_are_those_of_their_rows():

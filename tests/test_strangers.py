@@ -237,7 +237,7 @@ def _no_analysis(*_, **__):
 
 def test_every_option_that_is_a_text_says_what_it_names():
     """Or it is one of a few words; so a new option cannot be forgotten here."""
-    inside = {"exclude", "missing", "name"}  # columns of the data set, and words
+    inside = {"exclude", "missing", "groups", "name"}  # columns of the data set, and words
     for config in (*CONFIGS.values(), *METHODS.values()):
         for item in options(config):
             if item.type in ("str", "tuple[str, ...]") and not item.metadata["choices"]:

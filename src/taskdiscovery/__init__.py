@@ -31,9 +31,11 @@ if TYPE_CHECKING:
         discard,
         discover,
         embed,
+        fit,
         info,
         label,
         load,
+        load_fitted,
         open_run,
         report,
         resume,
@@ -58,9 +60,11 @@ if TYPE_CHECKING:
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
     from taskdiscovery.store import Run
+    from taskdiscovery.training.fitted import Fitted
     from taskdiscovery.types import (
         Comparison,
         Dataset,
+        Evaluation,
         Evidence,
         Info,
         Interval,
@@ -79,8 +83,10 @@ __all__ = [
     "Dataset",
     "Discovery",
     "Encoder",
+    "Evaluation",
     "Evidence",
     "FeatureEncoder",
+    "Fitted",
     "Info",
     "Interval",
     "Labeling",
@@ -107,11 +113,13 @@ __all__ = [
     "discard",
     "discover",
     "embed",
+    "fit",
     "from_arrays",
     "from_torch",
     "info",
     "label",
     "load",
+    "load_fitted",
     "open_run",
     "report",
     "resume",
@@ -120,8 +128,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze compare discard discover embed info label load open_run report resume score "
-    "split",
+    "api": "analyze compare discard discover embed fit info label load load_fitted open_run report "
+    "resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "discovery": "Meta Method Power Pursuit Spectral",
@@ -133,7 +141,9 @@ _HOMES = {
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
-    "types": "Comparison Dataset Evidence Info Interval Labeling Score Scores Split Tasks",
+    "training.fitted": "Fitted",
+    "types": "Comparison Dataset Evaluation Evidence Info Interval Labeling Score Scores Split "
+    "Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -159,7 +159,7 @@ def _interval(
         mean=float(mean),
         low=max(0.0, mean - half),
         high=min(1.0, mean + half),
-        covers="images" if values_KN is None else "images and runs",
+        covers=("images" if groups_N is None else "groups") + " and runs" * (values_KN is not None),
     )
 
 

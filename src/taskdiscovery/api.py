@@ -7,6 +7,8 @@ What several verbs take means the same for each:
 
     size, fit, range, skip_bad,   how `data` is read (see `load`); ignored for a `Dataset`
     missing
+    groups, test                  what belongs together, and what is measured on alone (see `load`):
+                                  an attribute; DATA2 or an attribute
     seed                          decides partition, initial weights, batch orders: same seed, same
                                   result on the same machine
     device                        `auto`, `cpu` or `cuda`
@@ -38,8 +40,9 @@ from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
-    DataConfig,
     EmbedConfig,
+    FitConfig,
+    JobConfig,
     LabelConfig,
     Learner,
     Network,
@@ -58,12 +61,14 @@ from taskdiscovery.jobs import compare as _compare
 from taskdiscovery.jobs import discard as _discard
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
+from taskdiscovery.jobs import fit as _fit
 from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
 from taskdiscovery.jobs.looking import features_of, own_data, with_usual_features
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
 from taskdiscovery.runtime.callbacks import Callback
@@ -78,6 +83,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from taskdiscovery.encoders.discovery import Discovery
+    from taskdiscovery.training.fitted import Fitted
 
 __all__ = [
     "analyze",
@@ -85,9 +91,11 @@ __all__ = [
     "discard",
     "discover",
     "embed",
+    "fit",
     "info",
     "label",
     "load",
+    "load_fitted",
     "open_run",
     "report",
     "resume",
@@ -107,31 +115,33 @@ def load(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: Any = None,
+    test: Any = None,
     cache: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Dataset:
     """Read images with what is known of them.
 
     Args:
-        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
-            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
-            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
-            set, or a frame with a column of paths or images; or features alone: `features:PATH`, an
-            npy file, an array (N, P), a frame of numbers. A `Dataset` is returned as it is.
+        data: a specification (`digits`, `shapes?n=5000`, `folder:PATH`, `parquet:`, `npz:`, `csv:`,
+            `hf:NAME`, `torchvision:NAME`, `package.module:function`), a path, an array or tensor
+            (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data set, a frame with paths or
+            images; features alone: `features:PATH`, (N, P), a frame of numbers; a `Dataset`.
         labels: (N,) labels of arrays.
         attributes: one row per image, of arrays.
-        features: numbers of each image: (N, P) array or tensor in their order; a frame, or the path
-            of npy, npz, Parquet, CSV or safetensors, matched by id where it has ids; or the name of
-            a backbone, `lite0` or `lite0?size=224`, that computes them.
+        features: numbers of each image: (N, P) in their order; a frame, or the path of a table,
+            matched by id where it has ids; or a backbone, `lite0?size=224`, that computes them.
         size: resize images to size x size; needed where their sizes differ.
-        fit: how: `crop` scales the shorter side and crops the centre, `squash` scales both, `pad`
-            scales the longer side and fills up with grey, which shows what the aspect was.
-        range: the values that become 0 and 255 in images of more than eight bits; others are
-            clipped. By default 0 and the least of 255, 1023, 4095, 16383 and 65535 that no image
-            exceeds; of floats 0 and 1.
+        fit: how: `crop` the centre, `squash`, or `pad` with grey, which shows what the aspect was.
+        range: the values that become 0 and 255 in images of more than eight bits. By default 0 and
+            the least of 255, 1023, 4095, 16383, 65535 that none exceeds; of floats 0 and 1.
         skip_bad: leave out images that cannot be read.
         missing: texts that stand for a missing value in labels, attributes and tables of labels,
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
+        groups: what belongs together (a patient, a video), and stays so wherever images are cut
+            into parts: an attribute's name, or a value per image (array, list, Series by id).
+        test: images to measure on alone: anything that `load` takes; or an attribute that says
+            which they are (docs/data.md has its forms).
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -150,6 +160,8 @@ def load(
         range=range,
         skip_bad=skip_bad,
         missing=missing,
+        groups=groups,
+        test=test,
         cache=cache,
         callbacks=callbacks,
     )
@@ -164,6 +176,7 @@ def info(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     report: Path | str | None = None,
     no_images: bool = False,
     blur: bool = False,
@@ -174,7 +187,7 @@ def info(
     Args:
         data: anything that `load` takes.
         features: numbers of the images, as `load` takes them.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         report: where to write one HTML page of all of it.
         no_images, blur: leave the pictures out of it, or show each as 6 x 6 colours.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -220,6 +233,8 @@ def discover(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -267,6 +282,7 @@ def embed(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     batch: int | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -327,6 +343,8 @@ def score(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -347,14 +365,12 @@ def score(
 
     Args:
         data: anything that `load` takes; None for the data of a run whose tasks are scored.
-        tasks: what to score: values per image (array, list, Series matched by its image ids, frame
-            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`, `all`),
-            RUN[:TASK[,TASK]], FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or
-            mapping of these.
+        tasks: what to score: values per image (array, list, Series by id, frame or (N, D)), a SPEC
+            (`label:0,1`, `attr:COLUMN`, `all`), RUN[:TASK[,TASK]], FILE[:COLUMN], `Labeling`,
+            `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features, learner: as of `discover`; by default features that the tasks were found on; of
             `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: `smoke`, `quick` or `paper`: sizes and epochs together; trainings a
-            labeling; end one when its predictions settle.
+        preset, runs, early: sizes and epochs together; trainings; end one when it has settled.
         vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
         references: at most so many human labelings beside discovered tasks.
         train_images, …, weight_decay: of each training. Others: see `help(taskdiscovery.api)`.
@@ -395,6 +411,8 @@ def split(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -415,11 +433,11 @@ def split(
         data, target: as of `score`; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        features, learner, preset, runs: as of `score`; trainings per figure, from fresh seeds.
-        orientation: `same` trains where target and task are equal, `opposite` where they differ.
-        class_balanced: cut at the median within each class, if the task has coordinates.
-        search: try all tasks, orientations and groupings, and judge the worst again.
-        controls, transfer: splits of its size beside it; other learners on the same split.
+        features, learner, preset, runs: as of `score`; trainings per figure.
+        orientation, class_balanced: `same` trains where target and task are equal, `opposite`
+            where they differ; cut at the median within each class, if the task has coordinates.
+        search, controls, transfer: try all tasks, orientations and groupings, and judge the worst
+            again; splits of its size beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
     options = _options(locals(), drop=("target", "tasks"))
@@ -427,6 +445,79 @@ def split(
     options |= {k: v for k, v in (("target", target), ("from", tasks)) if isinstance(v, str)}
     config = from_mapping(SplitConfig, with_usual_features(data, options, tasks), "split")
     return _split.run(data, target, tasks, config, Sink.of("split", out), callbacks_of(callbacks))
+
+
+@isolated
+def fit(
+    data: Any,
+    target: Any = "label",
+    *,
+    features: str = "",
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    runs: int = 2,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Fitted:
+    """Train a learner on a labeling, and keep it: `.predict`, `.evaluate`, `.save`.
+
+    It is trained on the training part of the data: all but a tenth, or all but `test`. How it fares
+    on the rest is its `.evaluation`.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling, as `split` takes it.
+        features, learner, preset, …, weight_decay: as of `score`.
+        runs: trainings, each from a fresh seed; of `ridge` and `logistic` there is one. Others: see
+            `help(taskdiscovery.api)`.
+    """
+    options = _options(locals(), drop=("target",))
+    options |= {"target": target} if isinstance(target, str) else {}
+    config = from_mapping(FitConfig, with_usual_features(data, options), "fit")
+    return _fit.run(data, target, config, callbacks_of(callbacks))
+
+
+def load_fitted(
+    path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
+) -> Fitted:
+    """Read a learner that `Fitted.save` wrote. Nothing that the file names is run or imported.
+
+    Args:
+        path: of the safetensors file.
+        learner: your own network class or factory, if it is of one.
+
+    Raises:
+        RunDirError: where the file is missing, damaged, or of a network that the caller has not
+            named.
+    """
+    from taskdiscovery.training.keeping import load_from
+
+    return load_from(Path(path), _named(learner))
 
 
 @isolated
@@ -445,6 +536,8 @@ def analyze(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     threads: int | None = None,
     out: Path | str | None = None,
@@ -462,7 +555,7 @@ def analyze(
         text_model: path of a CLIP model whose words are set beside each task.
         names: `lite0` or the path of a CLIP model: words that tell the sides of each task apart.
         learner: your own network class or factory, if the run was made with one.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         seed: decides which images, and the bootstrap.
         threads: CPU threads.
         out: a finished run to add to, or a new run directory, or None to write nothing.
@@ -502,6 +595,8 @@ def compare(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -545,6 +640,7 @@ def label(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
     callbacks: Iterable[Callback] | None = None,
 ) -> Tasks:
     """Label other images with the tasks of a discovery.
@@ -556,7 +652,7 @@ def label(
         features: of these images, for tasks that were found on a table of them: a file or a
             backbone; or `data` has them.
         device: where to compute.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 
     Returns:
@@ -584,6 +680,8 @@ def report(
     range: tuple[float, float] | None = None,
     skip_bad: bool = False,
     missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
 ) -> Path:
     """Write one HTML file that shows what was found and opens offline.
 
@@ -595,7 +693,7 @@ def report(
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
-        size, fit, range, skip_bad, missing: how `data` is read; ignored for a `Dataset`.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
 
     Returns:
         The path of the file.
@@ -605,16 +703,17 @@ def report(
         ResourceError: where the file cannot be written.
     """
     how = from_mapping(
-        DataConfig, _options(locals(), drop=("path", "found", "no_images", "blur")), "report"
+        JobConfig, _options(locals(), drop=("path", "found", "no_images", "blur")), "report"
     )
     check_writable(Path(path))
     for one in found:
-        how = read_alike(how, reading_of(one))
+        how = with_parts(read_alike(how, reading_of(one)), one, data)
         how = how if how.features else replace(how, features=features_of(one, data))
     from taskdiscovery.reporting import write_report
 
+    read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
     with showing(no_images=no_images, blur=blur):
-        return write_report(Path(path), load(data, **to_mapping(how)), found)
+        return write_report(Path(path), load(data, **read), found)
 
 
 def open_run(

@@ -27,7 +27,7 @@ from taskdiscovery.training import (
     predicted,
     warn_if_brief,
 )
-from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling, Record, Score
+from taskdiscovery.types import BoolArray, Dataset, IdArray, IntArray, Labeling, Record, Score
 from taskdiscovery.types.scores import RANDOM
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -64,9 +64,15 @@ def view_of(dataset: Dataset, config: ScoreConfig, seen_N: BoolArray | None) -> 
     if not config.early:
         return View(fit=fit, held=held, monitored=None)
     # Images of the training part that are not trained on; where all are, a twentieth is set apart.
-    spare = np.setdiff1d(np.flatnonzero(seen_N), fit)
+    beside_N = np.zeros(len(dataset), dtype=np.bool_)
+    beside_N[fit] = True
+    spare = np.flatnonzero(seen_N & ~partition.whole(beside_N, dataset.groups))
     if len(spare) < min(MONITORED, len(fit) // 20):
-        spare = partition.sample(fit, max(1, len(fit) // 20), config.seed, "watched")
+        if dataset.groups is None:
+            spare = partition.sample(fit, max(1, len(fit) // 20), config.seed, "watched")
+        else:
+            rng = generator(config.seed, "sample", "watched")
+            spare = partition.apart(fit, 0.05, rng, dataset.groups)
         fit = np.setdiff1d(fit, spare)
     monitored = partition.sample(spare, MONITORED, config.seed, "watched")
     return View(fit=fit, held=held, monitored=monitored)
@@ -145,7 +151,7 @@ class _Plan:
     Attributes:
         key: of its score in the journal.
         labeling: what is scored.
-        held: test images with a class.
+        held: test images with a class; all of them where none has one.
         requests: one a run.
     """
 
@@ -165,10 +171,12 @@ class _Plan:
         """
         known_N, key = labeling.known_N, f"score {number} {labeling.name}"
         fit, held = view.fit[known_N[view.fit]], view.held[known_N[view.held]]
+        if not len(held) and bench.dataset.train_N is not None:
+            held = view.held  # test images without labels: runs may agree on them all the same
         _check_shares(labeling, fit, held, config.runs)
         requests = []
         for run in range(config.runs):
-            seeds, rows = _vary(config, fit, run)
+            seeds, rows = _vary(config, fit, run, bench.dataset.groups)
             training = bench.training(labeling, rows, held, seeds, monitored=view.monitored)
             requests.append(Request(key=f"{key}/run {run}", training=training, keep=predicted))
         return cls(key=key, labeling=labeling, held=held, requests=tuple(requests))
@@ -209,18 +217,25 @@ def _score_one(plan: _Plan, config: ScoreConfig, bench: Workbench, meter: Meter)
             hint=failures[0].hint,
         )
     predictions_Kn = np.stack(predictions)
-    result = _result(labeling, held, predictions_Kn, config)
+    groups_n = partition.draws(bench.dataset.groups, held)
+    result = _result(labeling, held, predictions_Kn, config, groups_n)
     seconds = round(time.perf_counter() - began, 2)
     return replace(result, failed=len(failures), seconds=seconds)
 
 
 def _result(
-    labeling: Labeling, held: IntArray, predictions_Kn: IntArray, config: ScoreConfig
+    labeling: Labeling,
+    held: IntArray,
+    predictions_Kn: IntArray,
+    config: ScoreConfig,
+    groups_n: IntArray | None = None,
 ) -> Score:
     """Return the score of K runs that predicted the classes of n test images."""
     truth_n = labeling.labels_N[held]
-    found = agreement(predictions_Kn, labeling.k)
-    rates = np.bincount(truth_n, minlength=labeling.k) / len(held)
+    found = agreement(predictions_Kn, labeling.k, groups_n)
+    known_n = truth_n[truth_n >= 0]
+    counted = known_n if len(known_n) else labeling.labels_N[labeling.known_N]
+    rates = np.bincount(counted, minlength=labeling.k) / len(counted)
     return Score(
         task=labeling.name,
         learner=config.learner,
@@ -234,7 +249,7 @@ def _result(
         chance=found.chance,
         kappa=found.kappa,
         rate=float(rates[1] if labeling.k == 2 else rates.max()),
-        accuracy=float((predictions_Kn == truth_n).mean()),
+        accuracy=float((predictions_Kn == truth_n).mean()) if len(known_n) else float("nan"),
         agreement_n=found.per_image.astype(np.float32),
         rows_n=held,
         ids_n=labeling.ids_N[held],
@@ -242,7 +257,9 @@ def _result(
     )
 
 
-def _vary(config: ScoreConfig, fit: IntArray, run: int) -> tuple[Seeds, IntArray]:
+def _vary(
+    config: ScoreConfig, fit: IntArray, run: int, groups: IdArray | None
+) -> tuple[Seeds, IntArray]:
     """Return the seeds and the training images of one run."""
     varied = set(config.vary)
     if config.shared_order:
@@ -253,10 +270,10 @@ def _vary(config: ScoreConfig, fit: IntArray, run: int) -> tuple[Seeds, IntArray
     )
     if "data" not in varied:
         return seeds, fit
-    return seeds, _disjoint(config, fit)[run]
+    return seeds, _disjoint(config, fit, groups)[run]
 
 
-def _disjoint(config: ScoreConfig, fit: IntArray) -> list[IntArray]:
+def _disjoint(config: ScoreConfig, fit: IntArray, groups: IdArray | None) -> list[IntArray]:
     """Cut training images into as many parts as there are runs."""
-    order = generator(config.seed, "disjoint data").permutation(fit)
-    return [np.sort(part) for part in np.array_split(order, config.runs)]
+    parts = partition.cut(fit, config.runs, generator(config.seed, "disjoint data"), groups)
+    return [np.sort(part) for part in parts]

@@ -3,7 +3,8 @@
 A class whose rate on a task has moved is one that a network learnt by what it no longer has. Its
 risk is the least movement that the interval of the difference allows (Newcombe's, 1998, from two
 Wilson intervals), over the tasks; claims are controlled at a false-discovery rate over all pairs
-(Benjamini and Hochberg) of Fisher's exact tests.
+(Benjamini and Hochberg) of Fisher's exact tests. Where images belong together, both take them for
+as many independent ones as say as much of a rate (Kish's design effect, 1965).
 
 Axes: N images, D tasks.
 """
@@ -18,6 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from taskdiscovery.analysis.associations import LEVELS, RATE
+from taskdiscovery.data import partition
 from taskdiscovery.types import BoolArray, Dataset, Document, IntArray, Tasks
 
 #: images of a class or level below which nothing is said of it.
@@ -54,6 +56,10 @@ class Side:
                     found[str(column), str(level)] = (values == level).to_numpy(dtype=np.bool_)
         return found
 
+    def together(self) -> IntArray | None:
+        """Return (n,) the number of what each image belongs together with, where it is known."""
+        return partition.draws(self.dataset.groups, self.rows)
+
 
 def rates(here: Side, there: Side) -> pd.DataFrame:
     """Compare the rates of every task, for all images and for each level that both sides have.
@@ -69,11 +75,15 @@ def rates(here: Side, there: Side) -> pd.DataFrame:
     """
     ours, theirs = here.groups(), there.groups()
     pairs = [key for key in ours if key in theirs]
+    own_n, other_n = here.together(), there.together()
     rows = [
         {"task": name, "side": side, "factor": factor, "level": level, **figures}
-        for name, side, mine_n, other_n in _sides(here, there)
+        for name, side, mine_n, theirs_n in _sides(here, there)
         for factor, level in pairs
-        for figures in _figures(mine_n[ours[factor, level]], other_n[theirs[factor, level]])
+        for figures in _figures(
+            _Rate.of(mine_n, ours[factor, level], own_n),
+            _Rate.of(theirs_n, theirs[factor, level], other_n),
+        )
     ]
     table = pd.DataFrame(rows)
     if len(table):
@@ -90,22 +100,60 @@ def _sides(here: Side, there: Side) -> Iterator[tuple[str, int, BoolArray, BoolA
             yield name, side, mine_n == side, other_n == side
 
 
-def _figures(mine: BoolArray, other: BoolArray) -> Iterator[Document]:
+@dataclass(frozen=True, kw_only=True)
+class _Rate:
+    """How many of some images are on a side.
+
+    Attributes:
+        share: of the images.
+        images: how many they are.
+        draws, hits: as many independent images would say as much, and so many of those would be on
+            the side; the images themselves where nothing belongs together.
+    """
+
+    share: float
+    images: int
+    draws: int
+    hits: int
+
+    @classmethod
+    def of(cls, side_n: BoolArray, chosen_n: BoolArray, groups_n: IntArray | None) -> _Rate:
+        """Count images, and what belongs together where that is known."""
+        own, images = side_n[chosen_n], int(chosen_n.sum())
+        count = int(own.sum())
+        share = count / max(images, 1)
+        if groups_n is None or not images:
+            return cls(share=share, images=images, draws=images, hits=count)
+        codes_n = np.unique(groups_n[chosen_n], return_inverse=True)[1]
+        sums_G, sizes_G = np.bincount(codes_n, weights=own - share), np.bincount(codes_n)
+        G, spread = len(sums_G), images * share * (1 - share)
+        # Where all are on one side, nothing tells how alike groups are: then fully.
+        effect = float((sizes_G**2).sum()) / images
+        if spread > 0 and G > 1:
+            effect = max(1.0, float((sums_G**2).sum()) * G / (G - 1) / spread)
+        draws = max(1, round(images / effect))
+        return cls(share=share, images=images, draws=draws, hits=round(share * draws))
+
+
+def _figures(mine: _Rate, other: _Rate) -> Iterator[Document]:
     """Yield the figures of a pair of rates; nothing where either has too few images."""
-    if min(len(mine), len(other)) < LEAST:
+    if min(mine.images, other.images) < LEAST:
         return
-    a, b = int(mine.sum()), int(other.sum())
-    low, high = difference(a, len(mine), b, len(other))
-    table = [[a, len(mine) - a], [b, len(other) - b]]
+    low, high = difference(mine.hits, mine.draws, other.hits, other.draws)
+    moved = other.share - mine.share
+    if (mine.draws, other.draws) != (mine.images, other.images):  # hits are whole numbers
+        shift = moved - (other.hits / other.draws - mine.hits / mine.draws)
+        low, high = max(-1.0, low + shift), min(1.0, high + shift)
+    table = [[own.hits, own.draws - own.hits] for own in (mine, other)]
     yield {
-        "here": a / len(mine),
-        "there": b / len(other),
-        "difference": b / len(other) - a / len(mine),
+        "here": mine.share,
+        "there": other.share,
+        "difference": moved,
         "low": low,
         "high": high,
         "p": float(stats.fisher_exact(table).pvalue),
-        "images_here": len(mine),
-        "images_there": len(other),
+        "images_here": mine.images,
+        "images_there": other.images,
     }
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import errors
-from taskdiscovery.cli import infoview, parser, results, show
+from taskdiscovery.cli import fitview, infoview, parser, results, show
 from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
     DataConfig,
     EmbedConfig,
+    FitConfig,
+    JobConfig,
     LabelConfig,
     ScoreConfig,
     SplitConfig,
@@ -24,6 +26,8 @@ from taskdiscovery.config import (
 )
 from taskdiscovery.config.specs import parse
 from taskdiscovery.data import describe
+from taskdiscovery.data.joining import names_data
+from taskdiscovery.data.loading import KINDS
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
@@ -97,6 +101,7 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
         if similarity["mean"] is not None:
             show.line(f"similarity: mean {similarity['mean']:.3f}, max {similarity['max']:.3f}")
         show.line(f"seconds: {found.numbers['seconds']:.0f}")
+        _say_partition(config, format)
         _next(path)
 
 
@@ -111,6 +116,7 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
 
     scores = job.run(data, None, config, Sink.of("score", out), callbacks)
     results.scores(scores, format, discovered=bool(config.tasks))
+    _say_partition(config, format)
     if format == "table" and out is not None:
         show.line(f"scores {scores[0].name}, in {out}")
         _next(out)
@@ -133,6 +139,7 @@ def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
         return
     results.split(found, format, name=list(Run.open(out).names("splits"))[-1], run=out)
     if format == "table":
+        _say_partition(config, format)
         _next(out)
 
 
@@ -173,6 +180,30 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
     again = words_of(_as_read(config, found))
     show.line(f"next: {errors.command('discover', data, *again, '--features', out)}")
+
+
+def fit(data: str, out: Path | None, format: str, callbacks: Callbacks, **given: Any) -> None:
+    """Train a learner, and print how it fares by class; keep it where a file is named."""
+    check_spec(data)
+    config = from_mapping(FitConfig, with_usual_features(data, given), "fit")
+    _check_test(config)
+    check_learner(config.learner)
+    if out is not None:
+        if out.suffix != ".safetensors":
+            raise ConfigError(
+                "a learner goes into .safetensors", where=str(out), hint="rename --out"
+            )
+        check_writable(out)
+    from taskdiscovery.jobs import fit as job
+
+    found = job.run(data, None, config, callbacks)
+    if out is not None:
+        found.save(out)
+    fitview.show_fit(found, format)
+    if format == "table":
+        _say_partition(config, format)
+        if out is not None:
+            show.line(f"kept in {out}")
 
 
 def analyze(
@@ -250,13 +281,17 @@ def report(
     if names:
         from taskdiscovery.jobs import analyze as job
 
-        config = from_mapping(AnalyzeConfig, {"names": names, "features": features}, "report")
+        how = {"names": names, "features": features, "test": given["test"]}
+        config = from_mapping(AnalyzeConfig, how, "report")
         networks = _named(learner)
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
     with showing(no_images=given["no_images"], blur=given["blur"]):
-        show.exact(str(write_report_of_run(opened, data, callbacks, features, split)))
+        path = write_report_of_run(
+            opened, data, callbacks, features=features, test=given["test"], splits=split
+        )
+    show.exact(str(path))
 
 
 def show_run(run: Path, format: str, callbacks: Callbacks) -> None:
@@ -368,8 +403,23 @@ def _job(command: str, given: Any) -> tuple[str, WorkConfig | None]:
         show.exact(yaml.safe_dump({"data": data, **to_mapping(config)}, sort_keys=False).rstrip())
         return data, None
     check_spec(data)
+    _check_test(config)
     check_learner(config.learner)
     return data, config
+
+
+def _check_test(config: JobConfig) -> None:
+    """Refuse images to measure on that cannot be read, before anything slow begins."""
+    if config.test and names_data(config.test, KINDS) and ":" in config.test:
+        check_spec(config.test)
+
+
+def _say_partition(config: JobConfig, format: str) -> None:
+    """Say on which images was measured, where the user has named them."""
+    if format == "table" and config.test:
+        show.line(f"measured on the test images of {config.test}, which nothing was trained on")
+    if format == "table" and config.groups:
+        show.line(f"groups kept together: {config.groups}")
 
 
 def _check_new(path: Path | None) -> None:

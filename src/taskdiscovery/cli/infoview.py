@@ -54,6 +54,8 @@ def show_info(info: Info, style: str) -> None:
         show.line("")
     for problem in info.problems:
         show.line(f"problem: {problem}")
+    for hint in info.hints:
+        show.line(f"groups? {hint}")
     for note in info.notes:
         show.line(f"note: {note}")
 
@@ -67,6 +69,7 @@ def _rows(info: Info) -> list[dict[str, Any]]:
         rows.append({"what": "attribute", "name": column.name, "value": value})
     rows += [{"what": f"file {f.fact}", "name": f.value, "value": f.images} for f in info.files]
     rows += [{"what": "problem", "name": "", "value": line} for line in info.problems]
+    rows += [{"what": "hint", "name": "", "value": line} for line in info.hints]
     rows += [{"what": "note", "name": "", "value": line} for line in info.notes]
     return rows
 

@@ -42,11 +42,13 @@ _EXAMPLES = {
 }
 _JOBS = ("discover", "score", "split")
 _TRUST = "allow this factory, which the run was made with, to be imported"
+_TEST_OF_RUN = "its images to measure on, if it is from elsewhere and may read them"
 _DATA_OF_RUN = "DATA, if it has moved since, or the run is from elsewhere and may read it"
 _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
+    "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
@@ -102,6 +104,7 @@ COMMANDS = (
     "discover",
     "label",
     "split",
+    "fit",
     "embed",
     "analyze",
     "compare",
@@ -194,6 +197,15 @@ def _embed(command: Parser) -> None:
     )
 
 
+def _fit(command: Parser) -> None:
+    _data(command)
+    _options_of(command, CONFIGS["fit"])
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="FILE.safetensors, which keeps the learner"
+    )
+    _format(command)
+
+
 def _analyze(command: Parser) -> None:
     help = "a run directory; of some of its tasks, verdicts are printed and not written"
     command.add_argument("run", metavar="RUN[:TASK,…]", help=help)
@@ -220,6 +232,7 @@ def _report(command: Parser) -> None:
         metavar="FILE|BACKBONE",
         help="numbers of the images (default: those that the tasks were found on)",
     )
+    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
     command.add_argument(
         "--names",
         default="",
@@ -284,6 +297,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "info": _info,
     "label": _label,
     "embed": _embed,
+    "fit": _fit,
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,

@@ -270,6 +270,27 @@ class CompareConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitConfig(TrainingConfig):
+    """`fit`: a learner trained on a labeling, kept, and asked on images that it has not seen."""
+
+    target: str = option(
+        "label", "the labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN", names="labeling"
+    )
+    runs: int = option(
+        2, "trainings, each from a fresh seed; one of ridge and logistic", low=1, high=1000
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.executor not in ("auto", "serial"):
+            raise ConfigError(
+                "what is kept is trained in this process",
+                where=f"--executor {self.executor}",
+                hint="leave it out",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelConfig(DataConfig):
     """`label`: the tasks of a run on other images."""
 

@@ -34,8 +34,8 @@ class Limits(TypedDict, total=False):
         group: heading of the help that it stands under.
         separator: between the entries of a list on the command line.
         names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks`,
-            `features` or `place` (a file, a folder, a cluster); empty for a text that names
-            nothing.
+            `features`, `test` or `place` (a file, a folder, a cluster); empty for a text that
+            names nothing.
     """
 
     flag: str
@@ -111,6 +111,13 @@ class ReadConfig(Options):
     missing: tuple[str, ...] = option(
         (), "texts that stand for a missing value, e.g. NA,None", metavar="TEXT[,TEXT]"
     )
+    groups: str = option(
+        "",
+        "attribute that says what belongs together (patient, video, burst, site), or `ids` (what "
+        "ids have before their last number): a group is kept in one part wherever images are cut, "
+        "and is one draw in intervals",
+        metavar="COLUMN",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,6 +161,13 @@ def check_fit(fit: str, size: int | None) -> None:
 class JobConfig(DataConfig):
     """What all jobs have in common."""
 
+    test: str = option(
+        "",
+        "the images to measure on, and never to train on: other data (as DATA), or the attribute "
+        "that says which they are (split, is_test, 0/1/2)",
+        metavar="DATA2|COLUMN",
+        names="test",
+    )
     seed: int = option(0, "decides partition, initializations, batch orders", low=0, high=2**31 - 1)
     threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taskdiscovery.data.hints import hints
+from taskdiscovery.data.partition import codes
 from taskdiscovery.types import ClassCount, Column, Dataset, FileFact, Info
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ def describe(dataset: Dataset) -> Info:
         files=_files(dataset),
         problems=dataset.problems,
         notes=dataset.notes,
+        hints=hints(dataset),
         fingerprint=dataset.fingerprint,
         thumbnails=np.ascontiguousarray(dataset.images[shown]),
         titles=tuple(_title(dataset, int(i)) for i in shown),
         features=_features(dataset),
+        groups=_groups(dataset),
     )
 
 
@@ -64,6 +68,13 @@ def _features(dataset: Dataset) -> str:
         return ""
     source = "" if dataset.backbone is None else f", of {dataset.backbone}"
     return f"{dataset.features.shape[1]:,}, {dataset.features.dtype}{source}"
+
+
+def _groups(dataset: Dataset) -> str:
+    if dataset.groups is None:
+        return ""
+    sizes = np.bincount(codes(dataset.groups))
+    return f"{len(sizes):,}, of {sizes.min():,} to {sizes.max():,} images"
 
 
 def _pixels(dataset: Dataset) -> str:

@@ -88,11 +88,20 @@ def cut(
 
     Returns:
         The rows of each part, in the order drawn.
+
+    Raises:
+        DataError: where there are fewer groups than parts.
     """
     if groups is None:
         return np.array_split(rng.permutation(rows), parts)
     codes_n = codes(groups[rows])
     members = np.split(np.argsort(codes_n, kind="stable"), np.cumsum(np.bincount(codes_n))[:-1])
+    if len(members) < parts:
+        raise DataError(
+            f"{len(members)} groups cannot be kept together in {parts} parts",
+            where="--groups",
+            hint="name a column with more groups, or ask for fewer folds or runs",
+        )
     found: list[list[IntArray]] = [[] for _ in range(parts)]
     sizes = [0] * parts
     for group in rng.permutation(len(members)):
@@ -100,6 +109,35 @@ def cut(
         found[least].append(rows[members[group]])
         sizes[least] += len(members[group])
     return [np.concatenate([rows[:0], *own]) for own in found]
+
+
+def apart(rows: IntArray, share: float, rng: np.random.Generator, groups: IdArray) -> IntArray:
+    """Draw whole groups that have about a share of the rows, and at least one image.
+
+    Args:
+        rows: (n,) positions in the data set.
+        share: of the rows, in (0, 1).
+        rng: decides.
+        groups: (N,) of the whole data set.
+
+    Returns:
+        The rows of the groups drawn, in ascending order.
+    """
+    parts = max(2, min(round(1 / share), int(codes(groups[rows]).max()) + 1))
+    return np.sort(cut(rows, parts, rng, groups)[0])
+
+
+def whole(chosen_N: BoolArray, groups: IdArray | None) -> BoolArray:
+    """Return (N,) True for images of which any of the same group is chosen."""
+    if groups is None:
+        return chosen_N
+    codes_N = codes(groups)
+    return np.asarray(np.bincount(codes_N, weights=chosen_N)[codes_N] > 0, dtype=np.bool_)
+
+
+def draws(groups: IdArray | None, rows: IntArray) -> IntArray | None:
+    """Return (n,) the number of the group of each of some images, as intervals take it."""
+    return None if groups is None else codes(groups[rows])
 
 
 def sample(rows: IntArray, at_most: int | None, seed: int, purpose: str) -> IntArray:

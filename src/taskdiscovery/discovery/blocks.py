@@ -9,16 +9,18 @@ Axes: N rows, P features, R reduced features, S targets, B blocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from itertools import pairwise
 
 import numpy as np
 
+from taskdiscovery.data import partition
 from taskdiscovery.discovery import subspace
 from taskdiscovery.discovery.ridge import solve
 from taskdiscovery.discovery.untrained import table
 from taskdiscovery.features.reduction import Reduction, chunks
-from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
+from taskdiscovery.types import Float32, FloatArray, IdArray, IntArray, Matrix
 
 
 class Blocks:
@@ -26,20 +28,28 @@ class Blocks:
 
     Args:
         table_NR: centred; the rows of a block lie together.
-        count: B.
+        blocks: B, of equal size; or (B,) how many rows each has.
         strength: λ of every ridge.
 
     Raises:
-        ValueError: where there are fewer rows than blocks.
+        ValueError: where a block has no row.
     """
 
-    def __init__(self, table_NR: Float32, count: int, strength: float) -> None:
-        if len(table_NR) < count:
-            raise ValueError(f"{len(table_NR)} rows do not fill {count} blocks")
+    def __init__(self, table_NR: Float32, blocks: int | Sequence[int], strength: float) -> None:
+        if isinstance(blocks, int):
+            bounds = np.linspace(0, len(table_NR), blocks + 1).astype(int)
+        else:
+            bounds = np.cumsum([0, *blocks])
+        if np.diff(bounds).min() < 1:
+            raise ValueError(f"{len(table_NR)} rows do not fill {len(bounds) - 1} blocks")
         self.table_NR, self.strength = table_NR, strength
-        bounds = np.linspace(0, len(table_NR), count + 1).astype(int)
         self.places = [slice(a, b) for a, b in pairwise(bounds.tolist())]
         self.grams = [self._products(own, table_NR) for own in self.places]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows each block has."""
+        return [place.stop - place.start for place in self.places]
 
     def halves(self) -> list[Blocks]:
         """Return the first blocks and the last as tables of their own, which share the memory."""
@@ -118,17 +128,22 @@ def _cut(own: slice) -> list[slice]:
     ]
 
 
-def shuffled(rows_N: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """Return rows in random blocks of equal size, rising within each block.
+def drawn(
+    N: int, count: int, rng: np.random.Generator, groups: IdArray | None = None
+) -> list[IntArray]:
+    """Return positions in random blocks of equal size, rising within each block.
 
     Args:
-        rows_N: in rising order.
+        N: how many there are.
         count: of blocks.
         rng: draws them.
+        groups: (N,) what is kept in one block; blocks are then of about equal size.
     """
-    bounds = np.linspace(0, len(rows_N), count + 1).astype(int)
-    order_N = rng.permutation(len(rows_N))
-    return np.concatenate([rows_N[np.sort(order_N[a:b])] for a, b in pairwise(bounds.tolist())])
+    if groups is not None:
+        return [np.sort(part) for part in partition.cut(np.arange(N), count, rng, groups)]
+    bounds = np.linspace(0, N, count + 1).astype(int)
+    order_N = rng.permutation(N)
+    return [np.sort(order_N[a:b]) for a, b in pairwise(bounds.tolist())]
 
 
 def reduced(features: Matrix, rows_N: IntArray, reduction: Reduction) -> Float32:

@@ -185,7 +185,7 @@ def _by_chance(few: Prepared, options: PursuitOptions) -> Record:
     noise_nR = rng.standard_normal(table_nR.shape, dtype=np.float32)
     noise_nR *= table_nR.std(axis=0)
     centre(noise_nR, groups_n)
-    blocks = Blocks(noise_nR, len(few.blocks.places), few.blocks.strength)
+    blocks = Blocks(noise_nR, few.blocks.sizes, few.blocks.strength)
     begun_nS = directions(noise_nR, _GROUP, rng)
     z_nS = _settled(blocks, begun_nS, options.rounds, few.problem.seed, groups_n)
     found_S = above(z_nS, groups_n)[1].excess_S

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from taskdiscovery.data import partition
 from taskdiscovery.discovery import subspace
 from taskdiscovery.discovery.fitting import untrained_features
 from taskdiscovery.discovery.power_options import PowerOptions
@@ -190,10 +191,13 @@ def crossfit(
     """
     bench, rows = problem.workbench, problem.rows
     N, P = targets_NP.shape
-    order_N = generator(problem.seed, "folds", number).permutation(N)
+    rng, groups = generator(problem.seed, "folds", number), bench.dataset.groups
+    parts = partition.cut(
+        np.arange(N), options.folds, rng, None if groups is None else groups[rows]
+    )
     requests: list[tuple[IntArray, Request]] = []
-    for fold, held_out in enumerate(np.array_split(order_N, options.folds)):
-        used = np.setdiff1d(order_N, held_out)
+    for fold, held_out in enumerate(parts):
+        used = np.setdiff1d(np.arange(N), held_out)
         for run in range(options.runs):
             seed = derive(problem.seed, "crossfit", number, fold, run)
             training = Training(
@@ -206,6 +210,7 @@ def crossfit(
                 loss="squared error",
                 measured=rows[held_out],
                 seeds=Seeds(derive(seed, "init"), seed),
+                groups=partition.draws(groups, rows[used]),
             )
             key = f"{_KEY}/{number}/fold {fold}/run {run}"
             requests.append((held_out, Request(key=key, training=training, keep=_outputs)))

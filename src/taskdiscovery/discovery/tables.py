@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from taskdiscovery.discovery.blocks import Blocks, centre, reduced, shuffled
+from taskdiscovery.discovery.blocks import Blocks, centre, drawn, reduced
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.discovery.ridge_options import RidgeOptions
 from taskdiscovery.encoders.linear import FeatureEncoder
@@ -55,11 +55,14 @@ class Prepared:
             groups_N = problem.constraints.groups
             reduction = reduction.free_of(problem.features, rows, excluded_NE, groups_N)
         count = max(BLOCKS, folds)
-        order_N = shuffled(np.arange(len(rows)), count, generator(problem.seed, "blocks"))
+        groups = problem.workbench.dataset.groups
+        own_groups = None if groups is None else groups[rows]
+        parts = drawn(len(rows), count, generator(problem.seed, "blocks"), own_groups)
+        order_N = np.concatenate(parts)
         own = replace(problem, rows=rows[order_N], constraints=problem.constraints.of_rows(order_N))
         table_NR = reduced(problem.features, own.rows, reduction)
         means_R = centre(table_NR)[0]
-        blocks = Blocks(table_NR, count, options.strength(problem.classes))
+        blocks = Blocks(table_NR, [len(part) for part in parts], options.strength(problem.classes))
         return cls(problem=own, reduction=reduction, blocks=blocks, means_R=means_R)
 
     def some(self, count: int) -> Prepared:
@@ -75,7 +78,11 @@ class Prepared:
         )
         table_NR = np.array(self.blocks.table_NR[places])
         centre(table_NR)
-        blocks = Blocks(table_NR, len(self.blocks.places), self.blocks.strength)
+        sizes: int | list[int] = len(self.blocks.places)
+        if problem.workbench.dataset.groups is not None:  # the same ones, whatever their sizes
+            bounds = np.cumsum([0, *self.blocks.sizes])
+            sizes = np.diff(np.searchsorted(places, bounds)).tolist()
+        blocks = Blocks(table_NR, sizes, self.blocks.strength)
         return replace(self, problem=problem, blocks=blocks)
 
     def within(self, groups_N: IntArray | None) -> Prepared:
@@ -84,7 +91,7 @@ class Prepared:
             return self
         table_NR = np.array(self.blocks.table_NR)
         centre(table_NR, groups_N)
-        blocks = Blocks(table_NR, len(self.blocks.places), self.blocks.strength)
+        blocks = Blocks(table_NR, self.blocks.sizes, self.blocks.strength)
         return replace(self, blocks=blocks)
 
     def encoder(

@@ -259,7 +259,7 @@ class Encoder:
         outputs, classes = int(header["outputs"]), int(header["classes"])
         height, width, channels = (int(n) for n in header["image_shape"])
         shape = (height, width, channels)
-        network = _named(learner, objects, where)
+        network = named_network(learner, objects, where)
         columns, centre, offsets = (
             tensors.pop(f"encoder.{name}").numpy() for name in ("columns", "centre", "offsets")
         )
@@ -280,7 +280,7 @@ class Encoder:
         )
 
 
-def _named(learner: str, objects: Mapping[str, Network], where: str) -> Network:
+def named_network(learner: str, objects: Mapping[str, Network], where: str) -> Network:
     """Return the network that a file names: one of the package, or one that the caller has named.
 
     Raises:

@@ -9,6 +9,7 @@ from taskdiscovery.config import (
     AnalyzeConfig,
     CompareConfig,
     EmbedConfig,
+    FitConfig,
     LabelConfig,
     Options,
     ScoreConfig,
@@ -25,4 +26,5 @@ CONFIGS: dict[str, type[Options]] = {
     "compare": CompareConfig,
     "label": LabelConfig,
     "embed": EmbedConfig,
+    "fit": FitConfig,
 }

@@ -18,6 +18,7 @@ from taskdiscovery.jobs.inputs import (
     reading_of,
 )
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import split_run_task
@@ -64,11 +65,12 @@ def run(
         known = reading_of(opened)
         skip_bad = config.skip_bad or known.skip_bad
         config = replace(read_alike(config, known), skip_bad=skip_bad)
+        config = with_parts(config, opened, data)
         again = config.features or features_of(opened, data)
         config = replace(config, features=again)
         data = data_of(opened, opened.config) if data is None else data
     else:
-        config = read_alike(config, reading_of(tasks))
+        config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
         config = replace(config, features=config.features or features_of(tasks, data))
     dataset = read_data(data, config, callbacks)
     chosen = choose(dataset, tasks, networks)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taskdiscovery.config import OF_DATA, CompareConfig, DataConfig, Network
-from taskdiscovery.data import partition
+from taskdiscovery.data.grouping import ATTRIBUTE, grouped
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError, RunDirError
 from taskdiscovery.features import is_alone, is_backbone
+from taskdiscovery.jobs import fit as fit_job
 from taskdiscovery.jobs.analyze import run_of
 from taskdiscovery.jobs.inputs import (
     labelled_by,
@@ -24,6 +25,7 @@ from taskdiscovery.jobs.inputs import (
     tasks_of_run,
 )
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
@@ -126,7 +128,7 @@ def _sides(
     """Read both data sets with their tasks, and leave out what discovery has seen."""
     opened = run_of(found)
     found = opened or found
-    config = read_alike(config, reading_of(found))
+    config = with_parts(read_alike(config, reading_of(found)), found, None)
     own = config.features or features_of(found, data)
     if data is None and opened is None:
         raise ConfigError(
@@ -137,11 +139,11 @@ def _sides(
     if data is None:
         assert opened is not None
         data = data_of(opened, opened.config)
-    here = read_data(data, _reading(config, own), callbacks)
+    here = read_data(data, replace(config, features=own), callbacks)
     theirs = config.other_features
     if not theirs and own:  # the same network looks at them; a table knows its own rows
         theirs = own if is_backbone(own) else OF_DATA if is_alone(other) else ""
-    there = read_data(other, _reading(config, theirs), callbacks)
+    there = _elsewhere(other, _reading(config, theirs), callbacks)
     from taskdiscovery.analysis.comparing import Side
 
     tasks = (
@@ -165,6 +167,14 @@ def _reading(config: CompareConfig, features: str) -> DataConfig:
     return DataConfig(**{**how, "features": features})
 
 
+def _elsewhere(other: Any, how: DataConfig, callbacks: Callbacks) -> Dataset:
+    """Read the other images; they have groups where they have the column."""
+    found = read_data(other, replace(how, groups=""), callbacks)
+    columns = [] if found.attributes is None else list(map(str, found.attributes.columns))
+    known = how.groups.removeprefix(ATTRIBUTE) in (*columns, "label")
+    return grouped(found, how.groups) if how.groups and known else found
+
+
 def _right(
     config: CompareConfig, sides: tuple[Side, Side], callbacks: Callbacks
 ) -> list[BoolArray]:
@@ -178,33 +188,15 @@ def _right(
     """
     here, there = (side.dataset for side in sides)
     _check_both(config, here, there)
-    from taskdiscovery.executors import resolve_training, workbench
-    from taskdiscovery.splits.measure import run_seeds
-    from taskdiscovery.store.journal import Journal
-    from taskdiscovery.training import Request, predicted
-
-    both = _joined(here, there)
-    labeling = check_classes(both.target("label"))
-    config = resolve_training(config, both, config.runs, {config.learner: {labeling.k}})
-    known = np.flatnonzero(labeling.known_N[: len(here)])
-    fit = np.setdiff1d(known, sides[0].rows)
-    fit = partition.sample(fit, config.train_images, config.seed, "fit")
-    measured = np.concatenate([sides[0].rows, len(here) + sides[1].rows])
-    with workbench(both, config, config.learner_of(), fit, Journal(), callbacks) as bench:
-        requests = [
-            Request(
-                key=f"compare/run {run}",
-                training=bench.training(labeling, fit, measured, run_seeds(config, run)),
-                keep=predicted,
-            )
-            for run in range(config.runs)
-        ]
-        passes = sum(request.training.passes for request in requests)
-        with callbacks.stage(f"training {config.learner}", passes) as meter:
-            bench.executor.submit(requests, meter)
-            found = [bench.executor.result(one, meter).arrays["predicted"] for one in requests]
-    right_Kn = np.stack(found) == labeling.labels_N[measured]
-    return np.split(right_Kn, [len(sides[0].rows)], axis=1)
+    labeling = check_classes(here.target("label"))
+    fit = np.setdiff1d(np.arange(len(here)), sides[0].rows)
+    fitted = fit_job.train(here, labeling, fit, config, callbacks)
+    right = []
+    for side in sides:
+        own = fitted.labeling(side.dataset.target("label"))
+        shares_KnC = fitted.probabilities(side.dataset, side.rows)
+        right.append(shares_KnC.argmax(axis=2) == own.labels_N[side.rows])
+    return right
 
 
 def _check_both(config: CompareConfig, here: Dataset, there: Dataset) -> None:
@@ -229,23 +221,3 @@ def _check_both(config: CompareConfig, here: Dataset, there: Dataset) -> None:
             where=there.name,
             hint="read both with --size",
         )
-
-
-def _joined(here: Dataset, there: Dataset) -> Dataset:
-    """Put two data sets after each other, under the classes of the first."""
-    assert here.labels is not None
-    assert there.labels is not None
-    places = {name: c for c, name in enumerate(here.classes)}
-    number = np.array([places.get(name, -1) for name in there.classes] + [-1], dtype=np.int64)
-    features = None
-    if here.features is not None and there.features is not None:
-        features = np.concatenate([here.features, there.features])
-    return Dataset(
-        images=np.concatenate([here.images, there.images]),
-        ids=np.array([f"{i}" for i in range(len(here) + len(there))], dtype=np.str_),
-        labels=np.concatenate([here.labels, number[there.labels]]),
-        classes=here.classes,
-        features=features,
-        name=f"{here.name} and {there.name}",
-        fingerprint=f"{here.fingerprint} {there.fingerprint}",
-    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from taskdiscovery.config import OF_DATA, is_convex, takes_features
+from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.errors import command
-from taskdiscovery.jobs.trust import IN_MEMORY
 from taskdiscovery.store import Run
 from taskdiscovery.store.layout import REPORT, SCORES, SPLITS, TASKS
 from taskdiscovery.types import Document

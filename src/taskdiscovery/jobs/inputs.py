@@ -47,6 +47,8 @@ def read_data(data: Any, config: ReadConfig, callbacks: Callbacks) -> Dataset:
         range=config.range,
         skip_bad=config.skip_bad,
         missing=config.missing,
+        groups=config.groups,
+        test=getattr(config, "test", ""),
         callbacks=told,
     )
     named = config.features if isinstance(config, DataConfig) else ""
@@ -74,7 +76,8 @@ def reading_of(given: Any) -> ReadConfig:
     config = getattr(given, "config", None)
     if not isinstance(config, Mapping):
         return ReadConfig()
-    return part_of(ReadConfig, config, str(getattr(given, "path", "config")))
+    known = part_of(ReadConfig, config, str(getattr(given, "path", "config")))
+    return replace(known, groups="")  # a column of its own data: see `parts`
 
 
 def read_alike(config: C, known: ReadConfig) -> C:
@@ -137,9 +140,27 @@ def choose(dataset: Dataset, given: Any, objects: Mapping[str, Network]) -> Chos
     seen = [x.seen_N for x in distinct if x.seen_N is not None]
     return Chosen(
         labelings=distinct,
-        seen_N=np.logical_or.reduce(seen) if seen else None,
+        seen_N=_all_seen(np.logical_or.reduce(seen), dataset) if seen else None,
         discovered=bool(seen) or _names_tasks(given),
     )
+
+
+def _all_seen(seen_N: BoolArray, dataset: Dataset) -> BoolArray:
+    """Add what belongs together with an image that was seen, and what is to be trained on.
+
+    Raises:
+        DataError: where no image is left to measure on.
+    """
+    whole_N = partition.whole(seen_N, dataset.groups)
+    if dataset.train_N is not None:
+        whole_N = whole_N | dataset.train_N
+    if not seen_N.all() and whole_N.all():
+        raise DataError(
+            "discovery has seen images of every group, or all that are to be measured on",
+            where=dataset.name,
+            hint="discover with the same --groups and --test",
+        )
+    return whole_N
 
 
 def _names_tasks(given: Any) -> bool:
@@ -263,7 +284,8 @@ def tasks_of_run(run: Run, dataset: Dataset, objects: Mapping[str, Network]) -> 
     if run.fingerprint and run.fingerprint == dataset.fingerprint:
         return replace(run.tasks, ids_N=dataset.ids, **_content(dataset))
     encoder = encoder_of(run, objects)
-    seen_N = _with_partition(_seen_before(encoder, dataset, run.seen_images()), run.seed)
+    seen_N = _seen_before(encoder, dataset, run.seen_images())
+    seen_N = _with_partition(seen_N, dataset, run.seed)
     return labelled(encoder, dataset, seen_N=seen_N)
 
 
@@ -273,7 +295,7 @@ def tasks_of_discovery(found: Any, dataset: Dataset) -> Tasks:
     if _same_images(tasks, dataset):
         return tasks
     seen_N = _seen_before(found.encoder, dataset, _seen_by(found, dataset))
-    seen_N = _with_partition(seen_N, int(found.config.get("seed", 0)))
+    seen_N = _with_partition(seen_N, dataset, int(found.config.get("seed", 0)))
     return labelled(found.encoder, dataset, seen_N=seen_N)
 
 
@@ -328,7 +350,7 @@ def labelled_by(found: Any, dataset: Dataset, objects: Mapping[str, Network], de
         seed = 0 if encoder is found else int(found.config.get("seed", 0))
     seen_N = None if seen is None else _seen_before(encoder, dataset, seen)
     if seen_N is not None:  # where nothing was seen, any job may draw its own partition
-        seen_N = _with_partition(seen_N, seed) if seen_N.any() else None
+        seen_N = _with_partition(seen_N, dataset, seed) if seen_N.any() else None
     return labelled(encoder, dataset, seen_N=seen_N, device=device)
 
 
@@ -354,11 +376,15 @@ def _seen_before(encoder: Encoder | FeatureEncoder, dataset: Dataset, seen: Any)
     return np.isin(digests(taken), seen)
 
 
-def _with_partition(seen_N: BoolArray, seed: int) -> BoolArray:
-    """Add the training part of a partition, where there are images enough to cut a test part."""
-    if len(seen_N) < partition.AT_LEAST:
+def _with_partition(seen_N: BoolArray, dataset: Dataset, seed: int) -> BoolArray:
+    """Add the training part of a partition, where there are images enough to cut a test part.
+
+    What belongs together with an image that was seen counts as seen.
+    """
+    seen_N = partition.whole(seen_N, dataset.groups)
+    if len(seen_N) < partition.AT_LEAST and dataset.train_N is None:
         return seen_N
-    return seen_N | partition.draw(len(seen_N), seed)
+    return seen_N | partition.of(dataset, seed)
 
 
 def labelled(

@@ -8,6 +8,7 @@ from typing import Any
 
 from taskdiscovery.config import LabelConfig, Network
 from taskdiscovery.jobs.inputs import labelled_by, read_alike, read_data, reading_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import Tasks
@@ -41,7 +42,8 @@ def run(
     """
     if isinstance(found, str | Path):
         found = Run.open(Path(found))
-    dataset = read_data(data, read_alike(config, reading_of(found)), callbacks)
+    config = with_parts(read_alike(config, reading_of(found)), found, data)
+    dataset = read_data(data, config, callbacks)
     from taskdiscovery.executors import resolve_device
 
     device = resolve_device(config.device)

@@ -13,6 +13,7 @@ from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, WorkerError
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.naming import SEVERAL, check_free_name, named
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -49,7 +50,7 @@ def run(
             hint="give --target SPEC or --from RUN|FILE",
         )
     check_free_name(config, sink)
-    config = read_alike(config, reading_of(given))
+    config = with_parts(read_alike(config, reading_of(given)), given, data)
     dataset = read_data(data, config, callbacks)
     wanted = given
     if isinstance(given, str) and given == ALL:

@@ -128,7 +128,8 @@ def _check_images(run: Run, dataset: Dataset) -> None:
 def _as_read(dataset: Dataset) -> Document:
     """How the images were read: by these options, and on the scale that they turned out to be."""
     scale = None if dataset.range is None else list(dataset.range)
-    return {"size": dataset.size, "fit": dataset.fit, "range": scale}
+    how: Document = {"size": dataset.size, "fit": dataset.fit, "range": scale}
+    return how | {"groups": dataset.grouped_by, "test": dataset.test}
 
 
 def _own_tasks(sink: Sink, document: Document) -> Document:
@@ -148,6 +149,9 @@ def _header(
     # Those that stand alone are hashed in the fingerprint.
     if document.get("features") and dataset.features is not None and dataset.has_images:
         header["features"] = hash_images(dataset.features)
+    for name, column in (("groups", dataset.groups), ("train_N", dataset.train_N)):
+        if column is not None:
+            header[name] = hashlib.sha256(repr(column.tolist()).encode()).hexdigest()
     if labelings:
         digest = hashlib.sha256()
         for labeling in labelings:

@@ -22,6 +22,7 @@ from taskdiscovery.jobs.inputs import (
     reading_of,
 )
 from taskdiscovery.jobs.naming import check_free_name, named
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import UNTRAINED
@@ -63,7 +64,7 @@ def run(
             hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
         )
     check_free_name(config, sink)
-    config = read_alike(config, reading_of(tasks))
+    config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
     config = named(config, sink, wanted.name)

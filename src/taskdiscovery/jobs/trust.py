@@ -21,7 +21,9 @@ from taskdiscovery.config import OF_DATA, Network, Options
 from taskdiscovery.config.learners import CONVEX, NETWORK_OPTIONS, object_of
 from taskdiscovery.config.options import flag_of, key_of, options
 from taskdiscovery.config.specs import parse
+from taskdiscovery.data.joining import IN_MEMORY, names_data
 from taskdiscovery.data.labels.targets import is_target_spec
+from taskdiscovery.data.loading import KINDS
 from taskdiscovery.data.readers.shapes import check_options
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features.alone import path_alone
@@ -29,8 +31,6 @@ from taskdiscovery.features.backbones import is_backbone, is_packaged, runs_code
 from taskdiscovery.jobs.specs import OWN, UNTRAINED
 from taskdiscovery.store import Run
 
-#: what a run says of data that it was handed over as objects.
-IN_MEMORY = ("array", "torch", "frame", "hf")
 _WITHIN_PACKAGE = ("digits", "shapes")
 #: what a run from elsewhere may have the package draw; some hundred bytes each on the way.
 _MOST_PIXELS = 2**23
@@ -147,6 +147,23 @@ def data_of(run: Run, document: Mapping[str, Any], option: str = "--data") -> st
     return spec
 
 
+def test_of(run: Run, document: Mapping[str, Any]) -> str:
+    """Return the `test` of a run whose own data is read again.
+
+    Raises:
+        RunDirError: where the images to measure on are what the caller has to name again.
+    """
+    test = str(document.get("test") or "")
+    reach = reach_of("test", test)
+    if reach is Reach.CODE or (reach is Reach.OUTSIDE and not run.is_ours(document)):
+        raise RunDirError(
+            f"the run's --test is {test!r}, which {_DOES[reach]}",
+            where=str(run.path),
+            hint=f"if you trust it, give it again: --test {quote(test)}",
+        )
+    return test
+
+
 def check_config_file(config: Options, data: str, given: Collection[str], file: str) -> None:
     """Refuse code that a config file names, and the command line does not.
 
@@ -218,6 +235,16 @@ def _of_data(text: str) -> Reach:
     return Reach.OUTSIDE if kind in _FILES else Reach.CODE
 
 
+def _of_test(text: str) -> Reach:
+    if not names_data(text, KINDS):
+        return Reach.INSIDE
+    reach = _of_data(text)
+    if reach is Reach.CODE and ":" not in text:  # a path that exists
+        return Reach.OUTSIDE
+    many = reach is Reach.INSIDE and _pixels(text, None) > _MOST_PIXELS
+    return Reach.OUTSIDE if many else reach
+
+
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
     library = spec.kind in ("timm", "torchvision")
@@ -263,6 +290,7 @@ def _pixels(spec: str, size: Any) -> int:
 
 REACHES = {
     "data": _of_data,
+    "test": _of_test,
     "learner": _of_learner,
     "labeling": _of_labeling,
     "tasks": _of_tasks,

@@ -24,7 +24,7 @@ def read_model(
 
     Args:
         network: of the package, or one that the caller has named; nothing else comes here.
-        image_shape: (H, W, channels), as the file says.
+        image_shape: (H, W, channels), as the file says; (1, 1, P) of features.
         outputs: the same.
         tensors: the state of the model.
 
@@ -36,7 +36,8 @@ def read_model(
         Exception: of many kinds, where a network of the caller's fails.
     """
     weights = sum(tensor.numel() for tensor in tensors.values())
-    if min(image_shape) < 1 or max(image_shape) > _LARGEST or image_shape[2] > 4:
+    features = image_shape[:2] == (1, 1)
+    if min(image_shape) < 1 or max(image_shape) > _LARGEST or (image_shape[2] > 4 and not features):
         raise ValueError(f"it takes images of {image_shape}")
     if not 1 <= outputs <= weights:
         raise ValueError(f"it has {outputs} outputs by its header, and others by its arrays")

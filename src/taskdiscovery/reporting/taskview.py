@@ -88,7 +88,8 @@ class TaskView:
         if score is not None:
             if score["kappa"] is not None and np.isfinite(score["kappa"]):
                 facts.append(("κ", f"{score['kappa']:.2f}"))
-            facts.append(("accuracy", f"{score['accuracy']:.2f}"))
+            if np.isfinite(score["accuracy"]):
+                facts.append(("accuracy", f"{score['accuracy']:.2f}"))
         facts.append(("rate", f"{row['rate']:.2f}"))
         if row.get("bimodality") is not None:  # the share of variance between its two sides
             facts.append(("two-valued", f"{row['bimodality']:.0%}"))

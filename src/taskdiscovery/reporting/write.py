@@ -10,9 +10,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from taskdiscovery.config import DataConfig
+from taskdiscovery.config import JobConfig
 from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.looking import features_of
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.material import Material, check_something
 from taskdiscovery.reporting.page import Page
@@ -43,7 +44,9 @@ def write_report_of_run(
     run: Run,
     data: Any,
     callbacks: Callbacks,
+    *,
     features: str = "",
+    test: str = "",
     splits: Sequence[str] = (),
 ) -> Path:
     """Write `report.html` into a run directory, and return the path of the file.
@@ -54,6 +57,7 @@ def write_report_of_run(
         data: the images, where they are no longer where the run found them; else None.
         callbacks: told of progress.
         features: numbers of the images; by default those that the tasks were found on.
+        test: the images that the run measured on, where it is from elsewhere and named some.
         splits: names of those to show; all where empty.
 
     Raises:
@@ -69,7 +73,8 @@ def write_report_of_run(
     features = features or features_of(run, data)
     if data is None:
         data = data_of(run, run.config)
-    how = DataConfig(**vars(reading_of(run)), features=features)
+    how = JobConfig(**vars(reading_of(run)), features=features, test=test)
+    how = with_parts(how, run, None)
     dataset = read_data(data, how, callbacks)
     with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset, splits)).context())

@@ -239,10 +239,23 @@ class Run(NamedResults):
 
 def described(dataset: Dataset) -> Document:
     """Return what `result.json` says of the data."""
-    return {
+    found: Document = {
         "name": dataset.name,
         "images": len(dataset),
         "fingerprint": dataset.fingerprint,
         "range": None if dataset.range is None else list(dataset.range),
         "target": dataset.half_of_classes(),
     }
+    if dataset.groups is not None:
+        found["groups"] = {
+            "column": dataset.grouped_by or None,
+            "groups": len(np.unique(dataset.groups[dataset.groups != ""])),
+            "images_without": int((dataset.groups == "").sum()),
+        }
+    if dataset.train_N is not None:
+        found["partition"] = {
+            "from": dataset.test or None,
+            "train": int(dataset.train_N.sum()),
+            "test": int((~dataset.train_N).sum()),
+        }
+    return found

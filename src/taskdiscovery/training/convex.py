@@ -12,23 +12,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import linalg
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from taskdiscovery.features.reduction import Reduction
-from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
+from taskdiscovery.data.partition import apart
+from taskdiscovery.training.preparing import STRENGTHS, Prepared
+from taskdiscovery.types import Float32, FloatArray, IntArray
 
-#: principal components of the features that are looked at.
-COMPONENTS = 384
-#: strengths of a ridge that are tried.
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 #: inverse strengths of a logistic regression that are tried, and the share that decides.
 INVERSE_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _HELD_OUT = 0.2
@@ -39,100 +34,75 @@ _REMEMBERED = 4
 _PREPARED: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-def fitted_outputs(
-    learner: str,
-    table: Tensor,
-    rows: IntArray,
-    targets: NDArray[Any],
-    outputs: int,
-    measured: IntArray,
-) -> Tensor:
+class Fit(NamedTuple):
+    """What a learner is fitted to.
+
+    Attributes:
+        rows: (n,) rows of the table.
+        targets: (n,) classes, or (n, K) coordinates.
+        outputs: K.
+        groups: (n,) number of the group of each row, or None; a strength is then chosen on groups
+            that it is not fitted to.
+    """
+
+    rows: IntArray
+    targets: NDArray[Any]
+    outputs: int
+    groups: IntArray | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear:
+    """Outputs that are linear in reduced features.
+
+    Attributes:
+        weights_RK: of the reduced features, centred on the rows that were fitted to.
+        offset_K: added.
+        classes_K: the output of each column, of K outputs in all; None where they are all of them.
+        outputs: K.
+    """
+
+    weights_RK: FloatArray
+    offset_K: FloatArray
+    classes_K: IntArray | None = None
+    outputs: int
+
+    def of(self, table_mR: Float32) -> FloatArray:
+        """Return (m, K) outputs; of a logistic regression logarithms of probabilities."""
+        if self.classes_K is None:
+            return table_mR @ self.weights_RK + self.offset_K
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression()
+        model.coef_, model.intercept_ = self.weights_RK.T, self.offset_K
+        model.classes_, model.n_features_in_ = self.classes_K, len(self.weights_RK)
+        outputs_mK = np.full((len(table_mR), self.outputs), -np.inf)
+        outputs_mK[:, self.classes_K] = model.predict_log_proba(table_mR)
+        return np.maximum(outputs_mK, -1e3)
+
+
+def fitted_outputs(learner: str, table: Tensor, fit: Fit, measured: IntArray) -> Tensor:
     """Fit a learner to some rows, and return what it gives for others.
 
     Args:
         learner: one of `LEARNERS`.
         table: (N, …) features, floats of any type on the CPU, maybe memory-mapped.
-        rows: (n,) rows to fit to.
-        targets: (n,) classes, or (n, K) coordinates.
-        outputs: K.
+        fit: what it is fitted to.
         measured: (m,) rows whose outputs are wanted.
 
     Returns:
         (m, K) float32: the class is where the output is largest.
     """
-    own = _prepared(table, rows)
-    wanted_nK = np.eye(outputs)[targets] if targets.ndim == 1 else targets.astype(np.float64)
-    found_mK = LEARNERS[learner](own, wanted_nK, measured)
+    own, linear = fitted(learner, table, fit)
+    found_mK = linear.of(own.of_rows(measured))
     return torch.from_numpy(np.ascontiguousarray(found_mK, dtype=np.float32))
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Rows to fit to, and what is the same for all that is learnt on them.
-
-    Attributes:
-        features: (N, P) of all rows.
-        rows: (n,) the rows.
-        reduction: measured on these rows alone.
-    """
-
-    features: Matrix
-    rows: IntArray
-    reduction: Reduction
-
-    @classmethod
-    def of(cls, features: Matrix, rows: IntArray) -> Prepared:
-        """Measure the reduction."""
-        return cls(features, rows, Reduction.measure(features, rows, COMPONENTS))
-
-    @cached_property
-    def _centred(self) -> tuple[Float32, Float32]:
-        """The reduced features of the rows, centred, and the (R,) means that were taken off."""
-        table_nR = self.reduction.apply(self.features, self.rows)
-        mean_R = table_nR.mean(axis=0, dtype=np.float64).astype(np.float32)
-        table_nR -= mean_R
-        return table_nR, mean_R
-
-    @property
-    def table_nR(self) -> Float32:
-        """(n, R) reduced features of the rows, centred."""
-        return self._centred[0]
-
-    @cached_property
-    def spectrum(self) -> tuple[FloatArray, FloatArray]:
-        """Eigenvalues (R,) and vectors (R, R) of XᵀX."""
-        eigenvalues_R, vectors_RR = linalg.eigh(
-            (self.table_nR.T @ self.table_nR).astype(np.float64)
-        )
-        return np.maximum(eigenvalues_R, 0.0), vectors_RR
-
-    @cached_property
-    def turned_nR(self) -> Float32:
-        """(n, R) the rows along the eigenvectors."""
-        turned_nR: Float32 = self.table_nR @ self.spectrum[1].astype(np.float32)
-        return turned_nR
-
-    @cached_property
-    def leverages(self) -> dict[float, FloatArray]:
-        """(n,) how much each row decides its own prediction, by strength of the ridge."""
-        squares_nR = np.square(self.turned_nR)
-        n = len(self.rows)
-        return {
-            strength: squares_nR @ (1 / (self.spectrum[0] + strength * n)) + 1 / n
-            for strength in STRENGTHS
-        }
-
-    def of_rows(self, rows: IntArray) -> Float32:
-        """(m, R) reduced features of other rows, centred on those of these."""
-        if (known := self._asked.get(key := rows.tobytes())) is None:
-            self._asked.clear()
-            known = self._asked[key] = self.reduction.apply(self.features, rows) - self._centred[1]
-        return known
-
-    @cached_property
-    def _asked(self) -> dict[bytes, Float32]:
-        """The rows that were asked for last: labelings of a job are measured on the same."""
-        return {}
+def fitted(learner: str, table: Tensor, fit: Fit) -> tuple[Prepared, Linear]:
+    """Fit a learner to some rows; arguments as of `fitted_outputs`."""
+    own, targets = _prepared(table, fit.rows), fit.targets
+    wanted_nK = np.eye(fit.outputs)[targets] if targets.ndim == 1 else targets.astype(np.float64)
+    return own, LEARNERS[learner](own, wanted_nK, fit.groups)
 
 
 def _prepared(table: Tensor, rows: IntArray) -> Prepared:
@@ -149,24 +119,41 @@ def _prepared(table: Tensor, rows: IntArray) -> Prepared:
     return known[key]
 
 
-def _ridge(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> FloatArray:
-    """Ridge regression whose strength is chosen by leaving one row out."""
+def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> Linear:
+    """Ridge regression whose strength is chosen by leaving one row out, or some groups."""
     share_K = targets_nK.mean(axis=0)
     centred_nK = targets_nK - share_K
     eigenvalues_R, vectors_RR = own.spectrum
     cross_RK = own.turned_nR.T.astype(np.float64) @ centred_nK
     best_RK, least = cross_RK, np.inf
-    for strength in STRENGTHS:
+    strengths: tuple[float, ...] = STRENGTHS
+    if groups_n is not None and groups_n.max() > 0:
+        strengths = (_strength_by_groups(own, targets_nK, groups_n),)
+    for strength in strengths:
         weights_RK = cross_RK / (eigenvalues_R + strength * len(centred_nK))[:, None]
         left_nK = centred_nK - own.turned_nR @ weights_RK
         error = float(np.square(left_nK / (1 - own.leverages[strength])[:, None]).mean())
         if error < least:
             best_RK, least = weights_RK, error
-    return own.of_rows(measured) @ (vectors_RR @ best_RK) + share_K
+    return Linear(weights_RK=vectors_RR @ best_RK, offset_K=share_K, outputs=targets_nK.shape[1])
 
 
-def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> FloatArray:
-    """Logistic regression whose strength is chosen on a fifth of the rows.
+def _strength_by_groups(own: Prepared, targets_nK: FloatArray, groups_n: IntArray) -> float:
+    """Return the strength that predicts groups best that a ridge is not fitted to."""
+    errors = np.zeros(len(STRENGTHS))
+    for part in own.parts(groups_n):
+        share_K = targets_nK[part.fit].mean(axis=0)
+        cross_RK = part.turned_nR.T @ (targets_nK[part.fit] - share_K)
+        for number, strength in enumerate(STRENGTHS):
+            penalties_R = part.eigenvalues_R + strength * len(part.fit)
+            left_mK = targets_nK[part.held] - share_K
+            left_mK -= part.held_turned_mR @ (cross_RK / penalties_R[:, None])
+            errors[number] += float(np.square(left_mK).sum())
+    return STRENGTHS[int(errors.argmin())]
+
+
+def _logistic(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> Linear:
+    """Logistic regression whose strength is chosen on a fifth of the rows, or of the groups.
 
     Raises:
         ValueError: for coordinates in place of classes.
@@ -179,6 +166,10 @@ def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> Floa
     # The rows are in the order of the images, which may be that of the classes.
     order_n = np.random.default_rng(len(classes_n)).permutation(len(classes_n))
     held, fit = np.split(order_n, [max(1, int(_HELD_OUT * len(order_n)))])
+    if groups_n is not None and groups_n.max() > 0:
+        rng = np.random.default_rng(len(classes_n))
+        held = apart(np.arange(len(classes_n)), _HELD_OUT, rng, groups_n.astype(np.str_))
+        fit = np.setdiff1d(order_n, held)
     best, right = INVERSE_STRENGTHS[0], -1.0
     if len(np.unique(classes_n[fit])) > 1:
         for inverse in INVERSE_STRENGTHS:
@@ -189,13 +180,17 @@ def _logistic(own: Prepared, targets_nK: FloatArray, measured: IntArray) -> Floa
             if share > right:
                 best, right = inverse, share
     model = LogisticRegression(C=best, max_iter=500).fit(own.table_nR, classes_n)
-    outputs_mK = np.full((len(measured), targets_nK.shape[1]), -np.inf)
-    outputs_mK[:, model.classes_] = model.predict_log_proba(own.of_rows(measured))
-    return np.maximum(outputs_mK, -1e3)
+    return Linear(
+        weights_RK=model.coef_.T,
+        offset_K=model.intercept_,
+        classes_K=model.classes_.astype(np.int64),
+        outputs=targets_nK.shape[1],
+    )
 
 
-#: how each is fitted to the rows and (n, K) targets, and gives (m, K) outputs of other rows.
-LEARNERS: dict[str, Callable[[Prepared, FloatArray, IntArray], FloatArray]] = {
+#: how each is fitted to the rows and (n, K) targets, with the groups of the rows where they have
+#: some.
+LEARNERS: dict[str, Callable[[Prepared, FloatArray, IntArray | None], Linear]] = {
     "ridge": _ridge,
     "logistic": _logistic,
 }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner, is_convex
-from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks import Model, Normalization, build_learner
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.progress import Meter, Silent
 from taskdiscovery.training import convex
@@ -58,6 +58,8 @@ class Training:
         seeds: what the run is drawn from.
         monitored: images on which the predictions must settle for the training to end early; None
             to train for the whole schedule.
+        groups: (n,) number of what each training image belongs together with, which is kept
+            together where a learner cuts them; or None.
     """
 
     learner: ResolvedLearner
@@ -70,6 +72,7 @@ class Training:
     measured: IntArray
     seeds: Seeds
     monitored: IntArray | None = None
+    groups: IntArray | None = None
 
     @property
     def passes(self) -> int:
@@ -92,22 +95,18 @@ class Training:
         learner = self.learner
         if is_convex(learner.name):
             outputs = convex.fitted_outputs(
-                learner.name, images, self.rows, self.targets, self.outputs, self.measured
+                learner.name,
+                images,
+                convex.Fit(self.rows, self.targets, self.outputs, self.groups),
+                self.measured,
             )
             (meter or Silent()).advance(self.passes)
             return outputs
-        model = build_learner(
-            learner, self.shape, self.outputs, self.normalization, self.seeds.init
-        )
-        targets = torch.from_numpy(self.targets)
-        if targets.is_floating_point():
-            targets = targets.float()
         settling = None
         if self.monitored is not None:
             settling = Settling(images, self.rows, self.monitored, learner.precision)
-        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
         hooks = Hooks(meter=meter or Silent(), watch=watch or Unwatched(), settling=settling)
-        train(learner, model, examples, self.seeds.order, hooks)
+        model = self.trained(images, hooks)
         outputs = predict(model, images, self.measured, learner.precision)
         if settling is None:
             return outputs
@@ -117,3 +116,23 @@ class Training:
                 calibrate(model, images, self.rows, learner.precision)
         before = predict(model, images, self.measured, learner.precision)
         return torch.stack([before, outputs])
+
+    def trained(self, images: Tensor, hooks: Hooks) -> Model:
+        """Return the network with the weights that the training ends in.
+
+        Args:
+            images: as of `run`.
+            hooks: told of what happens.
+
+        Raises:
+            NumericalError: where training diverges.
+        """
+        model = build_learner(
+            self.learner, self.shape, self.outputs, self.normalization, self.seeds.init
+        )
+        targets = torch.from_numpy(self.targets)
+        if targets.is_floating_point():
+            targets = targets.float()
+        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
+        train(self.learner, model, examples, self.seeds.order, hooks)
+        return model

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner, is_convex
+from taskdiscovery.data import partition
 from taskdiscovery.networks import Normalization
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
@@ -85,6 +86,7 @@ class Workbench:
             measured=measured,
             seeds=seeds,
             monitored=monitored,
+            groups=partition.draws(self.dataset.groups, rows),
         )
 
 

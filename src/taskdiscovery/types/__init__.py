@@ -14,6 +14,7 @@ from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.comparison import Comparison
 from taskdiscovery.types.dataset import Dataset
+from taskdiscovery.types.evaluation import Evaluation
 from taskdiscovery.types.evidence import Evidence, Name
 from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
 from taskdiscovery.types.labeling import Labeling
@@ -35,6 +36,7 @@ __all__ = [
     "Copies",
     "Dataset",
     "Document",
+    "Evaluation",
     "Evidence",
     "FileFact",
     "Float32",

@@ -41,6 +41,9 @@ class Dataset:
             or None. Groups are kept together wherever images are cut into parts.
         train_N: (N,) True for images to train on, False for those to measure on alone, where the
             data came with a partition; or None, and one is drawn.
+        grouped_by: the column that `groups` are from; empty where they were given as values.
+        test: what `train_N` is from: a column, or the DATA that the images to measure on alone were
+            read from; empty for neither.
         name: the DATA specification that it was read from.
         fingerprint: SHA-256 over images, ids and labels; the same data has the same fingerprint
             wherever it is read.
@@ -64,6 +67,8 @@ class Dataset:
     backbone: Backbone | None = None
     groups: IdArray | None = None
     train_N: BoolArray | None = None
+    grouped_by: str = ""
+    test: str = ""
     name: str = "array"
     fingerprint: str = ""
     problems: tuple[str, ...] = ()
@@ -123,7 +128,10 @@ class Dataset:
         columns = 0 if self.attributes is None else len(self.attributes.columns)
         attributes = f", {columns} attributes" if columns else ""
         features = "" if self.features is None else f", {self.features.shape[1]:,} features"
-        return f"{text}{classes}{attributes}{features}>"
+        groups = "" if self.groups is None else f", {len(np.unique(self.groups)):,} groups"
+        held = 0 if self.train_N is None else int((~self.train_N).sum())
+        measured = f", {held:,} to measure on" if held else ""
+        return f"{text}{classes}{attributes}{features}{groups}{measured}>"
 
     def _repr_html_(self) -> str:
         if not self.has_images:

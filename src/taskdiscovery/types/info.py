@@ -75,11 +75,13 @@ class Info:
         files: what the files were like; empty where there were none.
         problems: what was skipped, or is odd, one line each.
         notes: what was done to the pixels (turned, scaled, taken as they were), one line each.
+        hints: what suggests that images belong together, and should be named by `--groups`.
         fingerprint: SHA-256 over images, ids and labels.
         thumbnails: (n, H, W, channels) uint8 images at even distances.
         titles: what to say of each.
         features: how many there are of each image, their type, and where they are from; empty where
             there are none.
+        groups: how many there are, and the largest; empty where none are named.
     """
 
     data: str
@@ -93,10 +95,12 @@ class Info:
     files: tuple[FileFact, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     fingerprint: str = ""
     thumbnails: ImageArray = field(repr=False)
     titles: tuple[str, ...] = field(default=(), repr=False)
     features: str = ""
+    groups: str = ""
 
     def summary(self) -> dict[str, str]:
         """Return name and value of what there is one of."""
@@ -115,6 +119,8 @@ class Info:
             lines = {"data": self.data, "rows": f"{self.images:,}", "ids": self.ids}
         if self.features:
             lines["features"] = self.features
+        if self.groups:
+            lines["groups"] = self.groups
         if self.unlabelled is None:
             lines["labels"] = "none"
         else:
@@ -136,6 +142,7 @@ class Info:
             "shape": list(self.shape),
             "problems": list(self.problems),
             "notes": list(self.notes),
+            "hints": list(self.hints),
         }
 
     def _repr_html_(self) -> str:
@@ -152,7 +159,7 @@ class Info:
         ):
             if items:
                 parts.append(display.table(caption, [asdict(item) for item in items]))
-        remarks = [*self.problems, *self.notes]
+        remarks = [*self.problems, *self.hints, *self.notes]
         if remarks:
             parts.append(display.table("Worth knowing", [{"": line} for line in remarks]))
         return "".join(parts)

@@ -30,7 +30,8 @@ class Interval:
         mean: the estimate.
         low, high: ends of the interval, within [0, 1].
         covers: what the interval is over: "images and runs", or "images" where a single pair of
-            runs leaves the part from runs unknown.
+            runs leaves the part from runs unknown; "groups" in place of images where these are
+            known.
     """
 
     mean: float
@@ -56,8 +57,8 @@ class Score:
         chance: agreement expected by chance from the class rates of the predictions.
         kappa: (agreement - chance) / (1 - chance); None where chance is 1.
         rate: share of class 1 among the test images for a binary task, else of the commonest
-            class.
-        accuracy: mean test accuracy against the task's own labels.
+            class; among all images with a class where no test image has one.
+        accuracy: mean test accuracy against the task's own labels; NaN where test images have none.
         agreement_n: (n,) mean agreement over pairs for each test image.
         rows_n: (n,) positions of those images in the data set.
         ids_n: (n,) their ids.

@@ -44,8 +44,12 @@ def names_for(
     namer = namer_of(config.names)
     seen_N = tasks.seen_N
     if seen_N is None or not seen_N.any():
-        order = generator(config.seed, "names").permutation(len(dataset))
-        seen_N = order < len(dataset) // 2
+        rng = generator(config.seed, "names")
+        if dataset.groups is None:
+            seen_N = rng.permutation(len(dataset)) < len(dataset) // 2
+        else:
+            seen_N = np.zeros(len(dataset), dtype=np.bool_)
+            seen_N[partition.cut(np.arange(len(dataset)), 2, rng, dataset.groups)[0]] = True
     most = min(config.images, IMAGES)
     train, held = (
         partition.sample(np.flatnonzero(part), most, config.seed, purpose)

@@ -96,7 +96,7 @@ def put_together(spec: Spec, counts: dict[str, int]) -> tuple[str, ...]:
     one = "train" if "train" in counts else next(iter(counts))
     problem = (
         f"splits are put together, the attribute `split` tells them apart: {told}; "
-        f"{spec.name}?split={one} reads one"
+        f"{spec.name}?split={one} reads one, --test split keeps them apart"
     )
     _LOG.warning("%s: %s", spec.text, problem)
     return (problem,)

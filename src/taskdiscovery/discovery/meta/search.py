@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from taskdiscovery.data import partition
 from taskdiscovery.discovery.meta import objectives
 from taskdiscovery.discovery.meta.embedding import Embedding
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex, task_columns
-from taskdiscovery.errors import NumericalError, RunDirError, first_line
+from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
 from taskdiscovery.runtime import interrupts, random_states, ranks
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
@@ -79,6 +80,7 @@ class MetaSearch:
         corners = torch.from_numpy(simplex(problem.classes))
         self.corners = corners.float().to(self.device)
         dataset = problem.workbench.dataset
+        self.groups_N = None if dataset.groups is None else partition.codes(dataset.groups)
         self.contained = [dataset.target(spec) for spec in options.contain]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(problem.seed, "contained"))
@@ -265,6 +267,17 @@ class MetaSearch:
         order = self.rows[rng.permutation(len(self.rows))]
         size = min(options.inner_batch, len(order) // 2)
         unseen, left = order[:size], order[size:]
+        if self.groups_N is not None:  # whole groups, as far as a batch holds them
+            turn_G = rng.permutation(int(self.groups_N.max()) + 1)
+            order = order[np.argsort(turn_G[self.groups_N[order]], kind="stable")]
+            unseen, left = order[:size], rng.permutation(order[size:])
+            left = left[~np.isin(self.groups_N[left], self.groups_N[unseen])]
+            if len(left) < size:
+                raise DataError(
+                    f"groups leave {len(left)} images to train on beside a batch of {size}",
+                    where="--groups",
+                    hint="lower --inner-batch, or name a column with smaller groups",
+                )
         needed = options.inner_steps * size
         passes = [left]
         while sum(map(len, passes)) < needed:

@@ -1,0 +1,112 @@
+"""`fit`: train a learner on a labeling, keep it, and say how it fares on images it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from taskdiscovery.config import FitConfig, TrainingConfig, is_convex, to_mapping
+from taskdiscovery.data import partition, target_of
+from taskdiscovery.data.images.contents import digests
+from taskdiscovery.data.labels.targets import check_classes
+from taskdiscovery.errors import DataError
+from taskdiscovery.jobs.inputs import read_data
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.types import Dataset, IntArray, Labeling
+
+if TYPE_CHECKING:
+    from taskdiscovery.training.fitted import Fitted
+
+
+def run(data: Any, target: Any, config: FitConfig, callbacks: Callbacks) -> Fitted:
+    """Do the job.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling to learn, as `data.target_of` takes it; None for the config's.
+        config: as given.
+        callbacks: told of progress.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    dataset = read_data(data, config, callbacks)
+    labeling = check_classes(target_of(dataset, config.target if target is None else target))
+    train_N = partition.of(dataset, config.seed)
+    fitted = train(dataset, labeling, np.flatnonzero(train_N), config, callbacks)
+    held = partition.sample(
+        np.flatnonzero(~train_N), config.filled().test_images, config.seed, "held out"
+    )
+    if not labeling.known_N[held].any():  # images to measure on may come without labels
+        return fitted
+    return replace(fitted, evaluation=fitted.evaluate_rows(dataset, labeling, held))
+
+
+def train(
+    dataset: Dataset,
+    labeling: Labeling,
+    rows: IntArray,
+    config: TrainingConfig,
+    callbacks: Callbacks,
+) -> Fitted:
+    """Train on some images of a data set.
+
+    Args:
+        dataset: with what the learner looks at.
+        labeling: what is learnt; images without a class take no part.
+        rows: images that may be trained on.
+        config: as given, with `runs`.
+        callbacks: told of progress.
+
+    Raises:
+        DataError: for images of fewer than two classes.
+        NumericalError: where training diverges.
+    """
+    from taskdiscovery.executors import resolve_training, workbench
+    from taskdiscovery.splits.measure import run_seeds
+    from taskdiscovery.store.journal import Journal
+    from taskdiscovery.training import warn_if_brief
+    from taskdiscovery.training.fitted import Fitted
+    from taskdiscovery.training.members import kept
+
+    config = replace(config.filled(), executor="serial", jobs=None)
+    # Two of these that see the same images are the same.
+    runs = 1 if is_convex(config.learner) else int(getattr(config, "runs", 1))
+    config = resolve_training(config, dataset, runs, {config.learner: {labeling.k}})
+    fit = rows[labeling.known_N[rows]]
+    fit = partition.sample(fit, config.train_images, config.seed, "fit")
+    if len(np.unique(labeling.labels_N[fit])) < 2:
+        raise DataError(
+            f"the {len(fit)} images to train on are of one class, or none",
+            where=labeling.name,
+            hint="give images of at least two classes to train on",
+        )
+    learner = config.learner_of()
+    warn_if_brief(learner, len(fit), config.preset)
+    with workbench(dataset, config, learner, fit, Journal(), callbacks) as bench:
+        trainings = [
+            bench.training(labeling, fit, fit[:1], run_seeds(config, run)) for run in range(runs)
+        ]
+        passes = sum(training.passes for training in trainings)
+        with callbacks.stage(f"training {config.learner}", passes) as meter:
+            members = tuple(kept(training, bench.images, meter) for training in trainings)
+        shape = bench.shape
+    return Fitted(
+        target=labeling.name,
+        classes=labeling.classes,
+        learner=config.learner,
+        members=members,
+        shape=shape,
+        features=config.features if config.on_features else "",
+        backbone=dataset.backbone if config.on_features else None,
+        reading={
+            "size": dataset.size,
+            "fit": dataset.fit,
+            "range": dataset.range,
+            "missing": dataset.missing,
+        },
+        trained_on=digests(dataset.content[fit]),
+        config={"data": dataset.name, **to_mapping(config)},
+    )
