@@ -6,20 +6,31 @@ Axes: N images, K runs, C classes, V variants of the split.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.agreement import mean_over_runs
 from taskdiscovery.config import SplitConfig, TrainingConfig, is_convex
+from taskdiscovery.data import partition
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
 from taskdiscovery.splits.cuts import Sides
+from taskdiscovery.splits.details import Beside
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.training import Request, Seeds, predicted
-from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Labeling
+from taskdiscovery.types import (
+    TEST,
+    TRAIN,
+    WITHIN,
+    BoolArray,
+    Detail,
+    IdArray,
+    IntArray,
+    Interval,
+    Labeling,
+)
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -42,6 +53,11 @@ class Rows:
     within: IntArray
     test: IntArray
 
+    @property
+    def without_within(self) -> Rows:
+        """The same without `within`, which is told of the adversarial split alone."""
+        return replace(self, within=self.within[:0])
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Measured:
@@ -50,24 +66,37 @@ class Measured:
     Attributes:
         accuracy: by variant, and `within` of the adversarial one.
         agreed: the same on those images alone on which all runs predict alike, with their share.
+        details: what stands beside each accuracy.
+        random_there: accuracy of the random split's networks on images of the test side; None
+            where too few of them were measured.
     """
 
     accuracy: dict[str, Interval]
     agreed: dict[str, dict[str, float]]
+    details: dict[str, Detail]
+    random_there: Interval | None
 
 
-def roles_of(sides: Sides, seen: BoolArray, seed: int) -> Roles:
+def roles_of(sides: Sides, seen: BoolArray, seed: int, groups: IdArray | None = None) -> Roles:
     """Give each image its role.
 
     A fifth of the train side is held out for `within`: first the images that discovery has not
-    seen (on which it is measured), then others drawn from the seed.
+    seen (on which it is measured), then others drawn from the seed; a group is held out whole.
     """
     role = np.full(len(seen), TEST, dtype=np.int8)
     role[sides.train] = TRAIN
-    side = generator(seed, "within").permutation(np.flatnonzero(sides.train & sides.known))
+    rng, side = generator(seed, "within"), np.flatnonzero(sides.train & sides.known)
+    codes_N = None if groups is None else partition.codes(groups)
+    if codes_N is None:
+        side = rng.permutation(side)
+    else:
+        place_G = rng.permutation(int(codes_N.max()) + 1)
+        side = side[np.argsort(place_G[codes_N[side]], kind="stable")]
     side = side[np.argsort(seen[side], kind="stable")]
     role[side[: round(HELD_OUT * len(side))]] = WITHIN
     role[sides.train & ~seen & (role == TRAIN)] = WITHIN
+    if codes_N is not None:
+        role[(role == TRAIN) & np.isin(codes_N, codes_N[role == WITHIN])] = WITHIN
     role[~sides.known] = -1
     return role
 
@@ -139,45 +168,58 @@ def run_seeds(config: TrainingConfig, run: int) -> Seeds:
     )
 
 
-def measure(question: Question, rows: dict[str, Rows], label: str = "measure") -> Measured:
+def measure(
+    question: Question, rows: dict[str, Rows], beside: Beside, test_N: BoolArray, label: str = ""
+) -> Measured:
     """Train `config.runs` runs on every variant, from seeds that chose nothing.
 
     Args:
         question: the target, and the learner on its bench.
         rows: the images of each variant.
-        label: what the journal's keys begin with.
+        beside: what the images are known by.
+        test_N: (N,) True on the test side of the adversarial split.
+        label: what the journal's keys begin with, where another learner is trained.
 
     Raises:
         NumericalError: where all runs of a variant diverge.
     """
-    found = _predictions(question, rows, label)
+    found = _predictions(question, rows, label or "measure")
     truth_N = question.target.labels_N
-    accuracy, agreed = {}, {}
+    made = Measured(accuracy={}, agreed={}, details={}, random_there=None)
     for name, own in rows.items():
-        inside_KN, outside_KN = np.split(np.stack(found[name]), [len(own.within)], axis=1)
-        accuracy[name] = mean_over_runs(outside_KN == truth_N[own.test])
-        agreed[name] = _where_runs_agree(outside_KN, truth_N[own.test])
+        figures = {name: (np.stack(found[name])[:, -len(own.test) :], own.test)}
         if name == "adversarial":
-            accuracy["within"] = mean_over_runs(inside_KN == truth_N[own.within])
-            agreed["within"] = _where_runs_agree(inside_KN, truth_N[own.within])
-    return Measured(accuracy=accuracy, agreed=agreed)
+            figures["within"] = (np.stack(found[name])[:, : len(own.within)], own.within)
+        for figure, (predicted_KN, measured) in figures.items():
+            made.accuracy[figure] = beside.mean(predicted_KN == truth_N[measured], measured)
+            made.agreed[figure] = _where_runs_agree(predicted_KN, truth_N[measured])
+            made.details[figure] = beside.detail(predicted_KN, measured, own.fit)
+        if name == "random":
+            there = beside.on_test_side(figures[name][0], own.test, test_N)
+            made = replace(made, random_there=there)
+    return made
 
 
 def _predictions(
     question: Question, rows: dict[str, Rows], label: str
 ) -> dict[str, list[IntArray]]:
-    """Return what each finite run of each variant predicts, on `within` and then on `test`."""
+    """Return what each finite run of each variant predicts: on `test`, and for the adversarial
+    split on `within` before.
+    """
     bench, config = question.bench, question.config
     learner, truth_N = bench.learner, question.target.labels_N
     found: dict[str, list[IntArray]] = {name: [] for name in rows}
     total = sum(len(own.fit) for own in rows.values()) * config.runs * learner.recipe.epochs
+    asked = {
+        name: own if name == "adversarial" else own.without_within for name, own in rows.items()
+    }
     requests = {
         name: [_request(question, own, run, f"{label} {name}") for run in range(config.runs)]
-        for name, own in rows.items()
+        for name, own in asked.items()
     }
     with bench.callbacks.stage(f"measuring the split with {learner.name}", total) as meter:
         bench.executor.submit([request for own in requests.values() for request in own], meter)
-        for name, own in rows.items():
+        for name, own in asked.items():
             for run, request in enumerate(requests[name]):
                 try:
                     done = bench.executor.result(request, meter).arrays["predicted"]
