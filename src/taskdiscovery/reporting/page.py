@@ -16,6 +16,7 @@ from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
 from taskdiscovery.reporting.thumbnails import thumbnails_of
+from taskdiscovery.splits import words
 from taskdiscovery.types import Document, IntArray
 
 
@@ -106,7 +107,8 @@ class Page:
             note = f"accuracy on {split.target.name}; a random split gives "
             note += f"{accuracy['random'].mean:.2f}"
             value = f"{accuracy['adversarial'].mean:.2f}"
-            tiles.append(tile("Adversarial split", value, note, "bad"))
+            kind = "bad" if words.breaks(split).holds else ""
+            tiles.append(tile("Adversarial split", value, note, kind))
         return tiles
 
     def _split(self) -> Document | None:

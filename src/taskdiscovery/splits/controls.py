@@ -211,7 +211,7 @@ def _untrained(template: Template) -> Sides:
         classes=("0", "1"),
         labels_N=(coordinate_n > 0).astype(np.int64),
         ids_N=ids_n,
-        coordinates_NC=coordinate_n[:, None],
+        coordinates_NC=coordinate_n[:, None].astype(np.float32),
     )
     target = replace(
         question.target,

@@ -274,8 +274,7 @@ def _ridge(fitted_nF: Float32, wanted_nC: FloatArray, asked_mF: Float32) -> Floa
     """Fit a ridge, and return (m, C) what it gives for others."""
     fitted = fitted_nF.astype(np.float64)
     gram = fitted.T @ fitted + STRENGTH * np.eye(fitted.shape[1])
-    weights: FloatArray = np.linalg.solve(gram, fitted.T @ wanted_nC)
-    return asked_mF @ weights
+    return np.asarray(asked_mF @ np.linalg.solve(gram, fitted.T @ wanted_nC), dtype=np.float64)
 
 
 def _predicted(outputs: Tensor) -> Record:

@@ -128,18 +128,7 @@ def split(
         target=target,
         task=task,
         role_N=role,
-        setup=Setup(
-            orientation=chosen.orientation,
-            group=tuple(np.flatnonzero(chosen.group).tolist()),
-            class_balanced=balanced,
-            learner=config.learner,
-            preset=config.preset,
-            precision=config.precision,
-            runs=config.runs,
-            choice=tuple(choice.table),
-            discovered=chosen.task.seen_N is not None,
-            grouped=groups is not None,
-        ),
+        setup=_setup(question, choice),
         accuracy=_ordered(found),
         measured={"train": len(own.fit), "test": len(own.test), "within": len(own.within)},
         agreed=found.agreed,
@@ -148,6 +137,22 @@ def split(
         random_there=found.random_there,
         copies=_copies(bench.dataset, role, config.seed),
         images=bench.dataset.pictures,
+    )
+
+
+def _setup(question: Question, choice: Choice) -> Setup:
+    chosen, config = choice.candidate, question.config
+    return Setup(
+        orientation=chosen.orientation,
+        group=tuple(np.flatnonzero(chosen.group).tolist()),
+        class_balanced=question.balanced,
+        learner=config.learner,
+        preset=config.preset,
+        precision=config.precision,
+        runs=config.runs,
+        choice=tuple(choice.table),
+        discovered=chosen.task.seen_N is not None,
+        grouped=question.bench.dataset.groups is not None,
     )
 
 

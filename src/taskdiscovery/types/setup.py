@@ -75,6 +75,7 @@ class Setup:
             worst of that rung.
         discovered: whether the task was discovered, so that it is known which images were seen.
         grouped: whether the data has groups, which were kept together.
+        about: what the evidence of its run says of the task; "" where there is none.
     """
 
     orientation: str
@@ -87,6 +88,7 @@ class Setup:
     choice: tuple[Document, ...] = ()
     discovered: bool = True
     grouped: bool = False
+    about: str = ""
 
     def to_json(self) -> Document:
         """Return the keys that `result.json` keeps."""
@@ -101,6 +103,7 @@ class Setup:
             "choice": [dict(row) for row in self.choice],
             "discovered": self.discovered,
             "grouped": self.grouped,
+            "about": self.about,
         }
 
     @classmethod
@@ -121,4 +124,5 @@ class Setup:
             choice=tuple(dict(row) for row in numbers["choice"]),
             discovered=bool(numbers.get("discovered", True)),
             grouped=bool(numbers.get("grouped", False)),
+            about=str(numbers.get("about", "")),
         )
