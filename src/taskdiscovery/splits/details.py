@@ -12,7 +12,6 @@ import numpy as np
 from taskdiscovery.agreement import mean_over_runs
 from taskdiscovery.data import partition
 from taskdiscovery.types import (
-    FEW,
     BoolArray,
     Detail,
     FloatArray,
@@ -82,21 +81,3 @@ class Beside:
     def _name(self, c: int) -> str:
         names = self.target.classes
         return names[c] if c < len(names) else f"class {c}"
-
-    def on_test_side(
-        self, predicted_KN: IntArray, rows: IntArray, test_side: BoolArray
-    ) -> Interval | None:
-        """Return the accuracy on those of the rows that stand on the test side of the split.
-
-        None for fewer than 30 images, which would say little.
-
-        Args:
-            predicted_KN: what networks of the random split gave.
-            rows: (N,) images that they were measured on.
-            test_side: of the whole data set.
-        """
-        own_N = test_side[rows]
-        if own_N.sum() < FEW:
-            return None
-        kept = rows[own_N]
-        return self.mean(predicted_KN[:, own_N] == self.target.labels_N[kept], kept)

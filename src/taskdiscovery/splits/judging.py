@@ -30,7 +30,7 @@ FEATURES = 512
 #: added to the diagonal of standardized features' products.
 STRENGTH = 10.0
 #: images that a ridge is fitted to and judged on, at most.
-RIDGE_FIT, RIDGE_VALIDATION = 6000, 2500
+RIDGE_FIT, RIDGE_VALIDATION = 4000, 2000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -262,11 +262,11 @@ def ladder(question: Question, candidates: int, finalists: int) -> list[Rung]:
     """
     rungs = [
         Rung(number=0, keep=max(finalists, min(8, -(-candidates // 2)))),
-        Rung(number=1, keep=finalists, images=1000, epochs=2, batch=64, validation=2500),
+        Rung(number=1, keep=finalists, images=1000, epochs=2, batch=64, validation=2000),
     ]
     if is_convex(question.bench.learner.name):  # solved at once, whatever the rung
         rungs = []
-    last = Rung(number=2, keep=1, images=2000, epochs=4, batch=256, runs=2)
+    last = Rung(number=2, keep=1, images=2000, epochs=3, batch=128, runs=2, validation=6000)
     return [*(rung for rung in rungs if rung.keep < candidates), last]
 
 

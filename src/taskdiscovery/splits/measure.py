@@ -53,11 +53,6 @@ class Rows:
     within: IntArray
     test: IntArray
 
-    @property
-    def without_within(self) -> Rows:
-        """The same without `within`, which is told of the adversarial split alone."""
-        return replace(self, within=self.within[:0])
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Measured:
@@ -67,14 +62,14 @@ class Measured:
         accuracy: by variant, and `within` of the adversarial one.
         agreed: the same on those images alone on which all runs predict alike, with their share.
         details: what stands beside each accuracy.
-        random_there: accuracy of the random split's networks on images of the test side; None
-            where too few of them were measured.
+        random_there: accuracy of the random split's networks on the test images of the adversarial
+            one.
     """
 
     accuracy: dict[str, Interval]
     agreed: dict[str, dict[str, float]]
     details: dict[str, Detail]
-    random_there: Interval | None
+    random_there: Interval
 
 
 def roles_of(sides: Sides, seen: BoolArray, seed: int, groups: IdArray | None = None) -> Roles:
@@ -168,58 +163,57 @@ def run_seeds(config: TrainingConfig, run: int) -> Seeds:
     )
 
 
-def measure(
-    question: Question, rows: dict[str, Rows], beside: Beside, test_N: BoolArray, label: str = ""
-) -> Measured:
+def measure(question: Question, rows: dict[str, Rows], beside: Beside, label: str = "") -> Measured:
     """Train `config.runs` runs on every variant, from seeds that chose nothing.
 
     Args:
         question: the target, and the learner on its bench.
         rows: the images of each variant.
         beside: what the images are known by.
-        test_N: (N,) True on the test side of the adversarial split.
         label: what the journal's keys begin with, where another learner is trained.
 
     Raises:
         NumericalError: where all runs of a variant diverge.
     """
-    found = _predictions(question, rows, label or "measure")
+    # Asked on the way: `within` of the adversarial split alone, the random one on its test images.
+    asked = {name: replace(own, within=own.within[:0]) for name, own in rows.items()}
+    asked["adversarial"] = rows["adversarial"]
+    asked["random"] = replace(rows["random"], within=rows["adversarial"].test)
+    found = _predictions(question, asked, label or "measure")
     truth_N = question.target.labels_N
-    made = Measured(accuracy={}, agreed={}, details={}, random_there=None)
+    accuracy: dict[str, Interval] = {}
+    agreed: dict[str, dict[str, float]] = {}
+    details: dict[str, Detail] = {}
     for name, own in rows.items():
-        figures = {name: (np.stack(found[name])[:, -len(own.test) :], own.test)}
+        before_KN, outside_KN = np.split(np.stack(found[name]), [len(asked[name].within)], axis=1)
+        figures = {name: (outside_KN, own.test)}
         if name == "adversarial":
-            figures["within"] = (np.stack(found[name])[:, : len(own.within)], own.within)
+            figures["within"] = (before_KN, own.within)
         for figure, (predicted_KN, measured) in figures.items():
-            made.accuracy[figure] = beside.mean(predicted_KN == truth_N[measured], measured)
-            made.agreed[figure] = _where_runs_agree(predicted_KN, truth_N[measured])
-            made.details[figure] = beside.detail(predicted_KN, measured, own.fit)
+            accuracy[figure] = beside.mean(predicted_KN == truth_N[measured], measured)
+            agreed[figure] = _where_runs_agree(predicted_KN, truth_N[measured])
+            details[figure] = beside.detail(predicted_KN, measured, own.fit)
         if name == "random":
-            there = beside.on_test_side(figures[name][0], own.test, test_N)
-            made = replace(made, random_there=there)
-    return made
+            there = rows["adversarial"].test
+            random_there = beside.mean(before_KN == truth_N[there], there)
+    return Measured(accuracy=accuracy, agreed=agreed, details=details, random_there=random_there)
 
 
 def _predictions(
     question: Question, rows: dict[str, Rows], label: str
 ) -> dict[str, list[IntArray]]:
-    """Return what each finite run of each variant predicts: on `test`, and for the adversarial
-    split on `within` before.
-    """
+    """Return what each finite run of each variant predicts, on `within` and then on `test`."""
     bench, config = question.bench, question.config
     learner, truth_N = bench.learner, question.target.labels_N
     found: dict[str, list[IntArray]] = {name: [] for name in rows}
     total = sum(len(own.fit) for own in rows.values()) * config.runs * learner.recipe.epochs
-    asked = {
-        name: own if name == "adversarial" else own.without_within for name, own in rows.items()
-    }
     requests = {
         name: [_request(question, own, run, f"{label} {name}") for run in range(config.runs)]
-        for name, own in asked.items()
+        for name, own in rows.items()
     }
     with bench.callbacks.stage(f"measuring the split with {learner.name}", total) as meter:
         bench.executor.submit([request for own in requests.values() for request in own], meter)
-        for name, own in asked.items():
+        for name, own in rows.items():
             for run, request in enumerate(requests[name]):
                 try:
                     done = bench.executor.result(request, meter).arrays["predicted"]

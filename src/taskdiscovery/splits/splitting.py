@@ -119,8 +119,8 @@ def split(
     task = replace(chosen.task, labels_N=variants["adversarial"].task_N)
     beside = Beside(target=target, task=task, group=chosen.group, groups=groups)
     own, role = rows["adversarial"], roles["adversarial"]
-    found = measure(question, rows, beside, role == TEST)
-    others = {name: _transfer(question, name, rows, beside, role) for name in config.transfer}
+    found = measure(question, rows, beside)
+    others = {name: _transfer(question, name, rows, beside) for name in config.transfer}
     details = dict(found.details)
     for learner, made in others.items():
         details |= {f"{learner}: {name}": detail for name, detail in made.details.items()}
@@ -203,9 +203,7 @@ def _groups_across(groups: IdArray, train: IntArray, test: IntArray) -> int:
     return len(np.intersect1d(codes_N[train], codes_N[test]))
 
 
-def _transfer(
-    question: Question, learner: str, rows: dict[str, Rows], beside: Beside, role_N: Roles
-) -> Measured:
+def _transfer(question: Question, learner: str, rows: dict[str, Rows], beside: Beside) -> Measured:
     """Train another learner on the same images of the split and of the random one."""
     other = question.config.learner_of(learner)
     fit = rows["adversarial"].fit
@@ -213,7 +211,7 @@ def _transfer(
     bench = looking_at(question.bench, other, question.config).measured_on(fit)
     compared = {name: rows[name] for name in ("adversarial", "random")}
     asked = replace(question, bench=bench)
-    return measure(asked, compared, beside, role_N == TEST, label=f"transfer {learner}")
+    return measure(asked, compared, beside, label=f"transfer {learner}")
 
 
 def _ordered(found: Measured) -> dict[str, Interval]:

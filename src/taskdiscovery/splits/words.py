@@ -219,21 +219,21 @@ def noise(split: Split) -> Claim | None:
     if not breaks(split).holds:
         return None
     there, own = split.random_there, split.accuracy["adversarial"]
-    if there is None:
+    if there is None or split.measured["test"] < FEW:
         text = (
-            f"Whether label noise plays a part cannot be said: networks of the random split were "
-            f"measured on fewer than {FEW} images of the test side."
+            "Whether label noise plays a part cannot be said: too few images of the test side "
+            f"(below {FEW}) were asked of networks of the random split."
         )
         return Claim(name="noise", holds=None, text=text)
     if 1 - there.low < NOISE * (1 - own.high):
         text = (
             "Label noise is not what fails: networks trained on a random split are right on "
-            f"{_with_interval(there)} of images of this same side."
+            f"{_with_interval(there)} of the same images."
         )
         return Claim(name="noise", holds=True, text=text)
     text = (
         "Label noise or hard images may be part of what fails: networks trained on a random split "
-        f"are right on only {_with_interval(there)} of images of this same side."
+        f"are right on only {_with_interval(there)} of the same images."
     )
     return Claim(name="noise", holds=False, text=text)
 

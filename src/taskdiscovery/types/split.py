@@ -48,8 +48,8 @@ class Split:
             `share` of such images.
         transfer: for other learners, the accuracies of `adversarial`, `random` and `within`.
         details: what stands beside each accuracy; of other learners as "mlp: random".
-        random_there: accuracy of the random split's networks on unseen images of the test side:
-            what can be learnt of these very images; None where too few were measured.
+        random_there: accuracy of the random split's networks on the test images of this one: what
+            can be learnt of these very images; None where that was not kept.
         copies: images that stand on both sides.
         sides: what differs between the train and the test side, most different first: `kind`,
             `name`, `train`, `test`, `difference`, `low`, `high`, `q`, as `analysis.sides` measures.
