@@ -404,7 +404,7 @@ def test_how_sure_a_choice_is_means_what_it_says():
 
 
 def test_groups_lie_whole_on_one_side(dataset, monkeypatch):
-    """No training is asked about images of a group that it has trained on, nor do sides share one."""
+    """No training is asked about images of a group that it has trained on; no side shares one."""
     rng = np.random.default_rng(0)
     groups = np.array([f"patient {g}" for g in rng.permutation(1000) // 4])
     groups[:20] = ""

@@ -9,7 +9,7 @@ import pytest
 import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.data.readers import shapes
-from taskdiscovery.splits import words
+from taskdiscovery.splits import claims, words
 from taskdiscovery.types import Copies, Detail, Interval, Labeling, Part, Setup, Split
 
 OPTIONS = {"preset": "smoke", "threads": 1, "epochs": 6, "batch": 64, "runs": 2, "device": "cpu"}
@@ -78,10 +78,10 @@ def test_a_split_that_breaks_and_those_that_do_not():
 
 
 def test_clear_is_what_the_interval_of_the_difference_says():
-    gap = words.difference(near(0.5, 0.03), near(0.46, 0.02))
+    gap = claims.difference(near(0.5, 0.03), near(0.46, 0.02))
     assert (gap.low, gap.high) == pytest.approx((0.04 - 0.0013**0.5, 0.04 + 0.0013**0.5))
     assert gap.low > 0  # although the intervals overlap
-    assert words.difference(near(0.5, 0.03), near(0.46, 0.03)).low < 0
+    assert claims.difference(near(0.5, 0.03), near(0.46, 0.03)).low < 0
 
 
 def test_the_wrong_thing_was_learnt_or_not():

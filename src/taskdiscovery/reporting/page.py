@@ -16,7 +16,7 @@ from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
 from taskdiscovery.reporting.thumbnails import thumbnails_of
-from taskdiscovery.splits import words
+from taskdiscovery.splits.accuracies import breaks
 from taskdiscovery.types import Document, IntArray
 
 
@@ -107,7 +107,7 @@ class Page:
             note = f"accuracy on {split.target.name}; a random split gives "
             note += f"{accuracy['random'].mean:.2f}"
             value = f"{accuracy['adversarial'].mean:.2f}"
-            kind = "bad" if words.breaks(split).holds else ""
+            kind = "bad" if breaks(split).holds else ""
             tiles.append(tile("Adversarial split", value, note, kind))
         return tiles
 

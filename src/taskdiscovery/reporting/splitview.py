@@ -11,6 +11,7 @@ from taskdiscovery.reporting import figures
 from taskdiscovery.reporting.pictures import COLUMNS, Sheet
 from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.splits import words
+from taskdiscovery.splits.making import RATE
 from taskdiscovery.types import Dataset, Document, Split
 
 #: rows of the table of what differs between the sides.
@@ -154,7 +155,7 @@ def _table(split: Split) -> Document:
 
 def _described(split: Split) -> Document | None:
     """Return what differs between the sides, most different first; None where nothing does."""
-    rows = [row for row in split.sides if row["q"] < words.RATE][:SIDES]
+    rows = [row for row in split.sides if row["q"] < RATE][:SIDES]
     if not rows:
         return None
     return {
@@ -169,7 +170,7 @@ def _described(split: Split) -> Document | None:
             ]
             for row in rows
         ],
-        "more": max(0, sum(row["q"] < words.RATE for row in split.sides) - SIDES),
+        "more": max(0, sum(row["q"] < RATE for row in split.sides) - SIDES),
     }
 
 
