@@ -186,7 +186,8 @@ class Judge:
     def _features(self, fit: IntArray, validation: IntArray) -> Float32:
         """Return standardized features of both, a constant last."""
         bench, seed = self.question.bench, self.question.config.seed
-        model = untrained.network(bench, 2, fit, derive(seed, "choose", "untrained"))
+        classes = self.question.target.k
+        model = untrained.network(bench, classes, fit, derive(seed, "choose", "untrained"))
         found = untrained.features(model, bench.images, np.concatenate([fit, validation]))
         if found.shape[1] > FEATURES:
             rng = generator(seed, "choose", "projection")
@@ -253,7 +254,7 @@ class Judge:
 
 
 def ladder(question: Question, candidates: int, finalists: int) -> list[Rung]:
-    """Return the rungs for so many candidates: those that would leave all of them are left out.
+    """Return the rungs for so many candidates; one that would leave all of them is left out.
 
     Args:
         question: its learner decides whether there is a first rung that costs nothing.
@@ -267,7 +268,12 @@ def ladder(question: Question, candidates: int, finalists: int) -> list[Rung]:
     if is_convex(question.bench.learner.name):  # solved at once, whatever the rung
         rungs = []
     last = Rung(number=2, keep=1, images=2000, epochs=3, batch=128, runs=2, validation=6000)
-    return [*(rung for rung in rungs if rung.keep < candidates), last]
+    found: list[Rung] = []
+    for rung in rungs:
+        if rung.keep < candidates:
+            found.append(rung)
+            candidates = rung.keep
+    return [*found, last]
 
 
 def _ridge(fitted_nF: Float32, wanted_nC: FloatArray, asked_mF: Float32) -> FloatArray:
