@@ -167,6 +167,28 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
     assert np.allclose(margin, -other, atol=1e-3)
 
 
+def test_hard_images_of_large_data_are_judged_by_a_network_of_other_images(dataset, monkeypatch):
+    target = dataset.target("label:disc,cross")
+    fitted = []
+    real = Training.run
+
+    def spy(self, *arguments, **more):
+        fitted.append((self.rows, self.measured))
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(Training, "run", spy)
+    with question(dataset, target, replace(CONFIG, train_images=100)) as asked:
+        rows = np.sort(np.random.default_rng(0).permutation(1000)[:400])
+        loss = controls.held_out_loss(asked, rows, Silent())
+        assert loss.shape == (400,)
+        assert np.isfinite(loss).all()
+        [(fit, measured)] = fitted
+        assert len(fit) == 100
+        assert not np.intersect1d(fit, rows).size
+        assert asked.seen_N[fit].all()
+        assert measured.tolist() == rows.tolist()
+
+
 def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes():
     rng = np.random.default_rng(0)
     dark = rng.integers(0, 60, (400, 8, 8, 3))

@@ -27,7 +27,7 @@ from torch import Tensor
 from taskdiscovery import networks
 from taskdiscovery.data import partition
 from taskdiscovery.discovery import untrained
-from taskdiscovery.networks.prediction import predict
+from taskdiscovery.networks.prediction import autocast, predict
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.cuts import Candidate, Sides, groups_of
@@ -37,7 +37,7 @@ from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray, Labeli
 
 #: images that a control looks at on the train side, for each that is trained on.
 SPARE = 1.3
-#: images that each of the two networks is trained on, at most, whose losses tell hard images.
+#: images that a network is trained on, at most, whose losses tell hard images.
 HARD_IMAGES = 10_000
 
 
@@ -72,7 +72,8 @@ class Template:
         """(n, F) features of an untrained network for `rows`, and (n,) its output."""
         bench, seed = self.question.bench, derive(self.question.config.seed, "untrained")
         model = untrained.network(bench, 1, np.flatnonzero(self.question.seen_N), seed)
-        features_nF = untrained.features(model, bench.images, self.rows)
+        with autocast(bench.learner.device, bench.learner.precision):
+            features_nF = untrained.features(model, bench.images, self.rows)
         last = networks.last_linear(model)
         if last is None:
             return features_nF, features_nF[:, 0].astype(np.float64)
@@ -150,7 +151,8 @@ def untrained_task(bench: Workbench, learner: str, seed: int, seen_N: BoolArray)
 def held_out_loss(question: Question, rows: IntArray, meter: Meter) -> FloatArray:
     """Return (n,) cross-entropy of each of the rows under networks that have not trained on it.
 
-    Two halves of the images that may be trained on take turns; the others get the mean of both.
+    Where there are enough other images to train on, one network is trained on those. Else two
+    halves of the rows that may be trained on take turns; the other rows get the mean of both.
 
     Args:
         question: what is split, and what may be used for it.
@@ -159,14 +161,18 @@ def held_out_loss(question: Question, rows: IntArray, meter: Meter) -> FloatArra
     """
     target, config, bench = question.target, question.config, question.bench
     each = min(HARD_IMAGES, config.train_images or HARD_IMAGES)
-    fit = partition.sample(rows[question.seen_N[rows]], 2 * each, config.seed, "hard images")
-    rng = generator(config.seed, "hard images")
-    halves = partition.cut(fit, 2, rng, bench.dataset.groups)
-    asked = [np.setdiff1d(rows, half, assume_unique=True) for half in halves]
+    others = np.setdiff1d(np.flatnonzero(question.seen_N & target.known_N), rows)
+    if len(others) >= each and bench.dataset.groups is None:
+        fits = [partition.sample(others, each, config.seed, "hard images")]
+    else:
+        fit = partition.sample(rows[question.seen_N[rows]], 2 * each, config.seed, "hard images")
+        rng = generator(config.seed, "hard images")
+        fits = partition.cut(fit, 2, rng, bench.dataset.groups)
+    asked = [np.setdiff1d(rows, fit, assume_unique=True) for fit in fits]
 
     def request(fold: int) -> Request:
         init, order = (derive(config.seed, "hard", fold, what) for what in ("init", "order"))
-        training = bench.training(target, np.sort(halves[fold]), asked[fold], Seeds(init, order))
+        training = bench.training(target, np.sort(fits[fold]), asked[fold], Seeds(init, order))
         truth = target.labels_N[asked[fold]]
         return Request(
             key=f"control hard/fold {fold}",
@@ -174,13 +180,13 @@ def held_out_loss(question: Question, rows: IntArray, meter: Meter) -> FloatArra
             keep=lambda outputs: Record(arrays={"loss": _cross_entropy(outputs, truth)}),
         )
 
-    requests = [request(fold) for fold in range(2)]
+    requests = [request(fold) for fold in range(len(fits))]
     bench.executor.submit(requests, meter)
-    losses_2n = np.full((2, len(rows)), np.nan)
+    losses_Kn = np.full((len(fits), len(rows)), np.nan)
     for fold, one in enumerate(requests):
         found = bench.executor.result(one, meter).arrays["loss"]
-        losses_2n[fold, np.searchsorted(rows, asked[fold])] = found
-    return np.asarray(np.nanmean(losses_2n, axis=0))
+        losses_Kn[fold, np.searchsorted(rows, asked[fold])] = found
+    return np.asarray(np.nanmean(losses_Kn, axis=0))
 
 
 def _cross_entropy(outputs: Tensor, truth_n: IntArray) -> FloatArray:

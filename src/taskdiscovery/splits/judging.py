@@ -19,6 +19,7 @@ from torch import Tensor
 from taskdiscovery.config import SplitConfig, is_convex
 from taskdiscovery.data import partition
 from taskdiscovery.discovery import untrained
+from taskdiscovery.networks.prediction import autocast
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.cuts import Candidate, Sides
@@ -188,7 +189,8 @@ class Judge:
         bench, seed = self.question.bench, self.question.config.seed
         classes = self.question.target.k
         model = untrained.network(bench, classes, fit, derive(seed, "choose", "untrained"))
-        found = untrained.features(model, bench.images, np.concatenate([fit, validation]))
+        with autocast(bench.learner.device, bench.learner.precision):
+            found = untrained.features(model, bench.images, np.concatenate([fit, validation]))
         if found.shape[1] > FEATURES:
             rng = generator(seed, "choose", "projection")
             found = found @ rng.standard_normal((found.shape[1], FEATURES)).astype(np.float32)
