@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 import taskdiscovery as td
 from taskdiscovery import data
@@ -13,6 +14,7 @@ from taskdiscovery.reporting import figures, write_report_of_run
 from taskdiscovery.reporting.page import _first, heading_of
 from taskdiscovery.reporting.scoreview import memory_note
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.splits import words
 
 EVIL = "</script><script>document.title='owned'</script>"
 OPTIONS = {"learner": "convnet?width=0.25", "threads": 1, "batch": 64, "epochs": 2}
@@ -52,6 +54,19 @@ def test_faults_58_to_60_names_are_inert_and_nothing_is_fetched(report):
     assert "http://" not in page
     assert "https://" not in page
     assert len(page) < 2_000_000
+
+
+def test_a_split_is_shown_with_what_stands_beside_its_figures(report):
+    page = report.read_text("utf-8")
+    section = page[page.index('<section id="split"') :].split("</section>")[0]
+    found = td.open_run(report.parent).split
+    assert words.claims(found)
+    for claim in words.claims(found):
+        assert str(escape(claim.text)) in section, claim.name
+    for heading in ("covers", "balanced", "worst class", "worst group", "majority", "runs"):
+        assert f'<th scope="col">{heading}</th>' in section
+    shown = [row for row in found.sides if row["q"] < 0.05][:12]
+    assert section.count("<td>all classes</td>") == sum(not row["among"] for row in shown)
 
 
 def test_other_images_are_refused(report):

@@ -21,7 +21,8 @@ from taskdiscovery.executors import resolve_training, workbench
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.progress import Silent
 from taskdiscovery.runtime.seeds import derive
-from taskdiscovery.splits import controls, duplicates, measure, splitting
+from taskdiscovery.splits import choose as choosing
+from taskdiscovery.splits import controls, duplicates, judging, measure, splitting
 from taskdiscovery.splits.cuts import Candidate, Sides, other_groupings
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.store.journal import Journal
@@ -88,7 +89,7 @@ def test_a_planted_leak_is_seen(dataset, leak, monkeypatch):
         monkeypatch.setattr(
             splitting,
             "run_seeds",
-            lambda config, run: (derive(config.seed, "choose", "first", "init"), run),
+            lambda config, run: (derive(config.seed, "choose", "rung 2", 0, "init"), run),
         )
     with pytest.raises(RuntimeError, match=r"chose? the split|trained on|that served to choose"):
         split(dataset, target, cuts, CONFIG)
@@ -125,14 +126,15 @@ def test_all_controls_have_the_counts_of_the_split(dataset):
     sides = chosen.sides(target, False)
     with question(dataset, target) as asked:
         seen = asked.seen_N
+        template = controls.Template(question=asked, sides=sides, meter=Silent())
         for name in ("random", "hard", "kmeans"):
-            control = controls.make(name, asked, sides, Silent())
+            control = controls.make(name, template)
             for c in range(4):
                 for part in (seen, ~seen):
                     rows = part & (target.labels_N == c)
                     assert control.train[rows].sum() == sides.train[rows].sum()
-        loss = controls.held_out_loss(asked, Silent())
-        hard = controls.make("hard", asked, sides, Silent())
+        loss = controls.held_out_loss(asked, np.arange(1000), Silent())
+        hard = controls.make("hard", template)
     for c in range(4):
         rows = seen & (target.labels_N == c)
         assert loss[rows & hard.train].max() <= loss[rows & ~hard.train].min()
@@ -149,18 +151,42 @@ def test_hard_images_are_judged_by_networks_that_have_not_seen_them(dataset, mon
 
     monkeypatch.setattr(Training, "run", spy)
     with question(dataset, target) as asked:
-        first = controls.held_out_loss(asked, Silent())
+        rows = np.flatnonzero(target.known_N)
+        first, again = np.zeros(1000), np.zeros(1000)
+        first[rows] = controls.held_out_loss(asked, rows, Silent())
         assert not np.intersect1d(fitted[0], fitted[1]).size
         assert not (~asked.seen_N)[np.concatenate(fitted)].any()
         # Spoil the labels of the second half: the losses of its images come from the first half.
         labels = target.labels_N.copy()
         labels[fitted[1]] = 1 - labels[fitted[1]]
         spoilt = replace(asked, target=replace(target, labels_N=labels))
-        again = controls.held_out_loss(spoilt, Silent())
+        again[rows] = controls.held_out_loss(spoilt, rows, Silent())
     with np.errstate(over="ignore"):
         margin = np.log(np.expm1(first[fitted[1]]))
         other = np.log(np.expm1(again[fitted[1]]))
     assert np.allclose(margin, -other, atol=1e-3)
+
+
+def test_hard_images_of_large_data_are_judged_by_a_network_of_other_images(dataset, monkeypatch):
+    target = dataset.target("label:disc,cross")
+    fitted = []
+    real = Training.run
+
+    def spy(self, *arguments, **more):
+        fitted.append((self.rows, self.measured))
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(Training, "run", spy)
+    with question(dataset, target, replace(CONFIG, train_images=100)) as asked:
+        rows = np.sort(np.random.default_rng(0).permutation(1000)[:400])
+        loss = controls.held_out_loss(asked, rows, Silent())
+        assert loss.shape == (400,)
+        assert np.isfinite(loss).all()
+        [(fit, measured)] = fitted
+        assert len(fit) == 100
+        assert not np.intersect1d(fit, rows).size
+        assert asked.seen_N[fit].all()
+        assert measured.tolist() == rows.tolist()
 
 
 def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes():
@@ -174,7 +200,8 @@ def test_the_kmeans_control_separates_what_looks_different_and_not_the_classes()
     target = dataset.target("label")
     half = Sides(train=rng.random(800) < 0.5, task_N=np.zeros(800, dtype=int), known=labels >= 0)
     with question(dataset, target) as asked:
-        made = controls.make("kmeans", asked, half, Silent())
+        template = controls.Template(question=asked, sides=half, meter=Silent())
+        made = controls.make("kmeans", template)
     is_bright = order >= 400
     assert abs(is_bright[made.train].mean() - is_bright[~made.train].mean()) > 0.6
     assert labels[made.train].mean() == labels[half.train].mean()
@@ -328,3 +355,142 @@ def test_a_target_with_missing_labels_trains_on_none_of_them(dataset, tmp_path):
     assert scores.tolist() == [own]
     with pytest.raises(DataError):
         made.predefined_split()
+
+
+def test_a_choice_among_many_halves_them_and_finds_the_planted_one(dataset):
+    """Twelve tasks of no meaning and one that a network finds at once: the last rung has it."""
+    rng = np.random.default_rng(0)
+    target = dataset.target("label:disc,cross")
+    tasks = [cut(dataset, "background_hue", ["orange", "green"])]
+    for i in range(12):
+        drawn = rng.integers(0, 2, 1000)
+        tasks.insert(0, replace(tasks[-1], name=f"chance {i}", labels_N=drawn, coordinates_NC=None))
+    with question(dataset, target) as asked:
+        choice = choosing.choose(asked, tasks)
+        assert choice.candidate.task.name == "background_hue"
+        judged = [sum(row["rung"] == rung for row in choice.table) for rung in range(3)]
+        assert judged == [13, 7, 4]  # of the last one, the worst is turned
+        last = [row for row in choice.table if row["rung"] == 2]
+        assert sum(row["worst"] for row in last) == pytest.approx(1)
+        assert max(last, key=lambda row: row["worst"])["task"] == "background_hue"
+        assert not [row for row in choice.table if row["rung"] < 2 and "worst" in row]
+        assert set(choice.rows) <= set(np.flatnonzero(asked.seen_N))
+        assert choosing.choose(asked, tasks).table == choice.table
+
+
+def test_halving_costs_less_than_a_third_of_training_on_all(dataset):
+    with question(dataset, dataset.target("label:disc,cross")) as asked:
+        rungs = judging.ladder(asked, 16, choosing.FINALISTS)
+        assert [rung.number for rung in rungs] == [0, 1, 2]
+        assert choosing._passes(rungs, 16, 1) < 18 * 4000 * 4 / 3
+        assert [rung.number for rung in judging.ladder(asked, 3, 3)] == [2]
+        assert [rung.number for rung in judging.ladder(asked, 4, 3)] == [0, 2]
+
+
+def test_how_sure_a_choice_is():
+    rng = np.random.default_rng(0)
+
+    def odds(*rates, runs=1, spread=0.0, codes=None, images=2000):
+        shared = rng.random(images)  # what is hard is hard for all
+        right = [
+            np.stack([(shared < rate + spread * turn) for turn in np.linspace(-1, 1, runs)])
+            for rate in rates
+        ]
+        return choosing.worst_of([r.astype(float) for r in right], rng, codes)
+
+    assert odds(0.3, 0.3) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert odds(0.1, 0.3)[0] > 0.99
+    assert odds(0.28, 0.3)[0] > 0.99  # the same images: paired
+    assert 0.6 < odds(0.28, 0.3, runs=2, spread=0.03)[0] < 0.95  # and runs that differ
+    apart = [np.full((1, 2000), np.nan) for _ in range(2)]
+    apart[0][:, :1000] = rng.random(1000) < 0.28
+    apart[1][:, 1000:] = rng.random(1000) < 0.30
+    assert 0.5 < choosing.worst_of(apart, rng)[0] < 0.99  # other images: not paired
+    groups = np.arange(2000) // 500
+    sure = choosing.worst_of([r[None].astype(float) for r in (groups == 0, groups != 3)], rng)
+    whole = choosing.worst_of(
+        [r[None].astype(float) for r in (groups == 0, groups != 3)], rng, groups
+    )
+    assert sure[0] > 0.999 > whole[0]
+
+
+def test_how_sure_a_choice_is_means_what_it_says():
+    """Of choices between two tasks that differ a little, as many are right as is said."""
+    rng = np.random.default_rng(1)
+    said, right = [], []
+    for _ in range(300):
+        first, second = 0.3 + 0.03 * rng.standard_normal(2)
+        drawn = [(rng.random((1, 400)) < rate).astype(float) for rate in (first, second)]
+        odds = choosing.worst_of(drawn, rng)
+        said.append(odds.max())
+        right.append((odds.argmax() == 0) == (first < second))
+    assert np.mean(said) == pytest.approx(np.mean(right), abs=0.08)
+
+
+def test_groups_lie_whole_on_one_side(dataset, monkeypatch):
+    """No training is asked about images of a group that it has trained on; no side shares one."""
+    rng = np.random.default_rng(0)
+    groups = np.array([f"patient {g}" for g in rng.permutation(1000) // 4])
+    groups[:20] = ""
+    grouped = replace(dataset, groups=groups)
+    asked = []
+    real = Training.run
+
+    def spy(self, *arguments, **more):
+        asked.append((self.rows, self.measured))
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(Training, "run", spy)
+    cuts = [cut(dataset, "background_hue", ["orange", "green"]), cut(dataset, "size", ["small"])]
+    labels = {task.name: task.labels_N for task in cuts}
+    config = {"preset": "smoke", "learner": "mlp?width=0.1", "threads": 1, "epochs": 2, "runs": 1}
+    found = td.split(grouped, "label:disc,cross", labels, device="cpu", executor="serial", **config)
+    codes = partition.codes(groups)
+    assert len(asked) > 8  # choice, hard images, five figures
+    for rows, measured in asked:
+        assert not np.intersect1d(codes[rows], codes[measured]).size
+    role = found.role_N
+    for group in np.unique(codes):
+        assert len(set(role[codes == group])) == 1
+    assert found.copies.groups == 0
+    assert found.setup.grouped
+    # The same with the images one by one: there groups are on both sides.
+    alone = td.split(dataset, "label:disc,cross", labels, device="cpu", **config)
+    assert alone.copies.groups is None
+    across = splitting._groups_across(
+        groups, alone.indices(TRAIN), np.concatenate([alone.indices(TEST)])
+    )
+    assert across > 50
+    wide, narrow = (own.accuracy["random"] for own in (found, alone))
+    assert wide.high > wide.low
+    assert narrow.high > narrow.low
+
+
+def test_a_group_goes_where_most_of_its_images_lie():
+    train = np.array([True, True, False, False, True, False, False, True])
+    groups = np.array(["a", "a", "a", "b", "b", "b", "", ""])
+    sides = Sides(train=train, task_N=np.zeros(8, dtype=int), known=np.ones(8, dtype=bool))
+    assert sides.whole(groups).train.tolist() == [True] * 3 + [False] * 3 + [False, True]
+    assert sides.whole(None) is sides
+    unknown = replace(sides, known=np.array([False, False, True, True, True, True, True, True]))
+    assert unknown.whole(groups).train[:3].tolist() == [False] * 3
+
+
+def test_controls_of_large_data_look_at_a_sample(dataset):
+    target = dataset.target("label:disc,cross")
+    own = cut(dataset, "background_hue", ["orange", "green"])
+    sides = Candidate(task=own, orientation="same", group=np.array([0, 1])).sides(target, False)
+    for images, all_of_them in ((1000, True), (100, False)):
+        with question(dataset, target, replace(CONFIG, train_images=images)) as asked:
+            template = controls.Template(question=asked, sides=sides, meter=Silent())
+            seen = asked.seen_N[template.rows].sum()
+            assert (seen == asked.seen_N.sum()) == all_of_them
+            assert (~asked.seen_N[template.rows]).sum() == (~asked.seen_N).sum()
+            for name in ("untrained", "hard", "kmeans"):
+                made = controls.make(name, template)
+                assert set(np.flatnonzero(made.known)) == set(template.rows)
+                fit = made.train & made.known & asked.seen_N
+                if name != "untrained":
+                    assert fit.sum() >= min(images, sides.train[asked.seen_N].sum())
+            again = controls.Template(question=asked, sides=sides, meter=Silent())
+            assert again.rows.tolist() == template.rows.tolist()

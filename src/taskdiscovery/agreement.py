@@ -83,12 +83,14 @@ def agreement(
     )
 
 
-def mean_over_runs(correct_KN: NDArray[np.bool_], groups_N: IntArray | None = None) -> Interval:
+def mean_over_runs(
+    correct_KN: NDArray[np.bool_] | FloatArray, groups_N: IntArray | None = None
+) -> Interval:
     """Mean accuracy of K runs on N images, with an interval over both.
 
     Args:
-        correct_KN: (K, N) True where a run is right. Runs may be measured on different images,
-            as long as each is measured on N of them; K >= 1.
+        correct_KN: (K, N) True where a run is right, or weights of a mean there. Runs may be
+            measured on different images, as long as each is measured on N of them; K >= 1.
         groups_N: (N,) number from 0 of the group of each image, as `agreement` takes it.
 
     Returns:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +27,9 @@ from taskdiscovery.jobs.naming import check_free_name, named
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
-from taskdiscovery.jobs.specs import UNTRAINED
+from taskdiscovery.jobs.specs import UNTRAINED, split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.store import Run
 from taskdiscovery.types import Labeling, Split
 
 if TYPE_CHECKING:
@@ -57,17 +60,13 @@ def run(
     """
     target = config.target if target is None else target
     tasks = config.tasks if tasks is None else tasks
-    if any(isinstance(given, str) and not given for given in (target, tasks)):
-        raise ConfigError(
-            "split needs a target and a task",
-            where="split",
-            hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
-        )
+    _check_given(target, tasks)
     check_free_name(config, sink)
     config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
     config = named(config, sink, wanted.name)
+    from taskdiscovery.analysis.sides import describe
     from taskdiscovery.executors import resolve_training, workbench
     from taskdiscovery.splits import splitting
 
@@ -79,6 +78,7 @@ def run(
     if not is_untrained(tasks):
         chosen = choose(dataset, tasks, named_networks(config.learner, config.objects))
         check_binary(chosen, "--from" if isinstance(tasks, str) else "tasks")
+    verdicts = _verdicts(tasks)
     seen_N = None if chosen is None else chosen.seen_N
     seen_N = partition.of(dataset, config.seed) if seen_N is None else seen_N
     held: list[Labeling] = [] if isinstance(target, str) else [wanted]
@@ -89,9 +89,35 @@ def run(
         with workbench(dataset, config, learner, rows, job.journal, job.callbacks) as bench:
             cuts = chosen.labelings if chosen else [_untrained(bench, tasks, config, seen_N)]
             found = splitting.split(bench, wanted, cuts, config, seen_N)
+        setup = replace(found.setup, about=verdicts.get(found.task.name, ""))
+        found = replace(found, setup=setup, sides=describe(found, dataset, config.seed))
         if job.run is not None:
             job.run.write_split(found, name=config.name, options=job.options)
     return found
+
+
+def _check_given(target: Any, tasks: Any) -> None:
+    """Raise ConfigError where nothing is said of the target or of the tasks."""
+    if any(isinstance(given, str) and not given for given in (target, tasks)):
+        raise ConfigError(
+            "split needs a target and a task",
+            where="split",
+            hint="give --target SPEC and --from RUN[:TASK]|FILE:COLUMN|untrained:NETWORK",
+        )
+
+
+def _verdicts(tasks: Any) -> Mapping[str, str]:
+    """Return what the evidence of a run says of its tasks; nothing where there is no run or none.
+
+    Raises:
+        RunDirError: where a file is damaged.
+    """
+    run = tasks if isinstance(tasks, Run) else None
+    if isinstance(tasks, str | Path) and not is_untrained(tasks):
+        path, _ = split_run_task(str(tasks))
+        run = None if path is None else Run.open(path)
+    evidence = None if run is None else run.evidence
+    return {} if evidence is None else evidence.verdicts
 
 
 def _untrained(bench: Workbench, tasks: str, config: SplitConfig, seen_N: Any) -> Labeling:

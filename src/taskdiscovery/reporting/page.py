@@ -16,6 +16,7 @@ from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
 from taskdiscovery.reporting.thumbnails import thumbnails_of
+from taskdiscovery.splits.accuracies import breaks
 from taskdiscovery.types import Document, IntArray, Split
 
 
@@ -132,7 +133,8 @@ class Page:
             note = f"accuracy on {split.target.name}; a random split gives "
             note += f"{accuracy['random'].mean:.2f}"
             value = f"{accuracy['adversarial'].mean:.2f}"
-            tiles.append(tile("Adversarial split", value, note, "bad"))
+            kind = "bad" if breaks(split).holds else ""
+            tiles.append(tile("Adversarial split", value, note, kind))
         return tiles
 
     def _splits(self) -> list[Document]:
@@ -142,7 +144,7 @@ class Page:
             made = splitview.view(split, self.dataset)
             made["name"] = f"split-{number}"
             self.sprites[made["name"]] = made.pop("sprite")
-            shown.append({"heading": heading_of(split), **made, "called": name})
+            shown.append({**made, "called": name})
         return shown
 
     def _similarity(self) -> Document | None:
@@ -158,12 +160,6 @@ class Page:
         )
         label = "Similarity of each pair of tasks"
         return {"text": text, "figure": figures.heatmap(matrix_DD, self.tasks.names, label)}
-
-
-def heading_of(split: Split) -> str:
-    """Say what a split did to the learner, as far as the intervals tell."""
-    broken = split.accuracy["adversarial"].high < split.accuracy["random"].low
-    return "A split that breaks it" if broken else "A split that does not clearly break it"
 
 
 def _drop(split: Split) -> float:

@@ -10,8 +10,12 @@ import pandas as pd
 from taskdiscovery.reporting import figures
 from taskdiscovery.reporting.pictures import COLUMNS, Sheet
 from taskdiscovery.reporting.thumbnails import thumbnails_of
+from taskdiscovery.splits import words
+from taskdiscovery.splits.making import RATE
 from taskdiscovery.types import Dataset, Document, Split
 
+#: rows of the table of what differs between the sides.
+SIDES = 12
 KINDS = {"adversarial": "bad", "within": "good", "untrained": "human"}
 
 
@@ -28,10 +32,15 @@ def view(split: Split, dataset: Dataset) -> Document:
     names = list(split.target.classes)
     classes = sorted(int(y) for y in meta["y"].dropna().unique())
     binary = len(classes) == 2 and not split.setup.class_balanced
+    told = {claim.name: claim for claim in words.claims(split)}
+    paragraphs, note = _paragraphs({name: claim.text for name, claim in told.items()})
     return {
         "name": "split",
-        "text": _text(split),
-        "note": _note(split),
+        "heading": f"A split{' that breaks it' if told['breaks'].holds else ', and its controls'}",
+        "paragraphs": paragraphs,
+        "note": note,
+        "table": _table(split),
+        "described": _described(split),
         "figure": figures.intervals(_rows(split), low=0.0, label="Accuracy beside its controls"),
         "grid": _grid(meta, classes, names, split.task.name, sheet) if binary else None,
         "sides": [] if binary else _sides(meta, classes, names, sheet),
@@ -122,43 +131,53 @@ def _add_all(sheet: Sheet, heading: str, own: Any) -> Any:
     return sheet.rows[-1]
 
 
-def _text(split: Split) -> str:
-    accuracy = split.accuracy
-    test, random = accuracy["adversarial"], accuracy["random"]
-    begin = f"The images are cut along {split.task.name}"
-    if test.mean >= random.low:
-        return (
-            f"{begin}; accuracy on the test side is {test.mean:.0%}, which is not clearly below "
-            f"a random split's {random.mean:.0%}."
-        )
-    beside = [name for name in accuracy if name not in ("adversarial", "within")]
-    lowest = min(beside, key=lambda name: accuracy[name].mean)
-    below = test.high < accuracy[lowest].low
-    return (
-        f"{begin}: the network learns {split.target.name} on one side and is tested on the other. "
-        f"It is right on {test.mean:.0%} of them ({test.low:.0%} to {test.high:.0%}). A random "
-        f"split of the same size and class counts gives {random.mean:.0%}, and images held out "
-        f"within the train side {accuracy['within'].mean:.0%}: it did learn, but the wrong thing. "
-        f"The nearest control is {lowest} with {accuracy[lowest].mean:.0%}"
-        + (", clearly above it." if below else ", which is not clearly above it.")
-    )
+def _paragraphs(told: dict[str, str]) -> tuple[list[str], str]:
+    """Return what is said of the figures, and the note of how they were measured."""
+    notes = ("alike", "few", "unseen", "copied", "covered")
+    first = ("made", "about", "breaks", "learnable", "learnt", "controls")
+    second = [name for name in told if name not in (*first, *notes)]
+    parts = (" ".join(told[name] for name in names if name in told) for names in (first, second))
+    note = " ".join(told[name] for name in notes if name in told)
+    return [text for text in parts if text], note
 
 
-def _note(split: Split) -> str:
-    measured, setup = split.measured, split.setup
-    text = (
-        f"Every figure: {setup.runs} runs of {setup.learner}, preset {setup.preset}, "
-        f"trained on {measured['train']:,} images and measured on {measured['test']:,} that "
-        f"neither discovery nor the choice of the split has seen ({measured['within']:,} for "
-        f"within). Exact copies across the sides: {split.copies.exact}."
-    )
-    agreed = split.agreed.get("adversarial")
-    right = None if agreed is None else agreed.get("accuracy")
-    if agreed is None or right is None or np.isnan(right):
-        return text
-    text += f" On the {agreed['share']:.0%} of test images on which all runs agree, accuracy is "
-    noise = ": label noise is not what fails." if right < 0.5 and agreed["share"] > 0.5 else "."
-    return f"{text}{right:.0%}{noise}"
+def _table(split: Split) -> Document:
+    """Return every figure with what stands beside it, as texts."""
+    columns = ["figure", "accuracy", "covers", "balanced", "worst class", "worst group"]
+    columns += ["majority", "runs"]
+    rows = []
+    for row in split.accuracy_table():
+        interval = f"{row['accuracy']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        texts = {"figure": row["figure"], "accuracy": interval}
+        rows.append([texts.get(name, _cell(row[name])) for name in columns])
+    return {"columns": columns, "rows": rows}
+
+
+def _described(split: Split) -> Document | None:
+    """Return what differs between the sides, most different first; None where nothing does."""
+    rows = [row for row in split.sides if row["q"] < RATE][:SIDES]
+    if not rows:
+        return None
+    return {
+        "columns": ("property", "among images of", "train side", "test side", "difference"),
+        "rows": [
+            [
+                row["name"],
+                row["among"] or "all classes",
+                f"{row['train']:.2f}",
+                f"{row['test']:.2f}",
+                f"{row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]",
+            ]
+            for row in rows
+        ],
+        "more": max(0, sum(row["q"] < RATE for row in split.sides) - SIDES),
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _name(names: list[str], y: int) -> str:

@@ -3,42 +3,126 @@
 - `random`: the train side is drawn by chance;
 - `untrained`: cut along one random output of an untrained network;
 - `hard`: the images that a network gets most wrong, when it has not trained on them, are tested on;
-- `kmeans`: one of two clusters of an untrained network's features is trained on, the other tested:
+- `kmeans`: one of two clusters of the same network's features is trained on, the other tested:
   images look different on the two sides, but nothing about them goes with the class.
 
-Axes: N images, C classes, F features.
+Of large data sets a control looks at a sample that holds a third more images than are trained on;
+images outside of it take no part. Groups are kept whole, and class counts are then met roughly
+(`measure.equal_rows` makes them equal).
+
+Axes: N images, n images that controls look at, C classes, F features, G groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from taskdiscovery import networks
 from taskdiscovery.data import partition
 from taskdiscovery.discovery import untrained
-from taskdiscovery.networks.prediction import predict
+from taskdiscovery.networks.prediction import autocast, predict
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.cuts import Candidate, Sides, groups_of
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.training import Request, Seeds, Workbench
-from taskdiscovery.types import BoolArray, FloatArray, Labeling, Record
+from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray, Labeling, Record
+
+#: images that a control looks at on the train side, for each that is trained on.
+SPARE = 1.3
+#: images that a network is trained on, at most, whose losses tell hard images.
+HARD_IMAGES = 10_000
 
 
-def make(name: str, question: Question, adversarial: Sides, meter: Meter) -> Sides:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Template:
+    """What controls are made from.
+
+    Attributes:
+        question: what is split, and what may be used for it.
+        sides: of the adversarial split, whose size and class counts are taken over.
+        meter: told of images passed through.
+    """
+
+    question: Question
+    sides: Sides
+    meter: Meter
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """(n,) the images that controls look at, in rising order."""
+        seen_N, config = self.question.seen_N, self.question.config
+        known = self.question.target.known_N
+        own, limit = np.flatnonzero(seen_N & known), None
+        trained = int((self.sides.train & seen_N & known).sum())
+        if config.train_images is not None and trained:
+            limit = round(len(own) * SPARE * config.train_images / trained)
+        own = partition.sample(own, limit, config.seed, "controls")
+        return np.sort(np.concatenate([own, np.flatnonzero(~seen_N & known)]))
+
+    @cached_property
+    def untrained(self) -> tuple[Float32, FloatArray]:
+        """(n, F) features of an untrained network for `rows`, and (n,) its output."""
+        bench, seed = self.question.bench, derive(self.question.config.seed, "untrained")
+        model = untrained.network(bench, 1, np.flatnonzero(self.question.seen_N), seed)
+        with autocast(bench.learner.device, bench.learner.precision):
+            features_nF = untrained.features(model, bench.images, self.rows)
+        last = networks.last_linear(model)
+        if last is None:
+            return features_nF, features_nF[:, 0].astype(np.float64)
+        with torch.no_grad():
+            on_device = next(last.parameters()).device
+            outputs = last(torch.from_numpy(np.array(features_nF)).to(on_device)).cpu()
+        return features_nF, outputs[:, 0].numpy().astype(np.float64)
+
+    def by_order(self, score_n: FloatArray, rows: IntArray) -> Sides:
+        """Put the images of lowest score on the train side, as many as `sides` has of each class.
+
+        Args:
+            score_n: of each of the rows; the mean of its images counts for a group.
+            rows: (n,) images that take part.
+        """
+        target, seen_N = self.question.target, self.question.seen_N
+        train, known = np.zeros_like(self.sides.train), np.zeros_like(self.sides.known)
+        known[rows] = True
+        groups = self.question.bench.dataset.groups
+        parts = [own for part in (seen_N, ~seen_N) if (own := np.flatnonzero(part[rows])).size]
+        if groups is None:
+            labels_n = target.labels_N[rows]
+            parts = [own[labels_n[own] == c] for c in range(target.k) for own in parts]
+        for own in parts:
+            wanted = int(self.sides.train[rows[own]].sum())
+            if groups is None:
+                train[rows[own[np.argsort(score_n[own], kind="stable")][:wanted]]] = True
+            else:
+                codes_n = partition.codes(groups[rows[own]])
+                train[rows[own[_lowest(score_n[own], codes_n, wanted)]]] = True
+        return replace(self.sides, train=train, known=self.sides.known & known)
+
+
+def _lowest(score_n: FloatArray, codes_n: IntArray, wanted: int) -> BoolArray:
+    """Choose whole groups of the lowest mean score, of about so many images."""
+    sizes_G = np.bincount(codes_n)
+    order_G = np.argsort(np.bincount(codes_n, weights=score_n) / sizes_G, kind="stable")
+    before_G = np.cumsum(sizes_G[order_G]) - sizes_G[order_G] / 2
+    return np.isin(codes_n, order_G[before_G <= wanted])
+
+
+def make(name: str, template: Template) -> Sides:
     """Make the control of that name.
 
     Args:
         name: one of `CONTROLS`.
-        question: what is split, and what may be used for it.
-        adversarial: its sides, whose size and class counts are taken over.
-        meter: told of images passed through.
+        template: what it is made from.
     """
-    return CONTROLS[name](question, adversarial, meter)
+    return CONTROLS[name](template)
 
 
 def untrained_task(bench: Workbench, learner: str, seed: int, seen_N: BoolArray) -> Labeling:
@@ -64,62 +148,104 @@ def untrained_task(bench: Workbench, learner: str, seed: int, seen_N: BoolArray)
     )
 
 
-def held_out_loss(question: Question, meter: Meter) -> FloatArray:
-    """Return (N,) cross-entropy of each image under networks that have not trained on it.
+def held_out_loss(question: Question, rows: IntArray, meter: Meter) -> FloatArray:
+    """Return (n,) cross-entropy of each of the rows under networks that have not trained on it.
 
-    Two halves of the images that may be trained on take turns; the others get the mean of both.
+    Where there are enough other images to train on, one network is trained on those. Else two
+    halves of the rows that may be trained on take turns; the other rows get the mean of both.
+
+    Args:
+        question: what is split, and what may be used for it.
+        rows: (n,) images with a class, in rising order.
+        meter: told of images passed through.
     """
     target, config, bench = question.target, question.config, question.bench
-    limit = None if config.train_images is None else 2 * config.train_images
-    rows = np.flatnonzero(question.seen_N & target.known_N)
-    rows = partition.sample(rows, limit, config.seed, "hard images")
-    halves = np.array_split(generator(config.seed, "hard images").permutation(rows), 2)
-    N = len(target)
-
-    def keep(outputs: Tensor) -> Record:
-        logits_NC = outputs.numpy().astype(np.float64)
-        top_N = logits_NC.max(axis=1)
-        normalizer_N = top_N + np.log(np.exp(logits_NC - top_N[:, None]).sum(axis=1))
-        own_N = logits_NC[np.arange(N), np.maximum(target.labels_N, 0)]
-        return Record(arrays={"loss": normalizer_N - own_N})
+    each = min(HARD_IMAGES, config.train_images or HARD_IMAGES)
+    others = np.setdiff1d(np.flatnonzero(question.seen_N & target.known_N), rows)
+    if len(others) >= each and bench.dataset.groups is None:
+        fits = [partition.sample(others, each, config.seed, "hard images")]
+    else:
+        fit = partition.sample(rows[question.seen_N[rows]], 2 * each, config.seed, "hard images")
+        rng = generator(config.seed, "hard images")
+        fits = partition.cut(fit, 2, rng, bench.dataset.groups)
+    asked = [np.setdiff1d(rows, fit, assume_unique=True) for fit in fits]
 
     def request(fold: int) -> Request:
         init, order = (derive(config.seed, "hard", fold, what) for what in ("init", "order"))
-        training = bench.training(target, np.sort(halves[fold]), np.arange(N), Seeds(init, order))
-        return Request(key=f"control hard/fold {fold}", training=training, keep=keep)
+        training = bench.training(target, np.sort(fits[fold]), asked[fold], Seeds(init, order))
+        truth = target.labels_N[asked[fold]]
+        return Request(
+            key=f"control hard/fold {fold}",
+            training=training,
+            keep=lambda outputs: Record(arrays={"loss": _cross_entropy(outputs, truth)}),
+        )
 
-    requests = [request(fold) for fold in range(2)]
+    requests = [request(fold) for fold in range(len(fits))]
     bench.executor.submit(requests, meter)
-    losses_2N = np.stack([bench.executor.result(r, meter).arrays["loss"] for r in requests])
-    loss_N = losses_2N.mean(axis=0)
-    loss_N[halves[0]] = losses_2N[1, halves[0]]
-    loss_N[halves[1]] = losses_2N[0, halves[1]]
-    return loss_N
+    losses_Kn = np.full((len(fits), len(rows)), np.nan)
+    for fold, one in enumerate(requests):
+        found = bench.executor.result(one, meter).arrays["loss"]
+        losses_Kn[fold, np.searchsorted(rows, asked[fold])] = found
+    return np.asarray(np.nanmean(losses_Kn, axis=0))
 
 
-def _random(question: Question, sides: Sides, meter: Meter) -> Sides:
+def _cross_entropy(outputs: Tensor, truth_n: IntArray) -> FloatArray:
+    logits_nC = outputs.numpy().astype(np.float64)
+    top_n = logits_nC.max(axis=1)
+    normalizer_n = top_n + np.log(np.exp(logits_nC - top_n[:, None]).sum(axis=1))
+    return np.asarray(normalizer_n - logits_nC[np.arange(len(truth_n)), truth_n])
+
+
+def _random(template: Template) -> Sides:
     """Exactly the same size and class counts, within each part."""
-    rng = generator(question.config.seed, "random split")
-    return _by_order(rng.random(len(question.seen_N)), sides, question)
+    question = template.question
+    score_N = generator(question.config.seed, "random split").random(len(question.seen_N))
+    groups = question.bench.dataset.groups
+    if groups is not None:  # a number for each group
+        score_N = score_N[partition.codes(groups)]
+    rows = np.flatnonzero(question.target.known_N)
+    return template.by_order(score_N[rows], rows)
 
 
-def _untrained(question: Question, sides: Sides, meter: Meter) -> Sides:
-    config, target = question.config, question.target
-    task = untrained_task(question.bench, config.learner, config.seed, question.seen_N)
-    made = Candidate(task=task, orientation="same", group=groups_of(task, target))
-    return made.sides(target, question.balanced)
+def _untrained(template: Template) -> Sides:
+    question, rows = template.question, template.rows
+    output_n = template.untrained[1]
+    coordinate_n = output_n - np.median(output_n[question.seen_N[rows]])
+    ids_n = question.target.ids_N[rows]
+    own = Labeling(
+        name=f"untrained:{question.config.learner}",
+        classes=("0", "1"),
+        labels_N=(coordinate_n > 0).astype(np.int64),
+        ids_N=ids_n,
+        coordinates_NC=coordinate_n[:, None].astype(np.float32),
+    )
+    target = replace(
+        question.target,
+        labels_N=question.target.labels_N[rows],
+        ids_N=ids_n,
+        coordinates_NC=None,
+        seen_N=None,
+    )
+    made = Candidate(task=own, orientation="same", group=groups_of(own, target))
+    found = made.sides(target, question.balanced)
+    train, known = np.zeros_like(template.sides.train), np.zeros_like(template.sides.known)
+    train[rows], known[rows] = found.train, True
+    sides = replace(template.sides, train=train, known=known)
+    return sides.whole(question.bench.dataset.groups)
 
 
-def _hard(question: Question, sides: Sides, meter: Meter) -> Sides:
-    return _by_order(held_out_loss(question, meter), sides, question)
+def _hard(template: Template) -> Sides:
+    return template.by_order(
+        held_out_loss(template.question, template.rows, template.meter), template.rows
+    )
 
 
-def _kmeans(question: Question, sides: Sides, meter: Meter) -> Sides:
-    return _by_order(_clusters(question), sides, question)
+def _kmeans(template: Template) -> Sides:
+    return template.by_order(_clusters(template), template.rows)
 
 
 #: how each control is made.
-CONTROLS: dict[str, Callable[[Question, Sides, Meter], Sides]] = {
+CONTROLS: dict[str, Callable[[Template], Sides]] = {
     "random": _random,
     "untrained": _untrained,
     "hard": _hard,
@@ -127,32 +253,18 @@ CONTROLS: dict[str, Callable[[Question, Sides, Meter], Sides]] = {
 }
 
 #: with how many outputs untrained networks are built that a control asks.
-UNTRAINED = {"untrained": 1, "kmeans": 2}
+UNTRAINED = {"untrained": 1, "kmeans": 1}
 
 
-def _by_order(score_N: FloatArray, sides: Sides, question: Question) -> Sides:
-    """Put the images of lowest score on the train side, as many of each class as `sides` has."""
-    target, seen_N = question.target, question.seen_N
-    train = np.zeros_like(sides.train)
-    for c in range(target.k):
-        for part in (seen_N, ~seen_N):
-            rows = np.flatnonzero((target.labels_N == c) & part)
-            rows = rows[np.argsort(score_N[rows], kind="stable")]
-            train[rows[: int(sides.train[rows].sum())]] = True
-    return replace(sides, train=train)
-
-
-def _clusters(question: Question) -> FloatArray:
-    """Return (N,): how much nearer an image is to one cluster than to the other."""
-    bench = question.bench
-    rows = np.flatnonzero(question.seen_N)
-    seed = derive(question.config.seed, "kmeans")
-    model = untrained.network(bench, 2, rows, seed)
-    features_NF = untrained.features(model, bench.images, np.arange(len(bench.dataset)))
-    features_NF = (features_NF - features_NF[rows].mean(axis=0)) / np.maximum(
-        features_NF[rows].std(axis=0), 1e-9
+def _clusters(template: Template) -> FloatArray:
+    """Return (n,): how much nearer an image is to one cluster than to the other."""
+    question, seed = template.question, template.question.config.seed
+    features_nF = template.untrained[0]
+    own = np.flatnonzero(question.seen_N[template.rows])
+    features_nF = (features_nF - features_nF[own].mean(axis=0)) / np.maximum(
+        features_nF[own].std(axis=0), 1e-9
     )
-    few = partition.sample(rows, 10_000, question.config.seed, "kmeans")
-    clusters = KMeans(2, n_init=4, random_state=seed % 2**32).fit(features_NF[few])
-    distances_N2 = clusters.transform(features_NF)
-    return np.asarray(distances_N2[:, 0] - distances_N2[:, 1], dtype=np.float64)
+    few = partition.sample(own, 10_000, seed, "kmeans")
+    clusters = KMeans(2, n_init=4, random_state=derive(seed, "kmeans") % 2**32)
+    distances_n2 = clusters.fit(features_nF[few]).transform(features_nF)
+    return np.asarray(distances_n2[:, 0] - distances_n2[:, 1], dtype=np.float64)

@@ -8,13 +8,14 @@ Axes: N images, C classes of the target.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from taskdiscovery.data import partition
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.runtime.seeds import generator
-from taskdiscovery.types import BoolArray, FloatArray, IntArray, Labeling
+from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray, Labeling
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,6 +31,21 @@ class Sides:
     train: BoolArray
     task_N: IntArray
     known: BoolArray
+
+    def whole(self, groups: IdArray | None) -> Sides:
+        """Return sides that divide no group: each goes where most of its images lie.
+
+        A group that lies half and half is trained on. An image of its own stays where it is.
+
+        Args:
+            groups: (N,) what belongs together, "" for an image by itself; or None.
+        """
+        if groups is None:
+            return self
+        codes_N = partition.codes(groups)
+        images_G = np.bincount(codes_N, weights=self.known)
+        train_G = np.bincount(codes_N, weights=self.train & self.known)
+        return replace(self, train=(2 * train_G >= images_G)[codes_N])
 
 
 def groups_of(task: Labeling, target: Labeling) -> IntArray:

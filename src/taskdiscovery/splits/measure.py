@@ -6,20 +6,31 @@ Axes: N images, K runs, C classes, V variants of the split.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskdiscovery.agreement import mean_over_runs
 from taskdiscovery.config import SplitConfig, TrainingConfig, is_convex
+from taskdiscovery.data import partition
 from taskdiscovery.errors import DataError, NumericalError
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.splits.choose import Choice
 from taskdiscovery.splits.cuts import Sides
+from taskdiscovery.splits.details import Beside
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.training import Request, Seeds, predicted
-from taskdiscovery.types import TEST, TRAIN, WITHIN, BoolArray, IntArray, Interval, Labeling
+from taskdiscovery.types import (
+    TEST,
+    TRAIN,
+    WITHIN,
+    BoolArray,
+    Detail,
+    IdArray,
+    IntArray,
+    Interval,
+    Labeling,
+)
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -50,24 +61,37 @@ class Measured:
     Attributes:
         accuracy: by variant, and `within` of the adversarial one.
         agreed: the same on those images alone on which all runs predict alike, with their share.
+        details: what stands beside each accuracy.
+        random_there: accuracy of the random split's networks on the test images of the adversarial
+            one.
     """
 
     accuracy: dict[str, Interval]
     agreed: dict[str, dict[str, float]]
+    details: dict[str, Detail]
+    random_there: Interval
 
 
-def roles_of(sides: Sides, seen: BoolArray, seed: int) -> Roles:
+def roles_of(sides: Sides, seen: BoolArray, seed: int, groups: IdArray | None = None) -> Roles:
     """Give each image its role.
 
     A fifth of the train side is held out for `within`: first the images that discovery has not
-    seen (on which it is measured), then others drawn from the seed.
+    seen (on which it is measured), then others drawn from the seed; a group is held out whole.
     """
     role = np.full(len(seen), TEST, dtype=np.int8)
     role[sides.train] = TRAIN
-    side = generator(seed, "within").permutation(np.flatnonzero(sides.train & sides.known))
+    rng, side = generator(seed, "within"), np.flatnonzero(sides.train & sides.known)
+    codes_N = None if groups is None else partition.codes(groups)
+    if codes_N is None:
+        side = rng.permutation(side)
+    else:
+        place_G = rng.permutation(int(codes_N.max()) + 1)
+        side = side[np.argsort(place_G[codes_N[side]], kind="stable")]
     side = side[np.argsort(seen[side], kind="stable")]
     role[side[: round(HELD_OUT * len(side))]] = WITHIN
     role[sides.train & ~seen & (role == TRAIN)] = WITHIN
+    if codes_N is not None:
+        role[(role == TRAIN) & np.isin(codes_N, codes_N[role == WITHIN])] = WITHIN
     role[~sides.known] = -1
     return role
 
@@ -139,28 +163,40 @@ def run_seeds(config: TrainingConfig, run: int) -> Seeds:
     )
 
 
-def measure(question: Question, rows: dict[str, Rows], label: str = "measure") -> Measured:
+def measure(question: Question, rows: dict[str, Rows], beside: Beside, label: str = "") -> Measured:
     """Train `config.runs` runs on every variant, from seeds that chose nothing.
 
     Args:
         question: the target, and the learner on its bench.
         rows: the images of each variant.
-        label: what the journal's keys begin with.
+        beside: what the images are known by.
+        label: what the journal's keys begin with, where another learner is trained.
 
     Raises:
         NumericalError: where all runs of a variant diverge.
     """
-    found = _predictions(question, rows, label)
+    # Asked on the way: `within` of the adversarial split alone, the random one on its test images.
+    asked = {name: replace(own, within=own.within[:0]) for name, own in rows.items()}
+    asked["adversarial"] = rows["adversarial"]
+    asked["random"] = replace(rows["random"], within=rows["adversarial"].test)
+    found = _predictions(question, asked, label or "measure")
     truth_N = question.target.labels_N
-    accuracy, agreed = {}, {}
+    accuracy: dict[str, Interval] = {}
+    agreed: dict[str, dict[str, float]] = {}
+    details: dict[str, Detail] = {}
     for name, own in rows.items():
-        inside_KN, outside_KN = np.split(np.stack(found[name]), [len(own.within)], axis=1)
-        accuracy[name] = mean_over_runs(outside_KN == truth_N[own.test])
-        agreed[name] = _where_runs_agree(outside_KN, truth_N[own.test])
+        before_KN, outside_KN = np.split(np.stack(found[name]), [len(asked[name].within)], axis=1)
+        figures = {name: (outside_KN, own.test)}
         if name == "adversarial":
-            accuracy["within"] = mean_over_runs(inside_KN == truth_N[own.within])
-            agreed["within"] = _where_runs_agree(inside_KN, truth_N[own.within])
-    return Measured(accuracy=accuracy, agreed=agreed)
+            figures["within"] = (before_KN, own.within)
+        for figure, (predicted_KN, measured) in figures.items():
+            accuracy[figure] = beside.mean(predicted_KN == truth_N[measured], measured)
+            agreed[figure] = _where_runs_agree(predicted_KN, truth_N[measured])
+            details[figure] = beside.detail(predicted_KN, measured, own.fit)
+        if name == "random":
+            there = rows["adversarial"].test
+            random_there = beside.mean(before_KN == truth_N[there], there)
+    return Measured(accuracy=accuracy, agreed=agreed, details=details, random_there=random_there)
 
 
 def _predictions(

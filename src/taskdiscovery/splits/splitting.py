@@ -17,10 +17,12 @@ from dataclasses import replace
 import numpy as np
 
 from taskdiscovery.config import SplitConfig
+from taskdiscovery.data import partition
 from taskdiscovery.executors import looking_at
 from taskdiscovery.splits import controls, duplicates
 from taskdiscovery.splits.choose import Choice, choose
 from taskdiscovery.splits.cuts import Sides, coordinate_of
+from taskdiscovery.splits.details import Beside
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.splits.measure import (
     Measured,
@@ -40,6 +42,8 @@ from taskdiscovery.types import (
     BoolArray,
     Copies,
     Dataset,
+    IdArray,
+    IntArray,
     Interval,
     Labeling,
     Setup,
@@ -106,34 +110,49 @@ def split(
         balanced = wanted and all(coordinate_of(task) is not None for task in tasks)
     question = Question(bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced)
     choice = choose(question, tasks)
+    chosen, groups = choice.candidate, bench.dataset.groups
     variants = _variants(question, choice)
-    roles = {name: roles_of(sides, seen_N, config.seed) for name, sides in variants.items()}
+    roles = {name: roles_of(own, seen_N, config.seed, groups) for name, own in variants.items()}
     rows = equal_rows(roles, target, seen_N, config)
     seeds = {seed for run in range(config.runs) for seed in run_seeds(config, run)}
     check_fresh(choice, rows, seen_N, seeds)
-    found = measure(question, rows)
+    task = replace(chosen.task, labels_N=variants["adversarial"].task_N)
+    beside = Beside(target=target, task=task, group=chosen.group, groups=groups)
     own, role = rows["adversarial"], roles["adversarial"]
-    chosen = choice.candidate
+    found = measure(question, rows, beside)
+    others = {name: _transfer(question, name, rows, beside) for name in config.transfer}
+    details = dict(found.details)
+    for learner, made in others.items():
+        details |= {f"{learner}: {name}": detail for name, detail in made.details.items()}
     return Split(
         target=target,
-        task=replace(chosen.task, labels_N=variants["adversarial"].task_N),
+        task=task,
         role_N=role,
-        setup=Setup(
-            orientation=chosen.orientation,
-            group=tuple(np.flatnonzero(chosen.group).tolist()),
-            class_balanced=balanced,
-            learner=config.learner,
-            preset=config.preset,
-            precision=config.precision,
-            runs=config.runs,
-            choice=tuple(choice.table),
-        ),
+        setup=_setup(question, choice),
         accuracy=_ordered(found),
         measured={"train": len(own.fit), "test": len(own.test), "within": len(own.within)},
         agreed=found.agreed,
-        transfer={name: _ordered(_transfer(question, name, rows)) for name in config.transfer},
+        transfer={name: _ordered(made) for name, made in others.items()},
+        details=details,
+        random_there=found.random_there,
         copies=_copies(bench.dataset, role, config.seed),
         images=bench.dataset.pictures,
+    )
+
+
+def _setup(question: Question, choice: Choice) -> Setup:
+    chosen, config = choice.candidate, question.config
+    return Setup(
+        orientation=chosen.orientation,
+        group=tuple(np.flatnonzero(chosen.group).tolist()),
+        class_balanced=question.balanced,
+        learner=config.learner,
+        preset=config.preset,
+        precision=config.precision,
+        runs=config.runs,
+        choice=tuple(choice.table),
+        discovered=chosen.task.seen_N is not None,
+        grouped=question.bench.dataset.groups is not None,
     )
 
 
@@ -144,12 +163,13 @@ def _lopsided(task: Labeling) -> bool:
 
 def _variants(question: Question, choice: Choice) -> dict[str, Sides]:
     """Return the sides of the adversarial split and of every control."""
-    adversarial = choice.candidate.sides(question.target, question.balanced)
+    adversarial = question.sides(choice.candidate)
     names = [name for name in controls.CONTROLS if name in question.config.controls]
     epochs = question.bench.learner.recipe.epochs
     passes = len(adversarial.train) * epochs * ("hard" in names)
     with question.bench.callbacks.stage("making the controls", passes) as meter:
-        made = {name: controls.make(name, question, adversarial, meter) for name in names}
+        template = controls.Template(question=question, sides=adversarial, meter=meter)
+        made = {name: controls.make(name, template) for name in names}
     return {"adversarial": adversarial, **made}
 
 
@@ -164,23 +184,34 @@ def _copies(dataset: Dataset, role_N: Roles, seed: int) -> Copies:
             copies.near - copies.exact,
             copies.looked_at,
         )
+    across = None
+    if dataset.groups is not None:
+        across = _groups_across(dataset.groups, train, np.flatnonzero(role_N == TEST))
     pairs = zip(copies.pairs[:20].tolist(), copies.similarity.tolist(), strict=False)
     return Copies(
         exact=copies.exact,
         near=copies.near,
         looked_at=copies.looked_at,
         pairs=tuple((str(dataset.ids[i]), str(dataset.ids[j]), s) for (i, j), s in pairs),
+        groups=across,
     )
 
 
-def _transfer(question: Question, learner: str, rows: dict[str, Rows]) -> Measured:
+def _groups_across(groups: IdArray, train: IntArray, test: IntArray) -> int:
+    """Count the groups with images on both sides; none where whole groups were put on one."""
+    codes_N = partition.codes(groups)
+    return len(np.intersect1d(codes_N[train], codes_N[test]))
+
+
+def _transfer(question: Question, learner: str, rows: dict[str, Rows], beside: Beside) -> Measured:
     """Train another learner on the same images of the split and of the random one."""
     other = question.config.learner_of(learner)
     fit = rows["adversarial"].fit
     warn_if_brief(other, len(fit), question.config.preset)
     bench = looking_at(question.bench, other, question.config).measured_on(fit)
     compared = {name: rows[name] for name in ("adversarial", "random")}
-    return measure(replace(question, bench=bench), compared, label=f"transfer {learner}")
+    asked = replace(question, bench=bench)
+    return measure(asked, compared, beside, label=f"transfer {learner}")
 
 
 def _ordered(found: Measured) -> dict[str, Interval]:

@@ -14,16 +14,19 @@ from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.comparison import Comparison
 from taskdiscovery.types.dataset import Dataset
+from taskdiscovery.types.detail import FEW, Detail, Part
 from taskdiscovery.types.evaluation import Evaluation
 from taskdiscovery.types.evidence import Evidence, Name
 from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
 from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.record import Record
 from taskdiscovery.types.scores import Interval, Score, Scores
-from taskdiscovery.types.split import ROLES, TEST, TRAIN, WITHIN, Copies, Setup, Split
+from taskdiscovery.types.setup import Copies, Setup
+from taskdiscovery.types.split import ROLES, TEST, TRAIN, WITHIN, Split
 from taskdiscovery.types.tasks import Tasks
 
 __all__ = [
+    "FEW",
     "ROLES",
     "TEST",
     "TRAIN",
@@ -35,6 +38,7 @@ __all__ = [
     "Comparison",
     "Copies",
     "Dataset",
+    "Detail",
     "Document",
     "Evaluation",
     "Evidence",
@@ -49,6 +53,7 @@ __all__ = [
     "Labeling",
     "Matrix",
     "Name",
+    "Part",
     "Record",
     "Score",
     "Scores",

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskdiscovery.errors import ConfigError, DataError, nearest
-from taskdiscovery.types import display
+from taskdiscovery.types import detail, display
 from taskdiscovery.types.aliases import Document, IdArray, ImageArray, IntArray
 from taskdiscovery.types.dataset import Dataset
+from taskdiscovery.types.detail import Detail
 from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.scores import Interval
+from taskdiscovery.types.setup import Copies, Setup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,46 +31,6 @@ if TYPE_CHECKING:
 TRAIN, WITHIN, TEST = 0, 1, 2
 ROLES = {"train": TRAIN, "within": WITHIN, "test": TEST}
 Accuracies = dict[str, Interval]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copies:
-    """Images that stand on both sides of a split.
-
-    Attributes:
-        exact: test images that are exact copies of an image on the train side.
-        near: test images that are nearly one, exact ones included.
-        looked_at: how many test images were compared.
-        pairs: ids of the test image and of the nearest train image, and their similarity; the
-            twenty most alike.
-    """
-
-    exact: int = 0
-    near: int = 0
-    looked_at: int = 0
-    pairs: tuple[tuple[str, str, float], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """How a split was made and measured.
-
-    Attributes:
-        orientation: `same` trains where target and task are equal, `opposite` where they differ.
-        group: the target's classes that count as class 1 of the task.
-        class_balanced: whether the task was cut at its median within each class.
-        learner, preset, precision, runs: how every figure was trained.
-        choice: candidates with the validation accuracy by which one was chosen.
-    """
-
-    orientation: str
-    group: tuple[int, ...]
-    class_balanced: bool
-    learner: str
-    preset: str
-    precision: str
-    runs: int
-    choice: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -85,7 +47,12 @@ class Split:
         agreed: for each figure the `accuracy` on images on which all runs predict alike, and the
             `share` of such images.
         transfer: for other learners, the accuracies of `adversarial`, `random` and `within`.
+        details: what stands beside each accuracy; of other learners as "mlp: random".
+        random_there: accuracy of the random split's networks on the test images of this one: what
+            can be learnt of these very images; None where that was not kept.
         copies: images that stand on both sides.
+        sides: what differs between the train and the test side, most different first: `kind`,
+            `name`, `train`, `test`, `difference`, `low`, `high`, `q`, as `analysis.sides` measures.
         images: (N, H, W, channels) uint8, to show them in a notebook; or None.
     """
 
@@ -97,7 +64,10 @@ class Split:
     measured: dict[str, int] = field(default_factory=dict)
     agreed: dict[str, dict[str, float]] = field(default_factory=dict)
     transfer: dict[str, Accuracies] = field(default_factory=dict)
-    copies: Copies = Copies()
+    details: dict[str, Detail] = field(default_factory=dict)
+    random_there: Interval | None = None
+    copies: Copies = field(default_factory=Copies)
+    sides: tuple[Document, ...] = ()
     images: ImageArray | None = field(default=None, repr=False)
 
     @property
@@ -220,33 +190,21 @@ class Split:
     @property
     def numbers(self) -> Document:
         """The headline numbers, as in `result.json`."""
-        own = self.setup
+        there = self.random_there
         return {
             "target": self.target.name,
             "classes": list(self.target.classes),
             "task": self.task.name,
-            "orientation": own.orientation,
-            "group": list(own.group),
-            "class_balanced": own.class_balanced,
-            "learner": own.learner,
-            "preset": own.preset,
-            "precision": own.precision,
-            "runs": own.runs,
+            **self.setup.to_json(),
             "sizes": self.sizes,
             "measured": self.measured,
             "accuracy": _to_json(self.accuracy),
+            "details": {name: detail.to_json() for name, detail in self.details.items()},
+            "random_on_test_side": None if there is None else there.to_json(),
             "where_runs_agree": self.agreed,
             "transfer": {learner: _to_json(found) for learner, found in self.transfer.items()},
-            "duplicates_across": self.copies.exact,
-            "near_duplicates": {
-                "count": self.copies.near,
-                "looked_at": self.copies.looked_at,
-                "pairs": [
-                    {"test": test, "train": train, "similarity": similarity}
-                    for test, train, similarity in self.copies.pairs
-                ],
-            },
-            "choice": list(own.choice),
+            **self.copies.to_json(),
+            "sides": [dict(row) for row in self.sides],
         }
 
     @classmethod
@@ -258,33 +216,45 @@ class Split:
         Raises:
             KeyError, TypeError: where the numbers are not those of a split.
         """
-        near = numbers["near_duplicates"]
-        pairs = tuple((str(p["test"]), str(p["train"]), p["similarity"]) for p in near["pairs"])
+        details, there = numbers.get("details", {}), numbers.get("random_on_test_side")
         return cls(
             target=target,
             task=task,
             role_N=role,
-            setup=Setup(
-                orientation=str(numbers["orientation"]),
-                group=tuple(int(c) for c in numbers["group"]),
-                class_balanced=bool(numbers["class_balanced"]),
-                learner=str(numbers["learner"]),
-                preset=str(numbers["preset"]),
-                precision=str(numbers["precision"]),
-                runs=int(numbers["runs"]),
-                choice=tuple(dict(row) for row in numbers["choice"]),
-            ),
+            setup=Setup.from_json(numbers),
             accuracy=_from_json(numbers["accuracy"]),
             measured={str(k): int(v) for k, v in numbers["measured"].items()},
             agreed={str(k): dict(v) for k, v in numbers["where_runs_agree"].items()},
             transfer={str(k): _from_json(v) for k, v in numbers["transfer"].items()},
-            copies=Copies(
-                exact=int(numbers["duplicates_across"]),
-                near=int(near["count"]),
-                looked_at=int(near["looked_at"]),
-                pairs=pairs,
-            ),
+            details={str(k): Detail.from_json(v) for k, v in details.items()},
+            random_there=None if there is None else Interval(**there),
+            copies=Copies.from_json(numbers),
+            sides=tuple(dict(row) for row in numbers.get("sides", ())),
         )
+
+    def accuracy_table(self) -> list[Document]:
+        """Return a row for each figure: `figure`, `accuracy`, `low`, `high`, `covers` (what the
+        interval is over), `balanced` accuracy, `worst class` and `worst group` with theirs, the
+        `majority` baseline, and the accuracy of each of the `runs`.
+
+        Figures of other learners follow as "mlp: random". What was not kept is None.
+        """
+        return detail.table(self._figures, self.details)
+
+    def accuracy_frame(self) -> pd.DataFrame:
+        """Return `accuracy_table` as a frame: each run in a column of its own (`run_0`, …), and a
+        row for each class and each group of a figure (column `part`; "all" for the whole).
+        """
+        import pandas as pd
+
+        return pd.DataFrame(detail.long_table(self._figures, self.details))
+
+    @property
+    def _figures(self) -> Accuracies:
+        figures = dict(self.accuracy)
+        for learner, found in self.transfer.items():
+            figures |= {f"{learner}: {name}": interval for name, interval in found.items()}
+        return figures
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes.items())
@@ -293,10 +263,7 @@ class Split:
         return f"<Split of {self.target.name} along {self.task.name}: {sizes}{found}>"
 
     def _repr_html_(self) -> str:
-        rows: list[Document] = [
-            {"figure": name, "accuracy": i.mean, "interval": f"{i.low:.3f} to {i.high:.3f}"}
-            for name, i in self.accuracy.items()
-        ]
+        rows = self.accuracy_table()
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes.items())
         caption = f"accuracy on {self.target.name}, split along {self.task.name} ({sizes})"
         text = display.table(caption, rows)
