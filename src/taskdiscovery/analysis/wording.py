@@ -1,0 +1,85 @@
+"""How properties are called in a verdict and in the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from taskdiscovery.analysis.rules import ONE_TO_ONE
+
+#: words for what `image_statistics` and `properties` measure.
+WORDS = {
+    "red": "mean red",
+    "green": "mean green",
+    "blue": "mean blue",
+    "edges": "edge density",
+    "slope": "the slope of the spectrum",
+    "border": "the brightness of the border against the centre",
+    "warmth": "red against blue",
+    "greenness": "green against red and blue",
+    "top": "the brightness of the top against the bottom",
+    "left": "the brightness of the left against the right",
+}
+SHOWN = 4  # levels of a grouping that are named
+
+
+def name_of(row: Any) -> str:
+    """Name the property of a row: "brightness", "domain = sketch", "the human label"."""
+    factor, level = str(row["factor"]), str(row["level"])
+    if level:
+        return f"{factor} = {level}"
+    if row["source"] == "label":
+        return "the human label"
+    word = WORDS.get(factor, factor) if row["source"] == "statistic" else factor
+    return f"{word}, in bands" if row["kind"] == "bands" else word
+
+
+def phrase(row: pd.Series, associations: pd.DataFrame, word: str) -> str:
+    """Say what a task follows: a number, a level, a factor one to one, or a grouping of levels.
+
+    Args:
+        row: the property that is named.
+        associations: all rows of the task, for the levels of a grouping.
+        word: "follows" or "leans on".
+    """
+    if row["kind"] != "grouping":
+        return f"{word} {name_of(row)}"
+    if row["matching"] >= ONE_TO_ONE * row["effect"]:
+        return f"{word} {name_of(row)}, one to one"
+    if not row["side"]:
+        return f"{word} a grouping of {name_of(row)}"
+    inside = levels_inside(associations, str(row["factor"]))
+    return f"{word} a grouping of {name_of(row)}: {shortened(inside)} in class {row['side']}"
+
+
+def levels_inside(associations: pd.DataFrame, factor: str) -> list[str]:
+    """Return the levels of a factor that lean to the side, those that most of which do first."""
+    own = associations[(associations["factor"] == factor) & (associations["kind"] == "level")]
+    inside = own[(own["share"] > (1 + own["side_rate"]) / 2) | (own["share"] > 0.5)]
+    inside = inside[inside["share"] > inside["side_rate"]]
+    if inside.empty:
+        inside = own[own["share"] > own["side_rate"]]
+    ranked = inside.sort_values(["share", "count"], ascending=False, kind="stable")
+    return [str(level) for level in ranked["level"]]
+
+
+def class_of(side: str, inside: bool = True) -> str:
+    """Name a side of a task, or what is not on it."""
+    if inside:
+        return f"class {side}"
+    return "class 0" if side == "1" else f"the rest of class {side}"
+
+
+def shortened(words: list[str]) -> str:
+    """Return "a, b, c and 7 more"."""
+    if len(words) <= SHOWN + 1:
+        return listed(words)
+    return f"{', '.join(words[:SHOWN])} and {len(words) - SHOWN} more"
+
+
+def listed(words: list[str]) -> str:
+    """Return "a, b and c"."""
+    if not words:
+        return "nothing"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
