@@ -51,9 +51,9 @@ def data_sets(where: Path, seed: int) -> Iterator[tuple[Dataset, int]]:
         return
     yield shapes.draw(4000, seed=11, name="shapes?seed=11"), 30
     yield shapes.draw(4000, seed=12, name="shapes?seed=12"), 30
-    yield _some(where / "cifar10" / "train.parquet", slice(30_000, 35_000)), 48
+    yield _some(where / "cifar10" / "train.parquet", slice(30_000, 34_000)), 48
     yield _some(where / "bar" / "train.parquet", slice(None), 64), 48
-    yield _some(where / "tiny-imagenet" / "train.parquet", slice(0, 5000)), 48
+    yield _some(where / "tiny-imagenet" / "train.parquet", slice(0, 4000)), 48
 
 
 def _some(path: Path, rows: slice, size: int | None = None) -> Dataset:
@@ -166,7 +166,7 @@ def rival(labels_N: Any, factors: dict[str, Factor], seed: int) -> tuple[float, 
         return 0.5, 0.0
     columns = [f.values for f in factors.values() if not f.levels]
     columns += [f.values == c for f in factors.values() for c in range(len(f.levels))]
-    forest = RandomForestClassifier(300, min_samples_leaf=3, random_state=seed, n_jobs=1)
+    forest = RandomForestClassifier(200, min_samples_leaf=3, random_state=seed, n_jobs=1)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     x_NP = np.stack(columns, axis=1).astype(np.float32)
     chance_N = cross_val_predict(forest, x_NP, labels_N, cv=folds, method="predict_proba")[:, 1]

@@ -56,7 +56,8 @@ class Association:
         rate_side, rate_rest: of the level, on the side and off it; NaN for others.
         share, side_rate: how many of the level's images, and of all, lie on the side.
         hold, hold_low: phi over its greatest possible value, and the lower end of its interval.
-        matching: kappa of the best one-to-one matching of levels and classes; of groupings.
+        matching: kappa of the best one-to-one matching of levels and classes; of groupings, and of
+            a level of two.
         count: images of the level; of all for others.
         p, q: of independence; the same, controlled over all rows.
         images, missing: how many had a value, and how many had none.
@@ -181,7 +182,8 @@ class _Pair:
     def _levels(self, side: str, side_N: BoolArray) -> Iterator[Association]:
         codes_N = self.values_N.astype(np.int64)
         present = [code for code in range(len(self.factor.levels)) if (codes_N == code).any()]
-        if len(present) == 2:  # one says all: the greater number, or the one that leans to the side
+        both = len(present) == 2
+        if both:  # one says all: the greater number, or the one that leans to the side
             share = [float(side_N[codes_N == code].mean()) for code in present]
             first = self.factor.ordered or share[1] >= share[0]
             present = present[1:] if first else present[:1]
@@ -201,6 +203,7 @@ class _Pair:
                 hold=held.value,
                 hold_low=held.low,
                 side_rate=float(side_N.mean()),
+                matching=_matching(self.labels_N, codes_N) if both else np.nan,
             )
 
     def _grouping(self, side: str, side_N: BoolArray, sides: IntArray) -> Association:

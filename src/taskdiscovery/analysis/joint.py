@@ -25,7 +25,8 @@ from taskdiscovery.data import partition
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.types import Document, FloatArray, IdArray, IntArray
 
-FOLDS = 5
+FOLDS, FEWER, MANY = 5, 3, 1500  # folds; of many images fewer do
+TREES = 80
 LEAST = 300  # images that discovery has seen, for a model to be fitted on them
 #: labelings of more classes are not modelled.
 CLASSES = 30
@@ -113,7 +114,9 @@ def _model(
     columns = _Columns(factors)
     held_out = len(spare) >= LEAST and set(classes) <= set(labels_N[spare])
     chances = np.zeros((len(measured), len(classes)))
+    fitted = 0
     for fit, ask in _folds(measured, spare if held_out else None, images):
+        fitted = max(fitted, len(fit))
         chances[ask] = columns.predict(labels_N, fit, measured[ask], classes, images.seed)
     groups_N = None if images.groups is None else partition.codes(images.groups[measured])
     sides = classes[1:] if len(classes) == 2 else classes
@@ -132,7 +135,7 @@ def _model(
         low=found.low,
         high=found.high,
         images=len(measured),
-        fitted=len(spare) if held_out else round(len(measured) * (1 - 1 / FOLDS)),
+        fitted=fitted,
         held_out=held_out,
     )
 
@@ -146,7 +149,8 @@ def _folds(
         return
     rng = generator(images.seed, "joint folds")
     groups = None if images.groups is None else images.groups[measured]
-    for part in partition.cut(np.arange(len(measured)), FOLDS, rng, groups):
+    folds = FEWER if len(measured) > MANY else FOLDS
+    for part in partition.cut(np.arange(len(measured)), folds, rng, groups):
         if 0 < len(part) < len(measured):
             yield np.delete(measured, part), part
 
@@ -178,7 +182,7 @@ class _Columns:
         if self.numbers_NP.shape[1] or 1 < self.levels_NP.shape[1] <= 100:
             both_NP = np.concatenate([self.numbers_NP, self.levels_NP], axis=1)
             trees = HistGradientBoostingClassifier(
-                max_iter=80,
+                max_iter=max(15, 2 * TREES // len(classes)),
                 max_leaf_nodes=15,
                 l2_regularization=1.0,
                 early_stopping=False,

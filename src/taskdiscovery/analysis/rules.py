@@ -17,7 +17,9 @@ ONE_TO_ONE = 0.85
 BANDS_GAIN = 0.05
 #: phi over its greatest value whose interval must lie above, for "class 1 holds 97 % of …".
 HOLDS = 0.5
-#: by how much that share must exceed the share of all images that the side has.
+#: the same, for a level to be told among those of a grouping.
+INSIDE = 0.2
+#: by how much the share of a level on its side must exceed the share of all images there.
 HOLDS_MORE = 0.1
 #: images of a level below which nothing is said of it by name.
 LEVEL_IMAGES = 10

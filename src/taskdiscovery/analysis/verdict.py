@@ -111,7 +111,7 @@ def _holds(associations: pd.DataFrame, main: pd.Series | None) -> list[str]:
     # That a class of many lacks a level is no news: off a side counts for two classes alone.
     two = not (associations["side"] == "").any()
     rows = rows[(more >= rules.HOLDS_MORE) & (inside | two)]
-    rows = rows.sort_values("hold", ascending=False, kind="stable").head(2)
+    rows = rows.sort_values("hold_low", ascending=False, kind="stable").head(2)
     return [_held(row) for row in rows.to_dict("records")]
 
 

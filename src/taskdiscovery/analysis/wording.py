@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from taskdiscovery.analysis.rules import ONE_TO_ONE
+from taskdiscovery.analysis.rules import INSIDE, ONE_TO_ONE
 
 #: words for what `image_statistics` and `properties` measure.
 WORDS = {
@@ -27,6 +27,8 @@ SHOWN = 4  # levels of a grouping that are named
 def name_of(row: Any) -> str:
     """Name the property of a row: "brightness", "domain = sketch", "the human label"."""
     factor, level = str(row["factor"]), str(row["level"])
+    if level and row["source"] == "label" and row["matching"] == row["matching"]:
+        return f"the human label ({level})"  # of two classes: one names it
     if level:
         return f"{factor} = {level}"
     if row["source"] == "label":
@@ -47,20 +49,33 @@ def phrase(row: pd.Series, associations: pd.DataFrame, word: str) -> str:
         return f"{word} {name_of(row)}"
     if row["matching"] >= ONE_TO_ONE * row["effect"]:
         return f"{word} {name_of(row)}, one to one"
-    if not row["side"]:
-        return f"{word} a grouping of {name_of(row)}"
-    inside = levels_inside(associations, str(row["factor"]))
-    return f"{word} a grouping of {name_of(row)}: {shortened(inside)} in class {row['side']}"
+    own = associations[(associations["factor"] == row["factor"]) & (associations["kind"] == "level")]
+    parts = [
+        f"{shortened(levels)} in {side}" for side, levels in levels_by_side(own).items() if levels
+    ]
+    where = f": {', '.join(parts[:SHOWN])}" if parts else ""
+    return f"{word} a grouping of {name_of(row)}{where}"
 
 
-def levels_inside(associations: pd.DataFrame, factor: str) -> list[str]:
-    """Return the levels of a factor that lean to the side, those that most of which do first."""
-    own = associations[(associations["factor"] == factor) & (associations["kind"] == "level")]
-    inside = own[(own["share"] > (1 + own["side_rate"]) / 2) | (own["share"] > 0.5)]
-    inside = inside[inside["share"] > inside["side_rate"]]
-    if inside.empty:
-        inside = own[own["share"] > own["side_rate"]]
-    ranked = inside.sort_values(["share", "count"], ascending=False, kind="stable")
+def levels_by_side(levels: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the levels of a factor that lie on each side of a task, surest first.
+
+    Args:
+        levels: rows of its levels. Of two classes, those of class 1 alone are told, or those of
+            class 0 where none lies there.
+    """
+    found = {}
+    for side, rows in levels.groupby("side"):
+        inside = rows[(rows["auc"] >= 0.5) & (rows["hold_low"] >= INSIDE)]
+        found[f"class {side}"] = _ranked(inside, ascending=False)
+    if levels["side"].nunique() == 1 and not any(found.values()):
+        outside = levels[(levels["auc"] < 0.5) & (levels["hold_low"] >= INSIDE)]
+        found = {class_of(str(levels["side"].iloc[0]), False): _ranked(outside, ascending=True)}
+    return found
+
+
+def _ranked(levels: pd.DataFrame, *, ascending: bool) -> list[str]:
+    ranked = levels.sort_values(["share", "count"], ascending=[ascending, False], kind="stable")
     return [str(level) for level in ranked["level"]]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from taskdiscovery.analysis.probes import PROBES
 from taskdiscovery.analysis.rules import FLIPS, JOINT_LOW, MORE_THAN_NOISE, RATE
-from taskdiscovery.analysis.wording import levels_inside, name_of, shortened
+from taskdiscovery.analysis.wording import levels_by_side, name_of, shortened
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.pictures import Sheet
 from taskdiscovery.types import Document, IntArray
@@ -172,8 +172,9 @@ class EvidenceView:
                 f"which has {row['side_rate']:.0%} of all"
             )
         if row["kind"] == "grouping":
-            inside = levels_inside(own[own["side"] == row["side"]], str(row["factor"]))
-            return f"class {row['side']}: {shortened(inside)}"
+            levels = own[(own["factor"] == row["factor"]) & (own["kind"] == "level")]
+            sides = levels_by_side(levels[levels["side"] == row["side"]])
+            return "; ".join(f"{side}: {shortened(names)}" for side, names in sides.items() if names)
         if row["kind"] == "bands":
             return "by bands, not by order"
         return f"{'more' if row['auc'] >= 0.5 else 'less'} in class {row['side']}"
