@@ -21,7 +21,7 @@ Axes: N images.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -57,9 +57,11 @@ def attributes_of(dataset: Dataset, brightness_N: FloatArray, seed: int) -> pd.D
     """Make attributes of real images that have none: people's, cameras', and twenty of chance."""
     rng, N = np.random.default_rng([seed, 5]), len(dataset)
     quarter_N = np.digitize(brightness_N, np.quantile(brightness_N, [0.25, 0.5, 0.75]))
+    male_N = rng.random(N) < 0.45
     camera_N = np.where(rng.random(N) < 0.6, quarter_N, rng.integers(0, 4, N))
     table = {
-        "male": (rng.random(N) < 0.45).astype(int),
+        "male": male_N.astype(int),
+        "lipstick": (rng.random(N) < np.where(male_N, 0.02, 0.8)).astype(int),
         "hat": (rng.random(N) < 0.1).astype(int),
         "glasses": (rng.random(N) < 0.05).astype(int),
         "camera": np.array(["Canon", "Leica", "Nikon", "Sony"])[camera_N],
@@ -70,14 +72,36 @@ def attributes_of(dataset: Dataset, brightness_N: FloatArray, seed: int) -> pd.D
     return pd.DataFrame(table)
 
 
+def in_domains(dataset: Dataset, seed: int) -> Dataset:
+    """Turn images into photos, sketches, paintings and pictures of the night, a quarter each."""
+    rng = np.random.default_rng([seed, 9])
+    domain_N = rng.integers(0, 4, len(dataset))
+    images = dataset.images.copy()
+    grey = images.mean(axis=3, keepdims=True)
+    edges = abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+    edges += abs(np.diff(grey, axis=2, append=grey[:, :, -1:]))
+    changed = {
+        1: np.repeat(255 - 3 * edges, 3, axis=3),
+        2: (images // 64) * 64.0 + 32 + 0.5 * (images - grey),
+        3: 0.4 * images,
+    }
+    for code, pixels in changed.items():
+        own_N = domain_N == code
+        images[own_N] = np.clip(pixels[own_N], 0, 255).astype(np.uint8)
+    table = pd.DataFrame({"domain": np.array(["photo", "sketch", "painting", "night"])[domain_N]})
+    for i in range(10):
+        table[f"chance {i}"] = (rng.random(len(dataset)) < rng.uniform(0.03, 0.5)).astype(int)
+    return replace(dataset, images=images, attributes=table, name=f"{dataset.name}, four domains")
+
+
 def planted(
     dataset: Dataset, factors: dict[str, Factor], count: int, seed: int
 ) -> Iterator[Planted]:
     """Make so many labelings of a data set, all kinds in turn."""
     rng = np.random.default_rng([seed, 6])
     kinds = ["level", "grouping", "none", "level", "held", "none"]
-    real = dataset.name.split("?")[0] != "shapes"
-    if real:  # what shapes are drawn of decides their statistics: nothing else is told there
+    drawn = "domain" in factors or dataset.name.startswith("shapes")
+    if not drawn:  # where factors decide the statistics, none of these is a cause of its own
         kinds = ["level", "statistic", "none", "grouping", "hue", "statistic", "held", "band"]
     for i in range(count):
         kind = kinds[i % len(kinds)]

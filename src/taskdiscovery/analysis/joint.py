@@ -26,7 +26,7 @@ from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.types import Document, FloatArray, IdArray, IntArray
 
 FOLDS, FEWER, MANY = 5, 3, 1500  # folds; of many images fewer do
-TREES = 80
+TREES, WIDE = 80, 100  # trees see no more columns of levels than that
 LEAST = 300  # images that discovery has seen, for a model to be fitted on them
 #: labelings of more classes are not modelled.
 CLASSES = 30
@@ -179,8 +179,9 @@ class _Columns:
         models: list[tuple[Any, FloatArray, FloatArray]] = [
             (LogisticRegression(C=0.3, max_iter=300), *self._curved(fit, ask))
         ]
-        if self.numbers_NP.shape[1] or 1 < self.levels_NP.shape[1] <= 100:
-            both_NP = np.concatenate([self.numbers_NP, self.levels_NP], axis=1)
+        levels_NP = self.levels_NP[:, :0] if self.levels_NP.shape[1] > WIDE else self.levels_NP
+        both_NP = np.concatenate([self.numbers_NP, levels_NP], axis=1)
+        if both_NP.shape[1] > 1:
             trees = HistGradientBoostingClassifier(
                 max_iter=max(15, 2 * TREES // len(classes)),
                 max_leaf_nodes=15,

@@ -278,7 +278,8 @@ def _of_every_task(frame: pd.DataFrame) -> list[str]:
     """Return probes that flip nearly every task of three or more about as often as chance."""
     found = []
     for probe, own in frame.groupby("probe"):
-        near = own["flips"] >= NEAR_CHANCE * own["by_chance"]
+        # More than chance is no chance: a turn of all hues may turn every label.
+        near = (own["flips"] - own["by_chance"]).abs() <= NEAR_CHANCE * own["by_chance"]
         if len(own) >= 3 and float(near.mean()) >= EVERY_TASK:
             found.append(str(probe))
     return found

@@ -34,8 +34,8 @@ SURVIVES, FLIPS = 0.1, 0.2
 #: by how much a probe must flip more than noise of equal strength: the interval must lie above.
 MORE_THAN_NOISE = 0.05
 #: a probe tells nothing of single tasks where at least this share of three or more tasks flip at
-#: this share, or more, of the rate that labels by chance would give.
-EVERY_TASK, NEAR_CHANCE = 0.75, 0.8
+#: the rate that labels by chance would give, give or take this share of it.
+EVERY_TASK, NEAR_CHANCE = 0.75, 0.2
 
 #: groups below which a warning is given: their intervals are rough.
 FEW_GROUPS = 20
