@@ -12,8 +12,9 @@ import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.analysis import measures
 from taskdiscovery.analysis.associations import RATE, Factor, associate, factor_table
+from taskdiscovery.analysis.flips import flips
 from taskdiscovery.analysis.joint import Images, joint_models
-from taskdiscovery.analysis.probes import PROBES, equal_noise, flips
+from taskdiscovery.analysis.probes import PROBES, equal_noise
 from taskdiscovery.analysis.verdict import about, main_property, verdict
 from taskdiscovery.analysis.wording import name_of
 from taskdiscovery.cli import main
@@ -107,7 +108,7 @@ def test_real_effects_are_found_beside_the_chance_ones():
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_intervals_cover_the_truth(grouped):
-    """The intervals of known effects, over a hundred drawings; with groups, each image five times."""
+    """Intervals of known effects, over a hundred drawings; with groups, each image five times."""
     rng = np.random.default_rng(2)
     hits, times = {"c": 0, "n": 0, "rare": 0}, 5 if grouped else 1
     for _ in range(100):
@@ -143,9 +144,9 @@ def test_measures_are_those_of_the_textbook():
         wins = (values[upper][:, None] > values[~upper]) + 0.5 * (
             values[upper][:, None] == values[~upper]
         )
-        variance = wins.mean(1).var(ddof=1) / upper.sum() + wins.mean(0).var(ddof=1) / (
-            ~upper
-        ).sum()
+        variance = (
+            wins.mean(1).var(ddof=1) / upper.sum() + wins.mean(0).var(ddof=1) / (~upper).sum()
+        )
         assert (found.influence_N**2).sum() == pytest.approx(variance, rel=0.02)
     level = rng.random(300) < 0.3
     found = measures.level_auc(level, upper)
@@ -432,7 +433,7 @@ def test_intervals_of_flips_are_those_of_groups(pictures):
     assert wide["grey"] == pytest.approx(10**0.5, rel=0.25)
 
 
-# --- verdicts: every clause, from numbers for which it holds and for which it does not -------------
+# --- verdicts: every clause, where it holds and where it does not ---------------------------------
 
 
 def row(**more):
@@ -512,7 +513,9 @@ def test_properties_together_are_told_where_they_say_more():
     every = model("everything", auc=0.84)  # no better than the statistics alone
     assert said(none, joint=[model(), every]).endswith(together)
     every = model("everything", auc=0.9)
-    assert said(none, joint=[model(), every]).endswith("all properties together predict it (AUC 0.90)")
+    assert said(none, joint=[model(), every]).endswith(
+        "all properties together predict it (AUC 0.90)"
+    )
 
 
 def test_the_label_of_two_classes_is_the_human_label():

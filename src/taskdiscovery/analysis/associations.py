@@ -17,7 +17,7 @@ Axes: N images, D labelings, C classes, L levels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray
 __all__ = ["LEVELS", "RATE", "Association", "Factor", "associate", "factor_table"]
 
 FOLDS, BANDS = 5, 10
-#: labelings of more classes have rows of all classes together alone.
+#: labelings of more classes have rows of all classes together alone, over so many commonest ones.
 SIDES = 30
 JOINT = ""  # the side of a row that is about all classes
 
@@ -155,8 +155,8 @@ class _Pair:
         if len(self.classes) < 2 or len(np.unique(self.values_N)) < 2:
             return []
         binary = len(self.classes) == 2
-        sides = self.classes[1:] if binary else self.classes[: SIDES + 1]
-        sides = sides if len(sides) <= SIDES else []
+        sides = self.classes[1:] if binary else self.classes
+        sides = sides[:0] if len(sides) > SIDES else sides
         found = []
         for c in sides:
             side_N = self.labels_N == c
@@ -164,7 +164,9 @@ class _Pair:
             rows = self._levels(name, side_N) if self.factor.levels else self._number(name, side_N)
             found += list(rows)
         if not binary:
-            found.append(self._grouping(JOINT, self.labels_N == self.classes[-1], self.classes))
+            counts = np.bincount(self.labels_N)[self.classes]
+            most = np.sort(self.classes[np.argsort(-counts, kind="stable")[:SIDES]])
+            found.append(self._grouping(JOINT, self.labels_N == most[-1], most))
         elif len(self.factor.levels) > 2:
             found.append(self._grouping(found[0].side, self.labels_N == sides[0], sides))
         if not self.factor.levels and binary:
@@ -224,7 +226,7 @@ class _Pair:
             value = float(np.mean([one.value for one in each]))
             found = measures.with_interval(value, influence_N, side_N, self.groups_N)
         if found.value < 0.5:  # worse than chance on other images: nothing is known
-            found = Auc(value=0.5, low=0.5, high=max(0.5, found.high), influence_N=found.influence_N)
+            found = replace(found, value=0.5, low=0.5, high=max(0.5, found.high))
         matching = _matching(self.labels_N, codes_N) if kind == "grouping" else np.nan
         p = self._p_of_grouping(codes_N, found)
         return self._row(side, kind, found, p, count=len(codes_N), matching=matching)

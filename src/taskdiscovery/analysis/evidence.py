@@ -19,8 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.analysis import naming
 from taskdiscovery.analysis.associations import associate
+from taskdiscovery.analysis.flips import flips
 from taskdiscovery.analysis.joint import Images, joint_models
-from taskdiscovery.analysis.probes import PROBES, flips
+from taskdiscovery.analysis.probes import PROBES
 from taskdiscovery.analysis.properties import factor_table
 from taskdiscovery.analysis.rules import FEW_GROUPS
 from taskdiscovery.analysis.verdict import verdict

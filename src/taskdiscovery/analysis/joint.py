@@ -218,5 +218,3 @@ class _Columns:
             return np.concatenate([z_nP, products, self.levels_NP[rows]], axis=1)
 
         return columns(fit), columns(ask)
-
-

@@ -171,7 +171,8 @@ def _share_low(
 def _sums(values_N: FloatArray, groups_N: IntArray | None) -> FloatArray:
     if groups_N is None:
         return values_N
-    return np.bincount(groups_N, weights=values_N)[np.unique(groups_N)]
+    sums_G = np.bincount(groups_N, weights=values_N)[np.unique(groups_N)]
+    return sums_G.astype(np.float64)
 
 
 def _freedom(sums_G: FloatArray, groups_N: IntArray | None) -> float:

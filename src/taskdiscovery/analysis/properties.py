@@ -67,9 +67,7 @@ def factor_table(dataset: Dataset, rows: IntArray) -> dict[str, Factor]:
         statistics = statistics.drop(columns=["red", "green", "blue", "saturation"])
     else:
         statistics["warmth"] = statistics["red"] - statistics["blue"]
-        statistics["greenness"] = (
-            statistics["green"] - (statistics["red"] + statistics["blue"]) / 2
-        )
+        statistics["greenness"] = statistics["green"] - (statistics["red"] + statistics["blue"]) / 2
     for name in statistics.columns:
         values = statistics[name].to_numpy(np.float64)
         own = Factor(source="statistic", values=values, known=np.isfinite(values))

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from taskdiscovery.analysis import rules
-from taskdiscovery.analysis.wording import class_of, listed, name_of, phrase
 from taskdiscovery.analysis.probes import PROBES
+from taskdiscovery.analysis.wording import class_of, listed, name_of, phrase
 from taskdiscovery.types import Document
 
 
@@ -70,18 +70,22 @@ def main_property(associations: pd.DataFrame) -> pd.Series | None:
     sure = sure[sure["count"] >= rules.LEVEL_IMAGES]
     if sure.empty:
         return None
-    top = sure.loc[sure["effect"].idxmax()]
+    top = _top(sure)
     named = sure[sure["source"] != "statistic"]
     if len(named):
-        best = named.loc[named["effect"].idxmax()]
+        best = _top(named)
         if best["effect"] >= rules.ABOUT_AS_WELL * top["effect"]:
             top = best
     if top["kind"] == "grouping":
         levels = sure[(sure["factor"] == top["factor"]) & (sure["kind"] == "level")]
         levels = levels[levels["effect"] >= rules.LEVEL_ALONE * top["effect"]]
         if len(levels):
-            top = levels.loc[levels["effect"].idxmax()]
+            top = _top(levels)
     return top
+
+
+def _top(rows: pd.DataFrame) -> pd.Series:
+    return rows.sort_values("effect", ascending=False, kind="stable").iloc[0]
 
 
 def _as_well(associations: pd.DataFrame, main: pd.Series) -> pd.Series | None:
@@ -93,7 +97,7 @@ def _as_well(associations: pd.DataFrame, main: pd.Series) -> pd.Series | None:
         & (associations["low"] >= rules.LEANS)
         & (associations["effect"] >= rules.ABOUT_AS_WELL * main["effect"])
     ]
-    return None if rows.empty else rows.loc[rows["effect"].idxmax()]
+    return None if rows.empty else _top(rows)
 
 
 def _holds(associations: pd.DataFrame, main: pd.Series | None) -> list[str]:
@@ -112,10 +116,10 @@ def _holds(associations: pd.DataFrame, main: pd.Series | None) -> list[str]:
     two = not (associations["side"] == "").any()
     rows = rows[(more >= rules.HOLDS_MORE) & (inside | two)]
     rows = rows.sort_values("hold_low", ascending=False, kind="stable").head(2)
-    return [_held(row) for row in rows.to_dict("records")]
+    return [_held(row) for _, row in rows.iterrows()]
 
 
-def _held(row: Document) -> str:
+def _held(row: pd.Series) -> str:
     inside = row["auc"] >= 0.5
     share, rate = row["share"], row["side_rate"]
     side = class_of(row["side"], inside)

@@ -49,7 +49,9 @@ def phrase(row: pd.Series, associations: pd.DataFrame, word: str) -> str:
         return f"{word} {name_of(row)}"
     if row["matching"] >= ONE_TO_ONE * row["effect"]:
         return f"{word} {name_of(row)}, one to one"
-    own = associations[(associations["factor"] == row["factor"]) & (associations["kind"] == "level")]
+    own = associations[
+        (associations["factor"] == row["factor"]) & (associations["kind"] == "level")
+    ]
     parts = [
         f"{shortened(levels)} in {side}" for side, levels in levels_by_side(own).items() if levels
     ]

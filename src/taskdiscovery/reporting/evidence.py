@@ -134,10 +134,12 @@ class EvidenceView:
         assert self.found is not None
         own = self.associations
         own = own[own["task"] == task] if len(own) else own
-        named = own["source"] != "statistic" if len(own) else []
+        measured, named = own, own
+        if len(own):
+            measured, named = (own[own["source"].eq("statistic").eq(x)] for x in (True, False))
         return {
-            "attributes": [self._property(row, own) for row in _best(own[named])],
-            "statistics": [self._property(row, own) for row in _best(own[~named])],
+            "attributes": [self._property(row, own) for row in _best(named)],
+            "statistics": [self._property(row, own) for row in _best(measured)],
             "joint": [
                 {
                     "name": TOGETHER[str(model["inputs"])],
@@ -174,7 +176,9 @@ class EvidenceView:
         if row["kind"] == "grouping":
             levels = own[(own["factor"] == row["factor"]) & (own["kind"] == "level")]
             sides = levels_by_side(levels[levels["side"] == row["side"]])
-            return "; ".join(f"{side}: {shortened(names)}" for side, names in sides.items() if names)
+            return "; ".join(
+                f"{side}: {shortened(names)}" for side, names in sides.items() if names
+            )
         if row["kind"] == "bands":
             return "by bands, not by order"
         return f"{'more' if row['auc'] >= 0.5 else 'less'} in class {row['side']}"
@@ -198,7 +202,7 @@ class EvidenceView:
 
 
 def _best(rows: pd.DataFrame) -> list[Document]:
-    return list(rows.head(SHOWN).to_dict("records"))
+    return [{str(k): v for k, v in row.items()} for row in rows.head(SHOWN).to_dict("records")]
 
 
 def _interval(value: float, low: float, high: float) -> str:

@@ -136,11 +136,13 @@ class Evidence:
     def _properties_of(self, labeling: str) -> Document:
         """Return the strongest of either list, and the joint models."""
         own = self.associations
-        own = own[own["task"] == labeling].drop(columns="task") if len(own) else own
-        named = own["source"] != "statistic" if len(own) else []
+        measured, named = own, own
+        if len(own):
+            own = own[own["task"] == labeling].drop(columns="task")
+            measured, named = (own[own["source"].eq("statistic").eq(x)] for x in (True, False))
         return {
-            "attributes": _records(own[named].head(3)) if len(own) else [],
-            "statistics": _records(own[~named].head(3)) if len(own) else [],
+            "attributes": _records(named.head(3)),
+            "statistics": _records(measured.head(3)),
             "joint": self.joint.get(labeling, []),
         }
 
