@@ -438,8 +438,8 @@ def test_intervals_of_flips_are_those_of_groups(pictures):
 
 def row(**more):
     usual = {
-        "task": "t", "side": "1", "factor": "brightness", "level": "", "source": "statistic",
-        "kind": "number", "auc": 0.95, "effect": 0.9, "low": 0.85, "high": 0.95, "share": np.nan,
+        "task": "t", "side": "1", "rest": "0", "factor": "brightness", "level": "",
+        "source": "statistic", "kind": "number", "auc": 0.95, "effect": 0.9, "low": 0.85, "high": 0.95, "share": np.nan,
         "side_rate": np.nan, "hold": np.nan, "hold_low": np.nan, "matching": np.nan, "count": 500,
         "q": 1e-9,
     }  # fmt: skip
@@ -498,6 +498,9 @@ def test_a_level_that_lies_on_one_side_is_told_and_hides_nothing():
         assert "holds" not in said(row(), level(**less))
     away = level(auc=0.45, share=0.02)
     assert said(row(), away).endswith("class 0 holds 98% of glasses = 1 (and 50% of all)")
+    named = {"side": "dog", "rest": "cat"}
+    assert "; class cat holds 98%" in said(row(**named), level(**named, auc=0.45, share=0.02))
+    assert "holds" not in said(row(), away | {"rest": ""})  # that one of many lacks it is no news
 
 
 def test_properties_together_are_told_where_they_say_more():

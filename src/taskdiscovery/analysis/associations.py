@@ -48,6 +48,7 @@ class Association:
     Attributes:
         task: the labeling.
         side: its class that is set against the rest; "" where it is about all classes.
+        rest: the other class of two; "" of more.
         factor: the property.
         level: its level; "" for numbers and for all levels together.
         source: `label`, `attribute` or `statistic`.
@@ -65,6 +66,7 @@ class Association:
 
     task: str
     side: str
+    rest: str
     factor: str
     level: str
     source: str
@@ -146,7 +148,7 @@ class _Pair:
         self.groups_N = None if groups_N is None else groups_N[used_N]
         self.rng = generator(seed, "association", task, name)
         self.factor = factor
-        self.about = {"task": task, "factor": name, "source": factor.source}
+        self.about = {"task": task, "factor": name, "source": factor.source, "rest": ""}
         self.counts = {"images": int(used_N.sum()), "missing": int((~factor.known).sum())}
         self.classes = np.unique(self.labels_N)
 
@@ -158,6 +160,8 @@ class _Pair:
         sides = self.classes[1:] if binary else self.classes
         sides = sides[:0] if len(sides) > SIDES else sides
         found = []
+        if binary:
+            self.about["rest"] = str(self.classes[0]) if names is None else names[self.classes[0]]
         for c in sides:
             side_N = self.labels_N == c
             name = str(c) if names is None else str(names[c])

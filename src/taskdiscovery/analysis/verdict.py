@@ -113,8 +113,7 @@ def _holds(associations: pd.DataFrame, main: pd.Series | None) -> list[str]:
     inside = rows["auc"] >= 0.5
     more = (rows["share"] - rows["side_rate"]).where(inside, rows["side_rate"] - rows["share"])
     # That a class of many lacks a level is no news: off a side counts for two classes alone.
-    two = not (associations["side"] == "").any()
-    rows = rows[(more >= rules.HOLDS_MORE) & (inside | two)]
+    rows = rows[(more >= rules.HOLDS_MORE) & (inside | (rows["rest"] != ""))]
     rows = rows.sort_values("hold_low", ascending=False, kind="stable").head(2)
     return [_held(row) for _, row in rows.iterrows()]
 
@@ -122,7 +121,7 @@ def _holds(associations: pd.DataFrame, main: pd.Series | None) -> list[str]:
 def _held(row: pd.Series) -> str:
     inside = row["auc"] >= 0.5
     share, rate = row["share"], row["side_rate"]
-    side = class_of(row["side"], inside)
+    side = class_of(row, inside=inside)
     share, rate = (share, rate) if inside else (1 - share, 1 - rate)
     return f"{side} holds {share:.0%} of {name_of(row)} (and {rate:.0%} of all)"
 

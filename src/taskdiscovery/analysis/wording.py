@@ -72,7 +72,7 @@ def levels_by_side(levels: pd.DataFrame) -> dict[str, list[str]]:
         found[f"class {side}"] = _ranked(inside, ascending=False)
     if levels["side"].nunique() == 1 and not any(found.values()):
         outside = levels[(levels["auc"] < 0.5) & (levels["hold_low"] >= INSIDE)]
-        found = {class_of(str(levels["side"].iloc[0]), False): _ranked(outside, ascending=True)}
+        found = {class_of(levels.iloc[0], inside=False): _ranked(outside, ascending=True)}
     return found
 
 
@@ -81,11 +81,11 @@ def _ranked(levels: pd.DataFrame, *, ascending: bool) -> list[str]:
     return [str(level) for level in ranked["level"]]
 
 
-def class_of(side: str, inside: bool = True) -> str:
-    """Name a side of a task, or what is not on it."""
+def class_of(row: Any, *, inside: bool = True) -> str:
+    """Name the side of a row, or the other."""
     if inside:
-        return f"class {side}"
-    return "class 0" if side == "1" else f"the rest of class {side}"
+        return f"class {row['side']}"
+    return f"class {row['rest']}" if row["rest"] else f"the rest of class {row['side']}"
 
 
 def shortened(words: list[str]) -> str:
