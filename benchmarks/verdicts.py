@@ -121,7 +121,7 @@ def searches(seed: int) -> Iterator[tuple[str, dict[str, Any]]]:
     cheap = {"threads": 1, "callbacks": (), "seed": seed, "epochs": 1, "encoder_epochs": 2}
     yield "untrained convnet", {"method": "spectral", "learner": "convnet", "tasks": 6, **cheap}
     yield "untrained mlp", {"method": "spectral", "learner": "mlp", "tasks": 4, **cheap}
-    two, small = td.Power(iterations=2), "convnet?width=0.5"
+    two, small = td.Power(iterations=2), "convnet?width=0.25"
     yield "power", {"method": two, "learner": small, "tasks": 5, **cheap}
     without = ["label", "brightness", "colour", "contrast", "saturation"]
     yield (

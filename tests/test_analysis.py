@@ -439,7 +439,8 @@ def test_intervals_of_flips_are_those_of_groups(pictures):
 def row(**more):
     usual = {
         "task": "t", "side": "1", "rest": "0", "factor": "brightness", "level": "",
-        "source": "statistic", "kind": "number", "auc": 0.95, "effect": 0.9, "low": 0.85, "high": 0.95, "share": np.nan,
+        "source": "statistic", "kind": "number", "auc": 0.95, "effect": 0.9, "low": 0.85,
+        "high": 0.95, "share": np.nan,
         "side_rate": np.nan, "hold": np.nan, "hold_low": np.nan, "matching": np.nan, "count": 500,
         "q": 1e-9,
     }  # fmt: skip
