@@ -11,7 +11,7 @@ import taskdiscovery as td
 from taskdiscovery import data
 from taskdiscovery.errors import DataError
 from taskdiscovery.reporting import figures, write_report_of_run
-from taskdiscovery.reporting.page import _first, heading_of
+from taskdiscovery.reporting.page import _first
 from taskdiscovery.reporting.scoreview import memory_note
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.splits import words
@@ -218,21 +218,6 @@ def test_a_browser_opens_that_of_splits_alone_and_of_several_scores(browser, wid
 
 
 # --- words that follow from numbers ---
-
-
-def accuracy(adversarial, random):
-    from types import SimpleNamespace
-
-    made = {
-        name: td.Interval(mean=mean, low=mean - 0.05, high=mean + 0.05)
-        for name, mean in (("adversarial", adversarial), ("random", random))
-    }
-    return SimpleNamespace(accuracy=made)
-
-
-def test_a_split_breaks_it_only_where_intervals_lie_apart():
-    assert heading_of(accuracy(0.3, 0.8)) == "A split that breaks it"
-    assert heading_of(accuracy(0.75, 0.8)) == "A split that does not clearly break it"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,12 @@ from sklearn.preprocessing import StandardScaler
 
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.analysis import naming
-from taskdiscovery.analysis.associations import associate, factor_table
-from taskdiscovery.analysis.probes import PROBES, flips
+from taskdiscovery.analysis.associations import associate
+from taskdiscovery.analysis.flips import flips
+from taskdiscovery.analysis.joint import Images, joint_models
+from taskdiscovery.analysis.probes import PROBES
+from taskdiscovery.analysis.properties import factor_table
+from taskdiscovery.analysis.rules import FEW_GROUPS
 from taskdiscovery.analysis.verdict import verdict
 from taskdiscovery.config import AnalyzeConfig
 from taskdiscovery.data import partition
@@ -73,17 +77,15 @@ def analyze(
     # First of all: a model that cannot name these images is refused before minutes are spent.
     namer, names = naming.names_for(dataset, tasks, config, callbacks)
     labels_ND = tasks.labels_ND[rows]
-    labelings: dict[str, IntArray] = {n: labels_ND[:, d] for d, n in enumerate(tasks.names)}
-    if dataset.labels is not None:
-        labelings["label"] = dataset.labels[rows]
-    with callbacks.stage("measuring associations", 1) as meter:
-        associations = associate(labelings, factor_table(dataset, rows), seed=config.seed)
-        meter.advance()
+    associations, joint = _properties(dataset, tasks, rows, config, callbacks)
     few = rows[: config.probe_images]
     probes = pd.DataFrame()
     if encoder is not None:
-        probes = _probes(dataset.images[few], tasks.names, encoder, callbacks)
-    verdicts = {name: verdict(_of(associations, name), _of(probes, name)) for name in tasks.names}
+        probes = _probes(dataset, few, tasks.names, encoder, callbacks)
+    verdicts = {
+        name: verdict(_of(associations, name), _of(probes, name), joint[name])
+        for name in tasks.names
+    }
     information_DD = _information(labels_ND)
     return Evidence(
         associations=associations,
@@ -93,7 +95,9 @@ def analyze(
         information=information_DD,
         redundancy=_redundancy(information_DD),
         verdicts=verdicts,
+        joint=joint,
         images=len(rows),
+        notes=_notes(dataset, rows),
         words=words(dataset.images[few], tasks, few),
         namer=namer,
         names=names,
@@ -104,19 +108,78 @@ def _of(table: pd.DataFrame, task: str) -> pd.DataFrame:
     return table[table["task"] == task] if len(table) else table
 
 
+def _properties(
+    dataset: Dataset,
+    tasks: Tasks,
+    rows: IntArray,
+    config: AnalyzeConfig,
+    callbacks: Callbacks,
+) -> tuple[pd.DataFrame, dict[str, list[Document]]]:
+    """Measure every labeling against every property, and against properties together."""
+    spare = rows[:0]
+    if tasks.seen_N is not None:
+        seen = np.flatnonzero(tasks.seen_N)
+        spare = partition.sample(seen, config.images, config.seed, "joint")
+        if dataset.groups is not None:  # a group that is measured is not fitted on
+            spare = spare[~np.isin(dataset.groups[spare], np.unique(dataset.groups[rows]))]
+    used = np.concatenate([rows, spare])
+    measured = np.arange(len(rows))
+    labelings: dict[str, IntArray] = {
+        n: tasks.labels_ND[used, d] for d, n in enumerate(tasks.names)
+    }
+    classes = dict(zip(tasks.names, tasks.class_names, strict=True))
+    if dataset.labels is not None:
+        labelings["label"] = dataset.labels[used]
+        classes["label"] = tuple(map(str, dataset.classes))
+    with callbacks.stage("measuring associations", 1 + len(labelings)) as meter:
+        factors = factor_table(dataset, used)
+        images = Images(
+            factors=factors,
+            measured=measured,
+            spare=np.arange(len(rows), len(used)),
+            groups=None if dataset.groups is None else dataset.groups[used],
+            seed=config.seed,
+        )
+        joint = {}
+        for name, labels_N in labelings.items():
+            joint[name] = joint_models(name, labels_N, images)
+            meter.advance()
+        associations = associate(
+            {name: labels_N[measured] for name, labels_N in labelings.items()},
+            {name: factor.at(measured) for name, factor in factors.items()},
+            seed=config.seed,
+            groups=None if dataset.groups is None else dataset.groups[rows],
+            classes=classes,
+        )
+        meter.advance()
+    return associations, joint
+
+
+def _notes(dataset: Dataset, rows: IntArray) -> tuple[str, ...]:
+    """Warn of what makes the intervals rough."""
+    if dataset.groups is None:
+        return ()
+    groups = len(np.unique(partition.codes(dataset.groups[rows])))
+    if groups >= FEW_GROUPS:
+        return ()
+    return (f"{len(rows):,} images of {groups} groups alone: intervals are rough",)
+
+
 def _probes(
-    images: ImageArray,
+    dataset: Dataset,
+    rows: IntArray,
     names: tuple[str, ...],
     encoder: Encoder | FeatureEncoder,
     callbacks: Callbacks,
 ) -> pd.DataFrame:
-    with callbacks.stage("running counterfactual probes", 1 + len(PROBES)) as meter:
+    with callbacks.stage("running counterfactual probes", 1 + 2 * len(PROBES)) as meter:
 
         def label(changed: ImageArray) -> IntArray:
             meter.advance()
             return encoder.predict(changed)
 
-        return flips(images, names, label)
+        groups = None if dataset.groups is None else dataset.groups[rows]
+        return flips(dataset.images[rows], names, label, groups)
 
 
 def _words(config: AnalyzeConfig) -> Any:

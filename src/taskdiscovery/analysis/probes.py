@@ -1,21 +1,21 @@
-"""Counterfactual probes: change an image in one way, label it again, and see whether it flips.
+"""Counterfactual probes: change an image in one way, and see later whether its label flips.
 
-A probe that destroys what the task is about gives a constant label, or a random one; for a balanced
-task that flips half of the images. So each rate stands beside what a constant label would give.
+Beside each probe stands noise of equal strength: every image gets noise with the colours and the
+spectrum of the images themselves, scaled until it is as far from the original as the probe's image
+is (root mean square over pixels, after clipping).
 
-Axes: N images, D tasks.
+Axes: N images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from scipy import ndimage, stats
+from scipy import ndimage
 
-from taskdiscovery.types import ImageArray, IntArray
+from taskdiscovery.types import FloatArray, ImageArray
 
 Transform = Callable[[ImageArray], ImageArray]
 
@@ -90,76 +90,54 @@ PROBES: dict[str, tuple[Transform, str]] = {
     "brighter": (_brighter, "brightening"),
 }
 COLOUR = ("grey", "hue_shift")
+BLOCK = 100  # images that noise is added to at once
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flip:
-    """How often a task's label changes under a probe.
+def equal_noise(
+    images: ImageArray, changed: ImageArray, *, seed: int = 0
+) -> tuple[ImageArray, FloatArray]:
+    """Add noise to images until each is as far from the original as its changed form.
 
-    Attributes:
-        task, probe: which.
-        flips, low, high: share of images, with Wilson's 95 % interval.
-        constant: what labels after the probe would give that have their rates but know nothing of
-            the labels before.
-        images: how many were tried.
-    """
-
-    task: str
-    probe: str
-    flips: float
-    low: float
-    high: float
-    constant: float
-    images: int
-
-
-def flips(
-    images: ImageArray, names: tuple[str, ...], label: Callable[[ImageArray], IntArray]
-) -> pd.DataFrame:
-    """Count how often every probe changes every task's label.
+    The noise is the difference of two other images with random phases: it has their spectrum and
+    their colours, and shows nothing. Its mean is that of the difference, of either sign.
 
     Args:
-        images: (N, H, W, channels) uint8.
-        names: D task names.
-        label: maps images to (N, D) classes.
+        images, changed: (N, H, W, channels) uint8.
+        seed: of the noise.
 
     Returns:
-        One row per task and probe, as `Flip`; probes of colour are left out for grey images.
+        The noisy images, and (N,) the distances that they were scaled to (root mean square).
     """
-    before_ND = label(images)
-    rows = []
-    for probe, (transform, _) in PROBES.items():
-        if probe in COLOUR and images.shape[3] < 3:
-            continue
-        after_ND = label(transform(images))
-        changed_ND = after_ND != before_ND
-        for d, name in enumerate(names):
-            count = int(changed_ND[:, d].sum())
-            interval = stats.binomtest(count, len(images)).proportion_ci(method="wilson")
-            rows.append(
-                Flip(
-                    task=name,
-                    probe=probe,
-                    flips=count / len(images),
-                    low=float(interval.low),
-                    high=float(interval.high),
-                    constant=_independent(before_ND[:, d], after_ND[:, d]),
-                    images=len(images),
-                )
-            )
-    order = {name: i for i, name in enumerate(names)}
-    frame = pd.DataFrame([asdict(row) for row in rows])
-    return frame.sort_values("task", key=lambda c: c.map(order), kind="stable").reset_index(
-        drop=True
-    )
+    out, distance_N = np.empty_like(images), np.empty(len(images))
+    rng = np.random.default_rng([23, seed])
+    one_N, other_N = rng.permutation(len(images)), rng.permutation(len(images))
+    for start in range(0, len(images), BLOCK):
+        rows = slice(start, start + BLOCK)
+        x = images[rows].astype(np.float32)
+        noise = images[one_N[rows]].astype(np.float32) - images[other_N[rows]]
+        noise += rng.normal(size=noise.shape).astype(np.float32)  # where both are one image
+        noise = _scrambled(noise, rng)
+        aim = np.sqrt(((changed[rows] - x) ** 2).mean(axis=(1, 2, 3), keepdims=True))
+        scale = aim / np.maximum(np.sqrt((noise**2).mean(axis=(1, 2, 3), keepdims=True)), 1e-6)
+        for _ in range(8):  # clipping takes some of it away
+            now = _bytes(x + scale * noise)
+            got = np.sqrt(((now - x) ** 2).mean(axis=(1, 2, 3), keepdims=True))
+            scale = scale * np.clip(aim / np.maximum(got, 1e-6), 0.2, 5)
+        out[rows] = np.where(aim > 0, _bytes(x + scale * noise), images[rows])
+        distance_N[rows] = aim[:, 0, 0, 0]
+    return out, distance_N
 
 
-def _independent(before: IntArray, after: IntArray) -> float:
-    """Share that would flip if the new labels had their rates but knew nothing of the old."""
-    k = int(max(before.max(), after.max())) + 1
-    p = np.bincount(before, minlength=k) / len(before)
-    q = np.bincount(after, minlength=k) / len(after)
-    return float(1 - (p * q).sum())
+def _scrambled(
+    noise: np.ndarray[tuple[int, ...], np.dtype[np.float32]], rng: np.random.Generator
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Turn all phases at random, the same way in every channel, so that colours stay."""
+    H, W = noise.shape[1:3]
+    drawn = rng.normal(size=noise.shape[:3]).astype(np.float32)
+    phases = np.angle(np.fft.rfft2(drawn, axes=(1, 2)))
+    phases[:, 0, 0] = 0  # the mean keeps its sign, which is random as it is
+    turned = np.fft.rfft2(noise, axes=(1, 2)) * np.exp(1j * phases)[..., None]
+    return np.fft.irfft2(turned, s=(H, W), axes=(1, 2)).astype(np.float32)
 
 
 def _mean(x: ImageArray) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -177,5 +155,5 @@ def _centre(x: ImageArray) -> tuple[slice, slice]:
     return slice(margin_y, x.shape[1] - margin_y), slice(margin_x, x.shape[2] - margin_x)
 
 
-def _bytes(x: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> ImageArray:
+def _bytes(x: np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]) -> ImageArray:
     return np.round(np.clip(x, 0, 255)).astype(np.uint8)

@@ -1,21 +1,26 @@
-"""What the report shows of `analyze`: verdicts, associations, probes, and images that flipped."""
+"""What the report shows of `analyze`: verdicts, properties, probes, and images that flipped."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from taskdiscovery.analysis.probes import PROBES
-from taskdiscovery.analysis.verdict import FLIPS, WORDS
+from taskdiscovery.analysis.rules import FLIPS, JOINT_LOW, MORE_THAN_NOISE, RATE
+from taskdiscovery.analysis.wording import levels_by_side, name_of, shortened
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.pictures import Sheet
 from taskdiscovery.types import Document, IntArray
 
 ASKED = 240  # unseen images that are transformed to find examples
 EXAMPLES = 12
-SHOWN = 6  # associations of each task
+SHOWN = 6  # properties of each list
+TOGETHER = {
+    "statistics": "all image statistics",
+    "attributes": "all attributes",
+    "label": "the label's classes",
+    "everything": "everything",
+}
 
 
 class EvidenceView:
@@ -40,12 +45,13 @@ class EvidenceView:
         return "" if self.found is None else self.found.verdicts.get(name, "")
 
     def of(self, name: str) -> Document | None:
-        """Return the tables of a task: associations, probes, words, names."""
+        """Return the tables of a task: properties, joint models, probes, words, names."""
         if self.found is None:
             return None
         return {
-            "associations": self._associations(name),
+            **self._properties(name),
             "probes": self._probes(name),
+            "notes": self.found.notes,
             "words": self.found.words.get(name),
             "names": self._names(name),
         }
@@ -57,9 +63,11 @@ class EvidenceView:
         sides = [{"side": side, "words": own} for side, own in self.words_of(task).items()]
         return {"namer": self.found.namer, "sides": sides, "text": self.found.named(task)}
 
-    def label(self) -> list[Document]:
-        """Return what goes with the human label."""
-        return self._associations("label") if self.found is not None else []
+    def label(self) -> Document | None:
+        """Return what goes with the human label; None where nothing was measured."""
+        if self.associations.empty or not (self.associations["task"] == "label").any():
+            return None
+        return self._properties("label")
 
     def coverage(self) -> str:
         """Say how well the coordinates tell the human label."""
@@ -79,8 +87,9 @@ class EvidenceView:
         own = self.probes[(self.probes["task"] == name) & (self.probes["low"] > 0.05)]
         if own.empty:
             return
-        # A high-pass filter undoes nearly every task: another example tells more.
-        telling = own[(own["probe"] != "high_pass") & (own["low"] > FLIPS)]
+        # What flips every task, or no more than noise does, tells little: another tells more.
+        telling = own[own["tells"] & (own["difference_low"] > MORE_THAN_NOISE)]
+        telling = telling[telling["low"] > FLIPS]
         own = telling if len(telling) else own
         probe = str(own.sort_values("flips").iloc[-1]["probe"])
         images = self.dataset.images[self.rows]
@@ -120,21 +129,59 @@ class EvidenceView:
             for name in own
         ]
 
-    def _associations(self, task: str) -> list[Document]:
-        if self.associations.empty:
-            return []
-        own = self.associations[self.associations["task"] == task].head(SHOWN)
-        return [
-            {
-                "name": "human label" if row["source"] == "label" else _word(row["factor"]),
-                "measure": row["measure"],
-                "effect": float(row["effect"]),
-                "text": f"{row['effect']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
-                "sure": bool(row["q"] <= 0.05),
-                "missing": int(row["missing"]),
-            }
-            for row in own.to_dict("records")
-        ]
+    def _properties(self, task: str) -> Document:
+        """Return the rows of either list, and of the joint models."""
+        assert self.found is not None
+        own = self.associations
+        own = own[own["task"] == task] if len(own) else own
+        measured, named = own, own
+        if len(own):
+            measured, named = (own[own["source"].eq("statistic").eq(x)] for x in (True, False))
+        return {
+            "attributes": [self._property(row, own) for row in _best(named)],
+            "statistics": [self._property(row, own) for row in _best(measured)],
+            "joint": [
+                {
+                    "name": TOGETHER[str(model["inputs"])],
+                    "effect": max(0.0, 2 * model["auc"] - 1),
+                    "text": _interval(model["auc"], model["low"], model["high"]),
+                    "sure": model["low"] >= JOINT_LOW,
+                    "how": f"on {model['images']:,} images, fitted on {model['fitted']:,}"
+                    + (" others" if model["held_out"] else ", in turn"),
+                }
+                for model in self.found.joint.get(task, [])
+            ],
+        }
+
+    def _property(self, row: Document, own: pd.DataFrame) -> Document:
+        low, high = (1 + row["low"]) / 2, (1 + row["high"]) / 2
+        return {
+            "name": name_of(row) if row["kind"] != "grouping" else f"{name_of(row)}, all levels",
+            "effect": float(row["effect"]),
+            "text": _interval((1 + row["effect"]) / 2, low, high),
+            "where": self._where(row, own),
+            "sure": bool(row["q"] <= RATE),
+            "missing": int(row["missing"]),
+        }
+
+    def _where(self, row: Document, own: pd.DataFrame) -> str:
+        """Say on which side a property is found."""
+        if not row["side"]:
+            return "mean over all classes"
+        if row["kind"] == "level":
+            return (
+                f"{row['share']:.0%} of {row['count']:,} in class {row['side']}, "
+                f"which has {row['side_rate']:.0%} of all"
+            )
+        if row["kind"] == "grouping":
+            levels = own[(own["factor"] == row["factor"]) & (own["kind"] == "level")]
+            sides = levels_by_side(levels[levels["side"] == row["side"]])
+            return "; ".join(
+                f"{side}: {shortened(names)}" for side, names in sides.items() if names
+            )
+        if row["kind"] == "bands":
+            return "by bands, not by order"
+        return f"{'more' if row['auc'] >= 0.5 else 'less'} in class {row['side']}"
 
     def _probes(self, task: str) -> list[Document]:
         if self.probes.empty:
@@ -144,12 +191,19 @@ class EvidenceView:
             {
                 "name": PROBES[str(row["probe"])][1],
                 "flips": float(row["flips"]),
-                "constant": float(row["constant"]),
-                "text": f"{row['flips']:.0%} ({row['low']:.0%} to {row['high']:.0%})",
+                "reference": float(row["reference"]),
+                "by_chance": float(row["by_chance"]),
+                "tells": bool(row["tells"] and row["q"] <= RATE),
+                "every": not row["tells"],
+                "text": f"{row['flips']:.0%} ({100 * row['low']:.0f} to {100 * row['high']:.0f})",
             }
             for row in own.to_dict("records")
         ]
 
 
-def _word(factor: Any) -> str:
-    return WORDS.get(str(factor), str(factor))
+def _best(rows: pd.DataFrame) -> list[Document]:
+    return [{str(k): v for k, v in row.items()} for row in rows.head(SHOWN).to_dict("records")]
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from taskdiscovery.config import JobConfig
@@ -91,7 +91,11 @@ def render(template: str, context: Document) -> str:
     """
     here = resources.files("taskdiscovery.reporting")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(lambda name: (here / name).read_text("utf-8")),
     )
     sprites = "".join(f"--s-{name}:url({uri});" for name, uri in context.pop("sprites").items())
     style = (here / "style.css").read_text("utf-8") + f":root{{{sprites}}}"

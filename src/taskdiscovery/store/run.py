@@ -214,6 +214,8 @@ class Run(NamedResults):
                 images=int(numbers["images"]),
                 redundancy=numbers["adjusted_mutual_information"],
                 words={name: task["words"] for name, task in tasks.items() if "words" in task},
+                joint={n: t["joint"] for n, t in [*tasks.items(), ("label", numbers["label"])]},
+                notes=tuple(map(str, numbers.get("notes", ()))),
                 namer=str(numbers.get("namer", "")),
                 names=tuple(
                     Name.from_json(name, row)

@@ -55,14 +55,20 @@ class Evidence:
     """What was measured about tasks.
 
     Attributes:
-        associations: one row per labeling (tasks, and the human label) and factor.
-        probes: one row per task and probe; empty for tasks without an encoder.
+        associations: rows per labeling (tasks, and the human label), side and property: `effect` is
+            |2 AUC - 1|, for numbers and levels alike.
+        probes: one row per task and probe, with what noise of equal strength flips; empty for tasks
+            without an encoder.
         coverage: how well the coordinates tell the human label, or None.
         redundancy: `mean` and `max` adjusted mutual information over pairs of tasks; None for a
             single task.
         similarity, information: (D, D) similarity and adjusted mutual information of the tasks;
             None where they were read from a run, which keeps `redundancy` alone.
         verdicts: one line per task.
+        joint: of each labeling, how well properties together predict it on images that the model
+            was not fitted on: `inputs` (`statistics`, `attributes`, `label`, `everything`), `auc`,
+            `low`, `high`, `images`, `fitted`, `held_out`.
+        notes: what makes the intervals rough, one line each.
         words: words of a text model per task, where one was given.
         namer: what was asked for names ("an ImageNet model"); empty where nothing was.
         names: those that were found, of any task; the best of each side first.
@@ -80,6 +86,8 @@ class Evidence:
     words: Document = field(default_factory=dict)
     namer: str = ""
     names: tuple[Name, ...] = ()
+    joint: dict[str, list[Document]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def names_of(self, task: str) -> dict[str, list[Name]]:
         """Return the names of a task, by side; a side without one is left out."""
@@ -104,29 +112,38 @@ class Evidence:
         """The headline numbers, as in `result.json`."""
         tasks = []
         for name, line in self.verdicts.items():
-            own = self.associations
-            top = own[own["task"] == name].head(3) if len(own) else own
             asked = self.probes[self.probes["task"] == name] if len(self.probes) else self.probes
             tasks.append(
                 {
                     "name": name,
                     "verdict": line,
-                    "associations": top.drop(columns="task", errors="ignore").to_dict("records"),
+                    **self._properties_of(name),
                     "probes": {r["probe"]: r["flips"] for r in asked.to_dict("records")},
                     **({"words": self.words[name]} if name in self.words else {}),
                     **({"names": self._rows_of(name)} if self.namer else {}),
                 }
             )
-        label = self.associations
-        if len(label):
-            label = label[label["task"] == "label"].drop(columns="task").head(5)
         return {
             "images": self.images,
             "tasks": tasks,
-            "label": label.to_dict("records"),
+            "label": self._properties_of("label"),
             "coverage": self.coverage,
             "adjusted_mutual_information": self.redundancy,
+            **({"notes": list(self.notes)} if self.notes else {}),
             **({"namer": self.namer} if self.namer else {}),
+        }
+
+    def _properties_of(self, labeling: str) -> Document:
+        """Return the strongest of either list, and the joint models."""
+        own = self.associations
+        measured, named = own, own
+        if len(own):
+            own = own[own["task"] == labeling].drop(columns="task")
+            measured, named = (own[own["source"].eq("statistic").eq(x)] for x in (True, False))
+        return {
+            "attributes": _records(named.head(3)),
+            "statistics": _records(measured.head(3)),
+            "joint": self.joint.get(labeling, []),
         }
 
     def _rows_of(self, task: str) -> list[Document]:
@@ -154,3 +171,11 @@ class Evidence:
     def _repr_html_(self) -> str:
         rows = self.rows()
         return display.table(f"{len(rows)} tasks, on {self.images:,} images", rows)
+
+
+def _records(table: pd.DataFrame) -> list[Document]:
+    """Return rows as JSON takes them: None for what has no value."""
+    return [
+        {str(k): (None if v != v else v) for k, v in row.items()}
+        for row in table.to_dict("records")
+    ]
