@@ -135,8 +135,7 @@ def load(
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
         groups: what belongs together (a patient, a video), and stays so wherever images are cut
             into parts: an attribute's name, or a value per image (array, list, Series by id).
-        test: images to measure on alone: anything that `load` takes; or an attribute that says
-            which they are (docs/data.md has its forms).
+        test: images to measure on alone: anything that `load` takes; or an attribute that says so.
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -353,16 +352,15 @@ def score(
     Random labels stand beside them, and a human labeling where tasks were discovered.
 
     Args:
-        data: anything that `load` takes.
-        tasks: what to score: values per image (array, list, Series by id, frame or (N, D)), a SPEC
-            (`label:0,1`, `attr:COLUMN`), RUN[:TASK], FILE[:COLUMN], `Labeling`, `Tasks`,
-            `Discovery`, `Run`; a list or mapping of these.
+        data, tasks: anything that `load` takes; what to score: values per image (array, list,
+            Series by id, frame or (N, D)), a SPEC (`label:0,1`, `attr:COLUMN`), RUN[:TASK],
+            FILE[:COLUMN], `Labeling`, `Tasks`, `Discovery`, `Run`; a list or mapping of these.
         features: as of `discover`; by default those that the tasks were found on.
         learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: sizes and epochs together; trainings; end one when it has settled.
-        vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
-        train_images, test_images, epochs, batch, …, weight_decay: of each training.
-        out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
+        preset, runs, early, vary, shared_order: sizes and epochs together; trainings; end one when
+            it has settled; what differs: `init`, `order`, `data`; identical batches.
+        train_images, …, out: of each training; a new run directory, or one to add to. Others: see
+            `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     options = _options(locals(), drop=("tasks",))
@@ -419,13 +417,11 @@ def split(
 
     Args:
         data, target: anything that `load` takes; the labeling to break: SPEC, array, list, Series.
-        tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
-            labelings the one that is worst for the target on a validation part is taken.
+        tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several the worst.
         features, learner, preset, runs: as of `score`; trainings per figure.
         orientation, class_balanced: `same` trains where target and task are equal, `opposite`
             where they differ; cut at the median within each class, if the task has coordinates.
-        search, controls, transfer: try all tasks, orientations and groupings, and judge the worst
-            again; splits of its size beside it; other learners on the same split.
+        search, controls, transfer: try all; splits beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
@@ -444,7 +440,7 @@ def fit(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
-    runs: int = 2,
+    runs: int = 3,
     train_images: int | None = None,
     test_images: int | None = None,
     epochs: int | None = None,
@@ -504,9 +500,9 @@ def load_fitted(
         RunDirError: where the file is missing, damaged, or of a network that the caller has not
             named.
     """
-    from taskdiscovery.training.keeping import load_from
+    from taskdiscovery.training.fitted import Fitted
 
-    return load_from(Path(path), _named(learner))
+    return Fitted.load(path, _named(learner))
 
 
 @isolated

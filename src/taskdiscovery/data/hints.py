@@ -119,8 +119,8 @@ def _ids(dataset: Dataset) -> Iterator[str]:
     largest = int(counts.argmax())
     yield (
         f"ids look like {len(names)} videos, bursts or subjects of {counts.mean():.0f} images each "
-        f"(e.g. {names[largest]!r}, {counts[largest]} images): --groups {IDS} keeps each in one "
-        "part"
+        f"(e.g. {str(names[largest])!r}, {counts[largest]} images): --groups {IDS} keeps each in "
+        "one part"
     )
 
 
