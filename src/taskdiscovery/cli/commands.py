@@ -252,13 +252,7 @@ def compare(
 
 
 def report(
-    run: Path,
-    data: str | None,
-    features: str,
-    names: str,
-    learner: str,
-    callbacks: Callbacks,
-    test: str = "",
+    run: Path, data: str | None, learner: str, names: str, callbacks: Callbacks, **given: str
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
     with Run.open(run, write=True) as opened:
@@ -266,13 +260,12 @@ def report(
     if names:
         from taskdiscovery.jobs import analyze as job
 
-        how = {"names": names, "features": features, "test": test}
-        config = from_mapping(AnalyzeConfig, how, "report")
+        config = from_mapping(AnalyzeConfig, {"names": names, **given}, "report")
         networks = _named(learner)
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
-    show.exact(str(write_report_of_run(opened, data, callbacks, features, test)))
+    show.exact(str(write_report_of_run(opened, data, callbacks, **given)))
 
 
 def resume(
