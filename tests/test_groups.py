@@ -528,6 +528,40 @@ def test_a_run_with_published_images_is_resumed_and_reported_from_its_own_files(
     capsys.readouterr()
 
 
+def test_parts_of_one_folder_are_named_by_it_or_by_their_column(tmp_path):
+    for part, seed in (("train", 0), ("val", 1)):
+        for i in range(30):
+            folder = tmp_path / "photos" / part / "ab"[i % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(100 * seed + i).integers(0, 255, (8, 8, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:03d}.png")
+    spec = f"folder:{tmp_path}/photos"
+    by_column = td.load(spec, test="split", callbacks=())
+    by_part = td.load(f"{spec}?split=train", test=f"{spec}?split=val", callbacks=())
+    for data in (by_column, by_part):
+        assert data.train_N.sum() == (~data.train_N).sum() == 30
+        assert all(name.startswith("train/") for name in data.ids[data.train_N])
+        assert data.classes == ("a", "b")
+    assert by_part.test == f"{spec}?split=val"
+    assert any("--test split" in line for line in by_column.problems)
+
+
+def test_features_stand_beside_both_or_neither(tmp_path):
+    train, test = shard(0, ["a", "b"]), shard(1, ["a", "b"])
+    table = np.random.default_rng(0).normal(size=(120, 7))
+    both = td.load(train, test=test, features=table)
+    assert np.allclose(both.features[60:], table[60:])
+    alone = [tmp_path / f"{name}.npz" for name in ("train", "test")]
+    for path, rows in zip(alone, (table[:60], table[60:]), strict=True):
+        np.savez(path, features=rows, labels=np.arange(60) % 2)
+    data = td.load(f"features:{alone[0]}", test=f"features:{alone[1]}", callbacks=())
+    assert np.allclose(data.features, table)
+    score = td.score(data, "label", learner="ridge", **QUIET)[0]
+    assert len(score.rows_n) == 60
+    with pytest.raises(td.DataError, match="no features"):
+        td.load(td.load(train, features=table[:60]), test=test)
+
+
 def test_runs_agree_on_published_images_that_have_no_labels():
     train, test = shard(0, ["a", "b"]), shard(1, None)
     data = td.load(train, test=test)

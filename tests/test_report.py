@@ -58,7 +58,7 @@ def test_faults_58_to_60_names_are_inert_and_nothing_is_fetched(report):
 
 def test_a_split_is_shown_with_what_stands_beside_its_figures(report):
     page = report.read_text("utf-8")
-    section = page[page.index('<section id="split"') :].split("</section>")[0]
+    section = page[page.index('<section id="split-0"') :].split("</section>")[0]
     found = td.open_run(report.parent).split
     assert words.claims(found)
     for claim in words.claims(found):

@@ -122,7 +122,7 @@ def test_scores_of_several_jobs_stand_beside_each_other(run, capfd):
     assert main([*SCORE, DATA, "--target", "label", "--out", str(run)]) == 0
     scores = td.open_run(run).scores
     assert scores.names == ("tasks", "tasks.2", "label")
-    assert scores.to_frame()["name"].value_counts()["tasks.2"] == 5
+    assert scores.to_frame()["name"].value_counts()["tasks.2"] == 7  # three human references
     again = scores.named("tasks")
     pd.testing.assert_frame_equal(again.to_frame(), first.to_frame())
     for one, other in zip(again, first, strict=True):

@@ -140,8 +140,7 @@ def load(
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
         groups: what belongs together (a patient, a video), and stays so wherever images are cut
             into parts: an attribute's name, or a value per image (array, list, Series by id).
-        test: images to measure on alone: anything that `load` takes; or an attribute that says
-            which they are (docs/data.md has its forms).
+        test: images to measure on alone: anything that `load` takes; or an attribute that says so.
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -436,8 +435,7 @@ def split(
         features, learner, preset, runs: as of `score`; trainings per figure.
         orientation, class_balanced: `same` trains where target and task are equal, `opposite`
             where they differ; cut at the median within each class, if the task has coordinates.
-        search, controls, transfer: try all tasks, orientations and groupings, and judge the worst
-            again; splits of its size beside it; other learners on the same split.
+        search, controls, transfer: try all; splits beside it; other learners on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
     """
     options = _options(locals(), drop=("target", "tasks"))
@@ -455,7 +453,7 @@ def fit(
     features: str = "",
     learner: Network | Learner = "auto",
     preset: str = "quick",
-    runs: int = 2,
+    runs: int = 3,
     train_images: int | None = None,
     test_images: int | None = None,
     epochs: int | None = None,
@@ -515,9 +513,9 @@ def load_fitted(
         RunDirError: where the file is missing, damaged, or of a network that the caller has not
             named.
     """
-    from taskdiscovery.training.keeping import load_from
+    from taskdiscovery.training.fitted import Fitted
 
-    return load_from(Path(path), _named(learner))
+    return Fitted.load(path, _named(learner))
 
 
 @isolated

@@ -275,22 +275,20 @@ def report(
     **given: Any,
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
-    names, features = given.pop("names"), given.pop("features")
+    names = given.pop("names")
+    pictures = {key: given.pop(key) for key in ("no_images", "blur")}
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     if names:
         from taskdiscovery.jobs import analyze as job
 
-        how = {"names": names, "features": features, "test": given["test"]}
-        config = from_mapping(AnalyzeConfig, how, "report")
+        config = from_mapping(AnalyzeConfig, {"names": names, **given}, "report")
         networks = _named(learner)
         job.run(data, opened, config, Sink.of("analyze", run), callbacks, networks=networks)
     from taskdiscovery.reporting import write_report_of_run
 
-    with showing(no_images=given["no_images"], blur=given["blur"]):
-        path = write_report_of_run(
-            opened, data, callbacks, features=features, test=given["test"], splits=split
-        )
+    with showing(**pictures):
+        path = write_report_of_run(opened, data, callbacks, splits=split, **given)
     show.exact(str(path))
 
 

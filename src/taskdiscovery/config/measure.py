@@ -277,7 +277,7 @@ class FitConfig(TrainingConfig):
         "label", "the labeling: label, label:0,1, attr:COLUMN, FILE:COLUMN", names="labeling"
     )
     runs: int = option(
-        2, "trainings, each from a fresh seed; one of ridge and logistic", low=1, high=1000
+        3, "trainings, each from a fresh seed; one of ridge and logistic", low=1, high=1000
     )
 
     def __post_init__(self) -> None:

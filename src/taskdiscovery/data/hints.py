@@ -38,9 +38,10 @@ _NOT = {
 _SHARED, _FEWEST = 0.8, 5
 #: images whose near copies are looked for, among so many at most; the side of a thumbnail.
 _LOOKED_AT, _AMONG, _SIDE = 1000, 20_000, 8
-#: two images are near copies above the first; where as many pairs more are above the second, the
-#: set is a continuum of alike images, and not bursts.
-_ALIKE, _SIMILAR, _CLUMPED = 0.99, 0.9, 0.25
+#: two images are near copies where their thumbnails are alike beyond the first; where these are
+#: less than the third of all pairs beyond the second, the set is a continuum of alike images (0.04
+#: in `shapes`), and not bursts.
+_ALIKE, _SIMILAR, _CLUMPED = 0.99, 0.9, 0.1
 #: share of images with a near copy that is told.
 _MANY = 0.05
 
@@ -119,8 +120,8 @@ def _ids(dataset: Dataset) -> Iterator[str]:
     largest = int(counts.argmax())
     yield (
         f"ids look like {len(names)} videos, bursts or subjects of {counts.mean():.0f} images each "
-        f"(e.g. {names[largest]!r}, {counts[largest]} images): --groups {IDS} keeps each in one "
-        "part"
+        f"(e.g. {str(names[largest])!r}, {counts[largest]} images): --groups {IDS} keeps each in "
+        "one part"
     )
 
 

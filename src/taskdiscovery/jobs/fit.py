@@ -18,6 +18,7 @@ from taskdiscovery.types import Dataset, IntArray, Labeling
 
 if TYPE_CHECKING:
     from taskdiscovery.training.fitted import Fitted
+    from taskdiscovery.training.members import Member
 
 
 def run(data: Any, target: Any, config: FitConfig, callbacks: Callbacks) -> Fitted:
@@ -64,17 +65,12 @@ def train(
         DataError: for images of fewer than two classes.
         NumericalError: where training diverges.
     """
-    from taskdiscovery.executors import resolve_training, workbench
-    from taskdiscovery.splits.measure import run_seeds
-    from taskdiscovery.store.journal import Journal
+    from taskdiscovery.executors import resolve_training
     from taskdiscovery.training import warn_if_brief
     from taskdiscovery.training.fitted import Fitted
-    from taskdiscovery.training.members import kept
 
     config = replace(config.filled(), executor="serial", jobs=None)
-    # Two of these that see the same images are the same.
-    runs = 1 if is_convex(config.learner) else int(getattr(config, "runs", 1))
-    config = resolve_training(config, dataset, runs, {config.learner: {labeling.k}})
+    config = resolve_training(config, dataset, _runs(config), {config.learner: {labeling.k}})
     fit = rows[labeling.known_N[rows]]
     fit = partition.sample(fit, config.train_images, config.seed, "fit")
     if len(np.unique(labeling.labels_N[fit])) < 2:
@@ -83,16 +79,9 @@ def train(
             where=labeling.name,
             hint="give images of at least two classes to train on",
         )
-    learner = config.learner_of()
-    warn_if_brief(learner, len(fit), config.preset)
-    with workbench(dataset, config, learner, fit, Journal(), callbacks) as bench:
-        trainings = [
-            bench.training(labeling, fit, fit[:1], run_seeds(config, run)) for run in range(runs)
-        ]
-        passes = sum(training.passes for training in trainings)
-        with callbacks.stage(f"training {config.learner}", passes) as meter:
-            members = tuple(kept(training, bench.images, meter) for training in trainings)
-        shape = bench.shape
+    warn_if_brief(config.learner_of(), len(fit), config.preset)
+    shape, members = _members(dataset, labeling, fit, config, callbacks)
+    how = ("size", "fit", "range", "missing")
     return Fitted(
         target=labeling.name,
         classes=labeling.classes,
@@ -101,12 +90,36 @@ def train(
         shape=shape,
         features=config.features if config.on_features else "",
         backbone=dataset.backbone if config.on_features else None,
-        reading={
-            "size": dataset.size,
-            "fit": dataset.fit,
-            "range": dataset.range,
-            "missing": dataset.missing,
-        },
+        reading={name: getattr(dataset, name) for name in how},
         trained_on=digests(dataset.content[fit]),
         config={"data": dataset.name, **to_mapping(config)},
     )
+
+
+def _runs(config: TrainingConfig) -> int:
+    """Say how many trainings there are: two of what has one optimum would be the same."""
+    return 1 if is_convex(config.learner) else int(getattr(config, "runs", 1))
+
+
+def _members(
+    dataset: Dataset,
+    labeling: Labeling,
+    fit: IntArray,
+    config: TrainingConfig,
+    callbacks: Callbacks,
+) -> tuple[tuple[int, int, int], tuple[Member, ...]]:
+    """Train every run; return the shape of what they take, and what is kept of each."""
+    from taskdiscovery.executors import workbench
+    from taskdiscovery.splits.measure import run_seeds
+    from taskdiscovery.store.journal import Journal
+    from taskdiscovery.training.members import kept
+
+    with workbench(dataset, config, config.learner_of(), fit, Journal(), callbacks) as bench:
+        trainings = [
+            bench.training(labeling, fit, fit[:1], run_seeds(config, run))
+            for run in range(_runs(config))
+        ]
+        passes = sum(training.passes for training in trainings)
+        with callbacks.stage(f"training {config.learner}", passes) as meter:
+            found = tuple(kept(training, bench.images, meter) for training in trainings)
+        return bench.shape, found

@@ -6,7 +6,7 @@ Axes: n images, K runs, C classes, G groups.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,10 @@ from taskdiscovery.types import (
     Dataset,
     Document,
     Evaluation,
+    FloatArray,
     IntArray,
     Labeling,
 )
-
-if TYPE_CHECKING:
-    from taskdiscovery.training.fitted import Fitted
 
 #: values of an attribute above which it is no grouping of images.
 LEVELS = 20
@@ -34,31 +32,29 @@ GROUP = "group"
 
 
 def evaluated(
-    fitted: Fitted, dataset: Dataset, labeling: Labeling, rows: IntArray, *, left: Document
+    shares_KnC: FloatArray, dataset: Dataset, labeling: Labeling, rows: IntArray, **known: Any
 ) -> Evaluation:
     """Say how a learner fares on some images.
 
     Args:
-        fitted: the learner.
-        dataset: with what it looks at.
+        shares_KnC: probabilities that each run gives.
+        dataset: whose images they are.
         labeling: of the images, in the learner's classes; -1 where its class is unknown.
-        rows: (n,) those to be measured, each with a class.
-        left: `seen` and `unknown`: how many were left out for what.
+        rows: (n,) those that are measured, each with a class.
+        known: `learner`, and `seen` and `unknown`: how many were left out for what.
     """
-    shares_KnC = fitted.probabilities(dataset, rows)
     predicted_Kn = shares_KnC.argmax(axis=2)
     truth_n = labeling.labels_N[rows]
     right_Kn = predicted_Kn == truth_n
     groups_n = draws(dataset.groups, rows)
-    counts_C = np.bincount(truth_n, minlength=fitted.k)
+    counts_C = np.bincount(truth_n)
     mean_nC = shares_KnC.mean(axis=0)
     together_n = mean_nC.argmax(axis=1)
-    per_class = _per_class(fitted.classes, right_Kn, truth_n, predicted_Kn, groups_n)
-    names = np.array(fitted.classes, dtype=object)
+    per_class = _per_class(labeling.classes, right_Kn, truth_n, predicted_Kn, groups_n)
+    names = np.array(labeling.classes, dtype=object)
     return Evaluation(
         data=dataset.name,
         target=labeling.name,
-        learner=fitted.learner,
         images=len(rows),
         runs=tuple(float(run.mean()) for run in right_Kn),
         accuracy=mean_over_runs(right_Kn, groups_n),
@@ -67,7 +63,7 @@ def evaluated(
         together=float((together_n == truth_n).mean()),
         per_class=per_class,
         per_level=_per_level(dataset, rows, right_Kn, groups_n),
-        confusion=confusion(fitted.classes, truth_n, predicted_Kn),
+        confusion=confusion(labeling.classes, truth_n, predicted_Kn),
         results=pd.DataFrame(
             {
                 "image_id": dataset.ids[rows],
@@ -78,7 +74,7 @@ def evaluated(
             }
         ),
         grouped=groups_n is not None,
-        **left,
+        **known,
     )
 
 

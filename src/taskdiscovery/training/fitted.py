@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taskdiscovery.config import Network
 from taskdiscovery.data.images.contents import digests
 from taskdiscovery.data.labels.targets import target_of
 from taskdiscovery.data.partition import whole
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features import is_backbone, load, with_features
+from taskdiscovery.training import keeping
 from taskdiscovery.training.evaluating import evaluated
 from taskdiscovery.training.members import Member
 from taskdiscovery.types import (
@@ -146,8 +148,9 @@ class Fitted:
                 hint="give other images than those it was trained on, and classes of the same "
                 "names",
             )
-        left = {"seen": seen, "unknown": len(rows) - len(known)}
-        return evaluated(self, dataset, labeling, known, left=left)
+        left: Document = {"seen": seen, "unknown": len(rows) - len(known)}
+        shares_KnC = self.probabilities(dataset, known)
+        return evaluated(shares_KnC, dataset, labeling, known, learner=self.learner, **left)
 
     def labeling(self, given: Labeling) -> Labeling:
         """Return a labeling in its own classes, by name; -1 for those it does not know."""
@@ -218,14 +221,36 @@ class Fitted:
             ConfigError: for another ending.
             ResourceError: where the place cannot be written.
         """
-        from taskdiscovery.training.keeping import save
-
         path = Path(path)
         if path.suffix != ".safetensors":
             raise ConfigError(
                 "a learner goes into .safetensors", where=str(path), hint="rename the file"
             )
-        return save(self, path)
+        header: Document = {
+            "learner": self.learner,
+            "target": self.target,
+            "classes": list(self.classes),
+            "shape": list(self.shape),
+            "features": self.features,
+            "backbone": None if self.backbone is None else self.backbone.to_json(),
+            "reading": {k: list(v) if isinstance(v, tuple) else v for k, v in self.reading.items()},
+            "config": self.config,
+        }
+        return keeping.save(path, header, self.members, self.trained_on)
+
+    @classmethod
+    def load(cls, path: Path | str, objects: Mapping[str, Network] | None = None) -> Fitted:
+        """Read a learner that `save` wrote.
+
+        Args:
+            path: of the file.
+            objects: networks that the caller has named, by name.
+
+        Raises:
+            RunDirError: where it is missing, damaged, or of a network that the caller has not
+                named.
+        """
+        return cls(**keeping.read(Path(path), objects or {}))
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -8,12 +8,13 @@ a backbone of the package.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -29,7 +30,6 @@ from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
 from taskdiscovery.store.writing import atomic
 from taskdiscovery.training.convex import Linear
-from taskdiscovery.training.fitted import Fitted
 from taskdiscovery.training.members import Member, TrainedLinear, TrainedNetwork
 from taskdiscovery.types import Document
 
@@ -40,39 +40,30 @@ _TRAINED_ON = "trained_on"
 _LINEAR = ("reduction_mean", "reduction", "mean", "weights", "offset", "classes")
 
 
-def save(fitted: Fitted, path: Path) -> Path:
+def save(
+    path: Path, header: Document, members: Sequence[Member], trained_on: NDArray[np.uint64]
+) -> Path:
     """Write a learner.
+
+    Args:
+        path: of the file.
+        header: what `read` gives back, as JSON takes it.
+        members: a run each.
+        trained_on: hashes of the images that it was trained on.
 
     Raises:
         NumericalError: where a weight is not finite.
         ResourceError: where the place cannot be written.
     """
-    tensors = {_TRAINED_ON: torch.from_numpy(fitted.trained_on.view(np.int64).copy())}
-    for number, member in enumerate(fitted.members):
+    tensors = {_TRAINED_ON: torch.from_numpy(trained_on.view(np.int64).copy())}
+    for number, member in enumerate(members):
         for name, tensor in _tensors(member).items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise NumericalError(f"the weight {name} is not finite", hint="train it again")
             tensors[f"{number}.{name}"] = tensor
-    first = fitted.members[0]
-    header: Document = {
-        "format": FORMAT,
-        "learner": fitted.learner,
-        "target": fitted.target,
-        "classes": list(fitted.classes),
-        "runs": len(fitted.members),
-        "shape": list(fitted.shape),
-        "features": fitted.features,
-        "backbone": None if fitted.backbone is None else fitted.backbone.to_json(),
-        "precision": getattr(first, "precision", "float32"),
-        "reading": {
-            "size": fitted.reading.get("size"),
-            "fit": fitted.reading.get("fit", "crop"),
-            "range": list(fitted.reading["range"]) if fitted.reading.get("range") else None,
-            "missing": list(fitted.reading.get("missing", ())),
-        },
-        "config": {k: v for k, v in fitted.config.items() if k != "objects"},
-    }
-    content = to_bytes(tensors, metadata={_KEY: json.dumps(header)})
+    precision = getattr(members[0], "precision", "float32")
+    whole = {"format": FORMAT, **header, "runs": len(members), "precision": precision}
+    content = to_bytes(tensors, metadata={_KEY: json.dumps(whole)})
     with atomic(path) as stream:
         stream.write(content)
     return path
@@ -99,8 +90,8 @@ def _tensors(member: Member) -> dict[str, Tensor]:
     }
 
 
-def load_from(path: Path, objects: Mapping[str, Network]) -> Fitted:
-    """Read a learner.
+def read(path: Path, objects: Mapping[str, Network]) -> Document:
+    """Read a learner: return what a `Fitted` is made of.
 
     Args:
         path: of the file.
@@ -125,7 +116,7 @@ def load_from(path: Path, objects: Mapping[str, Network]) -> Fitted:
 
 def _read(
     header: Document, tensors: dict[str, Tensor], objects: Mapping[str, Network], where: str
-) -> Fitted:
+) -> Document:
     if int(header["format"]) > FORMAT:
         raise RunDirError(
             "the learner was written by a newer taskdiscovery",
@@ -154,23 +145,23 @@ def _read(
         named = OF_DATA  # a file or code elsewhere is to be named again
     reading: dict[str, Any] = dict(header["reading"])
     span = reading.get("range")
-    return Fitted(
-        target=str(header["target"]),
-        classes=classes,
-        learner=learner,
-        members=tuple(members),
-        shape=shape,
-        features=named,
-        backbone=None if header["backbone"] is None else backbone_from(header["backbone"]),
-        reading={
+    return {
+        "target": str(header["target"]),
+        "classes": classes,
+        "learner": learner,
+        "members": tuple(members),
+        "shape": shape,
+        "features": named,
+        "backbone": None if header["backbone"] is None else backbone_from(header["backbone"]),
+        "reading": {
             "size": reading.get("size"),
             "fit": str(reading.get("fit", "crop")),
             "range": None if span is None else (float(span[0]), float(span[1])),
             "missing": tuple(map(str, reading.get("missing", ()))),
         },
-        trained_on=trained_on,
-        config=dict(header["config"]),
-    )
+        "trained_on": trained_on,
+        "config": dict(header["config"]),
+    }
 
 
 def _linear(own: Mapping[str, Tensor], width: int, classes: int) -> TrainedLinear:
