@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taskdiscovery.splits.claims import Claim, difference, with_interval
-from taskdiscovery.types import FEW, Split
+from taskdiscovery.types import FEW, Interval, Split
 
 #: share of the errors on the test side that label noise may explain, for it not to be what fails.
 NOISE = 0.5
@@ -127,7 +127,8 @@ def noise(split: Split) -> Claim | None:
         return Claim(name="noise", holds=True, text=text)
     text = (
         "Label noise or hard images may be part of what fails: networks trained on a random split "
-        f"are right on only {with_interval(there)} of the same images."
+        f"are wrong on {with_interval(_errors(there))} of the same images, those of this split on "
+        f"{with_interval(_errors(own))}."
     )
     return Claim(name="noise", holds=False, text=text)
 
@@ -189,6 +190,10 @@ def few(split: Split) -> Claim | None:
     more = f", and {len(told) - 6} more" if len(told) > 6 else ""
     text = f"Few images were measured: {', '.join(told[:6])}{more}; their accuracies say little."
     return Claim(name="few", holds=True, text=text)
+
+
+def _errors(accuracy: Interval) -> Interval:
+    return Interval(mean=1 - accuracy.mean, low=1 - accuracy.high, high=1 - accuracy.low)
 
 
 def _followed(split: Split) -> str:

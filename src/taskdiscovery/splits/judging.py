@@ -91,11 +91,13 @@ class Judged:
         candidate: the cut.
         right_KV: (K, V) whether each run was right on each validation image; NaN where the image is
             on the train side.
+        images: trained on, in all runs.
         row: of the table.
     """
 
     candidate: Candidate
     right_KV: FloatArray
+    images: int = 0
     row: Document = field(default_factory=dict)
 
     @property
@@ -149,7 +151,7 @@ class Judge:
             orientation=candidate.orientation,
             accuracy=own.accuracy,
             rung=rung.number,
-            images=rung.images * rung.runs,
+            images=own.images,
             epochs=rung.epochs,
         )
         if len(candidate.group) > 2:
@@ -212,7 +214,8 @@ class Judge:
             right_KV = np.full((len(own), len(validation)), np.nan)
             tested_V = ~self.question.sides(candidate).train[validation]
             right_KV[:, tested_V] = np.stack(said) == truth_V[tested_V]
-            judged = Judged(candidate=candidate, right_KV=right_KV)
+            images = sum(len(request.training.rows) for request in own)
+            judged = Judged(candidate=candidate, right_KV=right_KV, images=images)
             meter.advance(0, f"{candidate.name}: {judged.accuracy:.3f}")
             found.append(judged)
         return found
