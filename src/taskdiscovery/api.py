@@ -541,7 +541,7 @@ def analyze(
     out: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
 ) -> Evidence:
-    """Measure what tasks are about: associations, counterfactual probes, a verdict for each.
+    """Measure what tasks are about: properties, counterfactual probes, a verdict for each.
 
     Args:
         data: anything that `load` takes; None for the data of a run.
@@ -554,7 +554,7 @@ def analyze(
         names: `lite0` or the path of a CLIP model: words that tell the sides of each task apart.
         learner: your own network class or factory, if the run was made with one.
         size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
-        seed: decides which images, and the bootstrap.
+        seed: decides which images, and the folds.
         threads: CPU threads.
         out: a finished run to add to, or a new run directory, or None to write nothing.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.

@@ -56,7 +56,7 @@ def analyze(
         tasks: their tasks, with coordinates and partition where there are some.
         encoder: labels the transformed images; without it no probes are run.
         config: how many images, which text model, what names tasks; its seed decides which
-            images, and the bootstrap.
+            images, and the folds.
         callbacks: told of progress.
 
     Raises:
