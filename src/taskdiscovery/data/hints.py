@@ -38,9 +38,9 @@ _NOT = {
 _SHARED, _FEWEST = 0.8, 5
 #: images whose near copies are looked for, among so many at most; the side of a thumbnail.
 _LOOKED_AT, _AMONG, _SIDE = 1000, 20_000, 8
-#: two images are near copies where their thumbnails are alike beyond the first; where these are
-#: less than the third of all pairs beyond the second, the set is a continuum of alike images (0.04
-#: in `shapes`), and not bursts.
+#: two images are near copies where thumbnails are alike beyond the first; where such pairs are
+#: a smaller share than the third of those beyond the second, the set is a continuum of alike images
+#: (0.04 in `shapes`), and not bursts.
 _ALIKE, _SIMILAR, _CLUMPED = 0.99, 0.9, 0.1
 #: share of images with a near copy that is told.
 _MANY = 0.05
