@@ -129,8 +129,8 @@ def test_scores_of_several_jobs_stand_beside_each_other(run, capfd):
         pd.testing.assert_series_equal(one.per_image, other.per_image)
     shown = contents(run, capfd)["scores"]
     assert [(row["score"], row["labelings"]) for row in shown] == [
-        ("tasks", 4),
-        ("tasks.2", 4),
+        ("tasks", 6),
+        ("tasks.2", 6),
         ("label", 1),
     ]
     with pytest.raises(ConfigError, match="no scores 'taks'"):
@@ -543,7 +543,7 @@ def test_show_in_every_format(run, capfd):
 def test_stdout_of_a_split_tells_all_that_was_asked_for(run, capfd):
     assert split(run, "label:disc,cross", "--transfer", "mlp?width=0.1") == 0
     out = capfd.readouterr().out
-    for words in ("adversarial", "the same split, mlp?width=0.1", "predict alike", "choice:"):
+    for words in ("adversarial", "mlp?width=0.1: random", "predict alike", "choice:"):
         assert words in out
     assert "images and runs" in out  # what the intervals cover
     assert "copies across the sides" in out

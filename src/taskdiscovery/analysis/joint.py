@@ -150,6 +150,8 @@ def _folds(
     rng = generator(images.seed, "joint folds")
     groups = None if images.groups is None else images.groups[measured]
     folds = FEWER if len(measured) > MANY else FOLDS
+    if groups is not None:
+        folds = min(folds, int(partition.codes(groups).max()) + 1)
     for part in partition.cut(np.arange(len(measured)), folds, rng, groups):
         if 0 < len(part) < len(measured):
             yield np.delete(measured, part), part

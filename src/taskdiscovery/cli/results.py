@@ -8,7 +8,6 @@ from typing import Any
 from taskdiscovery.cli import show
 from taskdiscovery.types import Document, Scores, Split
 from taskdiscovery.types.scores import RANDOM
-from taskdiscovery.types.split import Accuracies
 
 #: candidates that are listed of a choice; JSON and CSV have all.
 _LISTED = 10
@@ -61,9 +60,7 @@ def split(found: Split, style: str, *, name: str, run: Path) -> None:
     setup = found.setup
     title = f"accuracy on {found.target.name}, split along {found.task.name} "
     title += f"({setup.runs} runs of {setup.learner}, preset {setup.preset})"
-    show.rows(accuracy_rows(found.accuracy), "table", title=title)
-    for learner, accuracy in found.transfer.items():
-        show.rows(accuracy_rows(accuracy), "table", title=f"the same split, {learner}")
+    show.rows(_without_empty(found.accuracy_table()), "table", title=title)
     if found.agreed:
         rows = _agreed(found)
         show.rows(rows, "table", title="on images on which all runs predict alike")
@@ -81,18 +78,10 @@ def split(found: Split, style: str, *, name: str, run: Path) -> None:
     show.line(f"split {name}, in {run}")
 
 
-def accuracy_rows(accuracy: Accuracies) -> list[Document]:
-    """Return a row a figure: its accuracy, the interval, and what that covers."""
-    return [
-        {
-            "figure": name,
-            "accuracy": one.mean,
-            "low": one.low,
-            "high": one.high,
-            "covers": one.covers,
-        }
-        for name, one in accuracy.items()
-    ]
+def _without_empty(rows: list[Document]) -> list[Document]:
+    """Leave out columns that no row has a value in."""
+    kept = [key for key in rows[0] if any(row[key] is not None for row in rows)] if rows else []
+    return [{key: row[key] for key in kept} for row in rows]
 
 
 def _agreed(found: Split) -> list[Document]:
@@ -111,15 +100,13 @@ def _choice(found: Split) -> list[Document]:
 
 def _all_rows(found: Split) -> list[Document]:
     """Return all figures as rows of equal keys."""
-    rows: list[Document] = [
-        {"table": "accuracy", "learner": found.setup.learner, **row}
-        for row in accuracy_rows(found.accuracy)
-    ]
-    for learner, accuracy in found.transfer.items():
-        rows += [
-            {"table": "transfer", "learner": learner, **row} for row in accuracy_rows(accuracy)
-        ]
     learner = found.setup.learner
+    rows: list[Document] = []
+    for row in found.accuracy_table():
+        other = next((t for t in found.transfer if row["figure"].startswith(f"{t}: ")), "")
+        own = {"table": "transfer", "learner": other} if other else {"table": "accuracy"}
+        row["figure"] = row["figure"].removeprefix(f"{other}: ")
+        rows.append({"learner": learner, **own, **row})
     for row in _agreed(found):
         share = {"share": row.pop("share of images")}
         rows.append({"table": "where runs agree", "learner": learner, **row, **share})
@@ -134,7 +121,8 @@ def _all_rows(found: Split) -> list[Document]:
         {"table": "measured on", "figure": side, "images": count}
         for side, count in found.measured.items()
     ]
-    keys = ("table", "learner", "figure", "accuracy", "low", "high", "covers", "share", "images")
+    first = ("table", "learner", "figure", "accuracy", "low", "high", "covers", "share", "images")
+    keys = dict.fromkeys((*first, *(key for row in rows for key in row)))
     return [{key: row.get(key, "") for key in keys} for row in rows]
 
 
