@@ -521,7 +521,9 @@ def test_a_run_with_published_images_is_resumed_and_reported_from_its_own_files(
     assert opened.config["test"] == test
     assert opened.tasks.seen_N.tolist() == [True] * 60 + [False] * 60
     smoke = ["--preset", "smoke", "--epochs", "1", "--threads", "1", "--learner", "linear"]
+    capsys.readouterr()
     assert main(["score", data, "--from", str(run), *smoke, "--quiet"]) == 0
+    assert f"measured on the test images of {test}" in capsys.readouterr().out
     assert td.open_run(run).scores[0].per_image.size == 60
     assert main(["report", str(run), "--quiet"]) == 0
     assert main(["analyze", str(run), "--threads", "1", "--quiet"]) == 0

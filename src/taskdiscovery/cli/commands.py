@@ -30,6 +30,7 @@ from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.looking import with_usual_features
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -111,7 +112,7 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
         for row in table:
             row["failed"] = row["failed"] or None
     show.rows(table, format, title=f"{config.learner}, preset {config.preset}")
-    _say_partition(config, format)
+    _say_partition(with_parts(config, config.tasks, data), format)
 
 
 def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -135,7 +136,7 @@ def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     show.rows(table, format, title=title)
     if format == "table":
         show.line(f"images: {found.sizes}, measured: {found.measured}")
-        _say_partition(config, format)
+        _say_partition(with_parts(config, config.tasks, data), format)
 
 
 def label(
