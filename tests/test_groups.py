@@ -244,6 +244,18 @@ def test_every_search_on_features_runs_with_groups_and_sees_whole_ones(method, m
     assert len(found.tasks) >= 1
 
 
+def test_few_sites_are_blocks_of_their_own():
+    table, _, patient = leaky()
+    sites = np.where(patient < 8, "s0", np.char.add("s", (patient % 7 + 1).astype(str)))
+    data = td.load(table, groups=sites)
+    found = td.discover(data, method=td.Pursuit(starts=60, rounds=4), tasks=1, **QUIET)
+    seen = found.tasks.seen_N
+    assert not set(sites[seen]) & set(sites[~seen])
+    few = td.load(table, groups=np.where(patient < 8, "a", np.where(patient < 44, "b", "c")))
+    with pytest.raises(td.DataError, match="2 groups cannot be kept together in 5 parts"):
+        td.discover(few, method=td.Pursuit(starts=60, rounds=4), tasks=1, **QUIET)
+
+
 def test_folds_of_power_iteration_hold_whole_groups(monkeypatch):
     from taskdiscovery.discovery import iteration
 
