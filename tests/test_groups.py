@@ -576,6 +576,29 @@ def test_features_stand_beside_both_or_neither(tmp_path):
         td.load(td.load(train, features=table[:60]), test=test)
 
 
+def test_features_of_a_backbone_are_kept_for_each_side(tmp_path, monkeypatch):
+    from taskdiscovery.features import attaching
+
+    sizes = []
+
+    def embedded(images, backbone, **how):
+        sizes.append(len(images))
+        return images.reshape(len(images), -1)[:, :5].astype(np.float32)
+
+    for name, seed in (("train", 0), ("test", 1)):
+        images = np.random.default_rng(seed).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(40) % 2)
+    monkeypatch.setattr(attaching, "embed_images", embedded)
+    monkeypatch.setattr(attaching, "backbone_of", lambda name: None)
+    spec = f"npz:{tmp_path}"
+    data = td.load(f"{spec}/train.npz", test=f"{spec}/test.npz", features="lite0", callbacks=())
+    assert sizes == [40, 40]
+    assert (data.features == data.images.reshape(80, -1)[:, :5]).all()
+    td.load(f"{spec}/train.npz", features="lite0", callbacks=())
+    td.load(shard(0, ["a", "b"]), test=shard(1, ["a", "b"]), features="lite0", callbacks=())
+    assert sizes[2:] == [40, 120]  # objects are one set, wherever they were before
+
+
 def test_runs_agree_on_published_images_that_have_no_labels():
     train, test = shard(0, ["a", "b"]), shard(1, None)
     data = td.load(train, test=test)
