@@ -121,6 +121,19 @@ def test_another_target_is_matched_by_the_names_of_its_classes(ridge):
         ridge.evaluate(other, ["dog", "cat"] * (N // 2))
 
 
+def test_a_target_of_ones_own_values_is_given_again():
+    data, other = rows(0), rows(7)
+    fitted = td.fit(data, NAMES[data.labels], learner="ridge", **QUIET)
+    assert fitted.classes == tuple(NAMES)
+    with pytest.raises(td.ConfigError, match="trained on values") as caught:
+        fitted.evaluate(other)
+    assert "target=" in caught.value.hint
+    assert fitted.evaluate(other, NAMES[other.labels]).accuracy.mean > 0.9
+    lit = td.fit(data, "attr:light", learner="ridge", **QUIET)
+    assert lit.evaluate(other).target == "attr:light"
+    assert abs(lit.evaluate(other).accuracy.mean - 0.5) < 0.1
+
+
 def test_several_runs_are_kept_and_asked_together():
     data = pictures()
     fitted = td.fit(data, "label", learner="linear", runs=3, **BRIEF, **QUIET)

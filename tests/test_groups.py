@@ -244,6 +244,18 @@ def test_every_search_on_features_runs_with_groups_and_sees_whole_ones(method, m
     assert len(found.tasks) >= 1
 
 
+def test_few_sites_are_blocks_of_their_own():
+    table, _, patient = leaky()
+    sites = np.where(patient < 8, "s0", np.char.add("s", (patient % 7 + 1).astype(str)))
+    data = td.load(table, groups=sites)
+    found = td.discover(data, method=td.Pursuit(starts=60, rounds=4), tasks=1, **QUIET)
+    seen = found.tasks.seen_N
+    assert not set(sites[seen]) & set(sites[~seen])
+    few = td.load(table, groups=np.where(patient < 8, "a", np.where(patient < 44, "b", "c")))
+    with pytest.raises(td.DataError, match="2 groups cannot be kept together in 5 parts"):
+        td.discover(few, method=td.Pursuit(starts=60, rounds=4), tasks=1, **QUIET)
+
+
 def test_folds_of_power_iteration_hold_whole_groups(monkeypatch):
     from taskdiscovery.discovery import iteration
 
@@ -521,7 +533,9 @@ def test_a_run_with_published_images_is_resumed_and_reported_from_its_own_files(
     assert opened.config["test"] == test
     assert opened.tasks.seen_N.tolist() == [True] * 60 + [False] * 60
     smoke = ["--preset", "smoke", "--epochs", "1", "--threads", "1", "--learner", "linear"]
+    capsys.readouterr()
     assert main(["score", data, "--from", str(run), *smoke, "--quiet"]) == 0
+    assert f"measured on the test images of {test}" in capsys.readouterr().out
     assert td.open_run(run).scores[0].per_image.size == 60
     assert main(["report", str(run), "--quiet"]) == 0
     assert main(["analyze", str(run), "--threads", "1", "--quiet"]) == 0
@@ -560,6 +574,29 @@ def test_features_stand_beside_both_or_neither(tmp_path):
     assert len(score.rows_n) == 60
     with pytest.raises(td.DataError, match="no features"):
         td.load(td.load(train, features=table[:60]), test=test)
+
+
+def test_features_of_a_backbone_are_kept_for_each_side(tmp_path, monkeypatch):
+    from taskdiscovery.features import attaching
+
+    sizes = []
+
+    def embedded(images, backbone, **how):
+        sizes.append(len(images))
+        return images.reshape(len(images), -1)[:, :5].astype(np.float32)
+
+    for name, seed in (("train", 0), ("test", 1)):
+        images = np.random.default_rng(seed).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images, labels=np.arange(40) % 2)
+    monkeypatch.setattr(attaching, "embed_images", embedded)
+    monkeypatch.setattr(attaching, "backbone_of", lambda name: None)
+    spec = f"npz:{tmp_path}"
+    data = td.load(f"{spec}/train.npz", test=f"{spec}/test.npz", features="lite0", callbacks=())
+    assert sizes == [40, 40]
+    assert (data.features == data.images.reshape(80, -1)[:, :5]).all()
+    td.load(f"{spec}/train.npz", features="lite0", callbacks=())
+    td.load(shard(0, ["a", "b"]), test=shard(1, ["a", "b"]), features="lite0", callbacks=())
+    assert sizes[2:] == [40, 120]  # objects are one set, wherever they were before
 
 
 def test_runs_agree_on_published_images_that_have_no_labels():

@@ -33,6 +33,7 @@ from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.looking import with_usual_features
+from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import ranks
@@ -116,7 +117,7 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
 
     scores = job.run(data, None, config, Sink.of("score", out), callbacks)
     results.scores(scores, format, discovered=bool(config.tasks))
-    _say_partition(config, format)
+    _say_partition(with_parts(config, config.tasks, data), format)
     if format == "table" and out is not None:
         show.line(f"scores {scores[0].name}, in {out}")
         _next(out)
@@ -139,7 +140,7 @@ def split(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
         return
     results.split(found, format, name=list(Run.open(out).names("splits"))[-1], run=out)
     if format == "table":
-        _say_partition(config, format)
+        _say_partition(with_parts(config, config.tasks, data), format)
         _next(out)
 
 

@@ -64,10 +64,10 @@ def joined(train: Dataset, test: Dataset) -> Dataset:
     labels, classes = _labels(train, test)
     features = None
     if train.features is not None and test.features is not None:
-        features = _stacked(train.features, test.features)
+        features = stacked(train.features, test.features)
     lost = test.name in IN_MEMORY  # nor can the two of them be read again
     both = Dataset(
-        images=_stacked(train.images, test.images),
+        images=stacked(train.images, test.images),
         ids=ids,
         labels=labels,
         classes=classes,
@@ -247,7 +247,7 @@ def _facts(train: Dataset, test: Dataset) -> bytes | None:
     return found
 
 
-def _stacked(first: Any, second: Any) -> Any:
+def stacked(first: Any, second: Any) -> Any:
     """Put two tables after each other; in a temporary file where they are large."""
     shape = (len(first) + len(second), *first.shape[1:])
     dtype = np.result_type(first.dtype, second.dtype)
@@ -263,6 +263,17 @@ def _stacked(first: Any, second: Any) -> Any:
         place = len(first) + start
         table[place : min(place + 4096, len(table))] = second[start : start + 4096]
     return table
+
+
+def sides(dataset: Dataset) -> list[slice]:
+    """Return where the data sets lie that a data set was put together from; else all of it."""
+    train_N, whole = dataset.train_N, [slice(0, len(dataset))]
+    if train_N is None or not dataset.test or not names_data(dataset.test, ()):
+        return whole
+    if (~train_N[:-1] & train_N[1:]).any():
+        return whole
+    middle = int(train_N.sum())
+    return [slice(0, middle), slice(middle, len(dataset))]
 
 
 def names_data(text: str, kinds: tuple[str, ...]) -> bool:

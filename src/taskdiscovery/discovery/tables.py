@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from taskdiscovery.data.partition import codes
 from taskdiscovery.discovery.blocks import Blocks, centre, drawn, reduced
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.discovery.ridge_options import RidgeOptions
@@ -18,6 +19,8 @@ from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import Document, FloatArray, IntArray
 
 BLOCKS = 10
+#: blocks that two parts and a third, or two halves of two each, can be made of.
+_FEWEST = 5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +60,8 @@ class Prepared:
         count = max(BLOCKS, folds)
         groups = problem.workbench.dataset.groups
         own_groups = None if groups is None else groups[rows]
+        if own_groups is not None:  # one block a group where there are few of them
+            count = max(min(count, int(codes(own_groups).max()) + 1), folds, _FEWEST)
         parts = drawn(len(rows), count, generator(problem.seed, "blocks"), own_groups)
         order_N = np.concatenate(parts)
         own = replace(problem, rows=rows[order_N], constraints=problem.constraints.of_rows(order_N))

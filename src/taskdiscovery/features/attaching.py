@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery.config import OF_DATA
+from taskdiscovery.data.joining import sides, stacked
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.features.backbones import backbone_of, embed_images, is_backbone
 from taskdiscovery.features.tables import read_features
 from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.runtime.progress_bar import callbacks_of
-from taskdiscovery.types import Dataset
+from taskdiscovery.types import Dataset, Document
 
 
 def with_features(
@@ -49,14 +50,11 @@ def with_features(
     if isinstance(given, str) and is_backbone(given):
         dataset.require_images(f"the backbone {given}")
         backbone = backbone_of(given)
-        table = embed_images(
-            dataset.images,
-            backbone,
-            device=device,
-            batch=batch,
-            cache=cache,
-            callbacks=callbacks_of(callbacks),
-        )
+        told = callbacks_of(callbacks)
+        how: Document = {"device": device, "batch": batch, "cache": cache, "callbacks": told}
+        # Each of two data sets has its own in the cache, whatever it is joined with.
+        tables = [embed_images(dataset.images[own], backbone, **how) for own in sides(dataset)]
+        table = tables[0] if len(tables) == 1 else stacked(*tables)
         return replace(dataset, features=table, backbone=backbone)
     features, known = read_features(given, dataset)
     return replace(dataset, features=features, backbone=known)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.images.contents import digests
-from taskdiscovery.data.labels.targets import target_of
+from taskdiscovery.data.labels.targets import is_target_spec, target_of
 from taskdiscovery.data.partition import whole
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.features import is_backbone, load, with_features
@@ -119,6 +119,12 @@ class Fitted:
             ConfigError: where the labeling cannot be found.
             DataError: as `predict`, and where no image is left.
         """
+        if target is None and not is_target_spec(self.target) and ":" not in self.target:
+            raise ConfigError(
+                f"the learner was trained on values that were given as {self.target!r}",
+                where="evaluate",
+                hint="give those of these images: evaluate(data, target=…)",
+            )
         dataset = self._read(data, groups)
         labeling = self.labeling(target_of(dataset, self.target if target is None else target))
         seen_N = np.isin(digests(dataset.content), self.trained_on)
