@@ -76,7 +76,7 @@ def reads_a_link(arena):
 
 
 def lists_a_folder(arena):
-    descriptor = os.open(arena.victim / "split", os.O_RDONLY)  # which no audit event tells
+    descriptor = os.open(arena.victim / "splits", os.O_RDONLY)  # which no audit event tells
     os.listdir(descriptor)
 
 
@@ -117,7 +117,7 @@ PLANTED = {
     "outside: changed victim/linked.txt": writes_through_a_hard_link,
     "read: document.json": reads_a_link,
     "opened: victim/document.json": reads_a_link,
-    "read: split": lists_a_folder,
+    "read: splits": lists_a_folder,
     "opened: /etc/passwd": lambda arena: Path("/etc/passwd").read_text() and 0,
     "outside: made work/new": lambda arena: (arena.path / "work" / "new").mkdir(),
     "leak": tells_a_secret,
