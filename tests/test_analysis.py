@@ -513,7 +513,8 @@ def test_properties_together_are_told_where_they_say_more():
     none = row(effect=0.1, low=0.05)
     assert said(none, joint=[model()]) == f"follows no single property, but {together}"
     assert "no measured property" in said(none, joint=[model(auc=0.58, low=0.56)])
-    assert "no measured property" in said(none, joint=[model(auc=0.7, low=0.5)])
+    few = "500 images are too few to tell what it follows (nearest: brightness, AUC 0.55"
+    assert said(none, joint=[model(auc=0.7, low=0.5)]).startswith(few)
     every = model("everything", auc=0.84)  # no better than the statistics alone
     assert said(none, joint=[model(), every]).endswith(together)
     every = model("everything", auc=0.9)
