@@ -40,6 +40,7 @@ from taskdiscovery.analysis.properties import Factor, factor_table
 from taskdiscovery.analysis.verdict import main_property
 from taskdiscovery.config import AnalyzeConfig
 from taskdiscovery.data.readers import shapes
+from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.types import Dataset, Tasks
 
@@ -174,6 +175,7 @@ def feature_rows(where: Path, features: Path, seed: int) -> Iterator[dict[str, A
         found = td.discover(first, method="pursuit", tasks=10, threads=1, callbacks=(), seed=seed)
         said = td.analyze(first, found.tasks, threads=1, callbacks=(), seed=seed)
         assert other.features is not None
+        assert isinstance(found.encoder, FeatureEncoder)
         labels_ND = found.encoder.predict(other.features)
         factors = factor_table(other, np.arange(len(other)))
         for d, task in enumerate(found.tasks.names):

@@ -285,7 +285,7 @@ def test_what_no_single_property_tells_is_told_by_all_together(spare):
 def test_random_labels_are_predicted_by_nothing_and_the_verdict_says_so():
     rng = np.random.default_rng(0)
     claimed = 0
-    for _ in range(20):
+    for _ in range(8):
         columns = {f"x{i}": rng.normal(size=300) for i in range(6)}
         columns |= {f"a{i}": rng.integers(0, 2, 300) for i in range(6)}
         labels = rng.integers(0, 2, 300)
@@ -293,7 +293,7 @@ def test_random_labels_are_predicted_by_nothing_and_the_verdict_says_so():
         models = list(joint_of(labels, columns).values())
         line = verdict(rows, pd.DataFrame(), models)
         claimed += not line.startswith("follows no measured property (nearest: ")
-    assert claimed <= 1
+    assert claimed == 0
 
 
 def test_a_model_is_not_measured_on_groups_that_it_knows():
