@@ -208,8 +208,14 @@ def test_a_number_that_counts_by_bands_is_found():
     found = associate({"t": (abs(values) < 0.7).astype(int)}, as_factors({"x": values}))
     assert found["kind"].tolist() == ["bands"]
     assert found["effect"][0] > 0.9
+    assert name_of(found.iloc[0]) == "x, in bands"
     found = associate({"t": (values > 0.3).astype(int)}, as_factors({"x": values}))
     assert found["kind"].tolist() == ["number"]
+    assert name_of(found.iloc[0]) == "x"
+    thirds = associate({"t": np.digitize(values, [-0.4, 0.4])}, as_factors({"x": values}))
+    joint = thirds[thirds["side"] == ""].iloc[0]  # of three classes, by bands in any case
+    assert name_of(joint) == "x"
+    assert joint["effect"] > 0.9
 
 
 def test_rows_without_a_value_are_left_out_and_counted():
