@@ -14,7 +14,7 @@ reported comes from other data: `shapes` of other seeds, other rows of CIFAR-10,
 With `--features FOLDER` (NAME.npz with `features` of `td.embed(data, backbone="lite0")` and `rows`)
 the rival is asked of tasks of pursuit on features, too, whose labels and attributes are not given:
 what they follow is seldom a single statistic. That 0.6 within a wide interval is called too few
-images, and not no property, was learnt on these with seed 0; reported are other rows and seeds.
+images, and not no property, was learnt on another cut of BAR; reported are other rows of the rest.
 """
 
 from __future__ import annotations
