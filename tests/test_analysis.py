@@ -208,8 +208,14 @@ def test_a_number_that_counts_by_bands_is_found():
     found = associate({"t": (abs(values) < 0.7).astype(int)}, as_factors({"x": values}))
     assert found["kind"].tolist() == ["bands"]
     assert found["effect"][0] > 0.9
+    assert name_of(found.iloc[0]) == "x, in bands"
     found = associate({"t": (values > 0.3).astype(int)}, as_factors({"x": values}))
     assert found["kind"].tolist() == ["number"]
+    assert name_of(found.iloc[0]) == "x"
+    thirds = associate({"t": np.digitize(values, [-0.4, 0.4])}, as_factors({"x": values}))
+    joint = thirds[thirds["side"] == ""].iloc[0]  # of three classes, by bands in any case
+    assert name_of(joint) == "x"
+    assert joint["effect"] > 0.9
 
 
 def test_rows_without_a_value_are_left_out_and_counted():
@@ -285,7 +291,7 @@ def test_what_no_single_property_tells_is_told_by_all_together(spare):
 def test_random_labels_are_predicted_by_nothing_and_the_verdict_says_so():
     rng = np.random.default_rng(0)
     claimed = 0
-    for _ in range(20):
+    for _ in range(8):
         columns = {f"x{i}": rng.normal(size=300) for i in range(6)}
         columns |= {f"a{i}": rng.integers(0, 2, 300) for i in range(6)}
         labels = rng.integers(0, 2, 300)
@@ -293,7 +299,7 @@ def test_random_labels_are_predicted_by_nothing_and_the_verdict_says_so():
         models = list(joint_of(labels, columns).values())
         line = verdict(rows, pd.DataFrame(), models)
         claimed += not line.startswith("follows no measured property (nearest: ")
-    assert claimed <= 1
+    assert claimed == 0
 
 
 def test_a_model_is_not_measured_on_groups_that_it_knows():
@@ -513,7 +519,8 @@ def test_properties_together_are_told_where_they_say_more():
     none = row(effect=0.1, low=0.05)
     assert said(none, joint=[model()]) == f"follows no single property, but {together}"
     assert "no measured property" in said(none, joint=[model(auc=0.58, low=0.56)])
-    assert "no measured property" in said(none, joint=[model(auc=0.7, low=0.5)])
+    few = "500 images are too few to tell what it follows (nearest: brightness, AUC 0.55"
+    assert said(none, joint=[model(auc=0.7, low=0.5)]).startswith(few)
     every = model("everything", auc=0.84)  # no better than the statistics alone
     assert said(none, joint=[model(), every]).endswith(together)
     every = model("everything", auc=0.9)

@@ -50,12 +50,18 @@ def about(associations: pd.DataFrame, joint: Sequence[Document]) -> list[str]:
         opening = "" if main is not None else "follows no single property, but "
         parts.append(f"{opening}{who} together predict it (AUC {best['auc']:.2f})")
     if main is None and best is None and not held:
-        nearest = associations.iloc[0]
-        text = f"follows no measured property (nearest: {name_of(nearest)}, AUC {_auc(nearest)}"
-        tried = max(joint, key=lambda m: float(m["auc"]), default=None)
-        together = f"; {_together(tried)} together {tried['auc']:.2f}" if tried else ""
-        parts.append(f"{text}{together})")
+        parts.append(_nothing(associations.iloc[0], joint))
     return parts + held
+
+
+def _nothing(nearest: pd.Series, joint: Sequence[Document]) -> str:
+    """Say that no property explains the task, or that there are too few images to tell."""
+    tried = max(joint, key=lambda m: float(m["auc"]), default=None)
+    together = f"; {_together(tried)} together {tried['auc']:.2f}" if tried else ""
+    text = f"(nearest: {name_of(nearest)}, AUC {_auc(nearest)}{together})"
+    if tried and tried["auc"] >= rules.JOINT:
+        return f"{tried['images']:,} images are too few to tell what it follows {text}"
+    return f"follows no measured property {text}"
 
 
 def main_property(associations: pd.DataFrame) -> pd.Series | None:

@@ -34,7 +34,7 @@ def name_of(row: Any) -> str:
     if row["source"] == "label":
         return "the human label"
     word = WORDS.get(factor, factor) if row["source"] == "statistic" else factor
-    return f"{word}, in bands" if row["kind"] == "bands" else word
+    return f"{word}, in bands" if row["kind"] == "bands" and row["side"] else word
 
 
 def phrase(row: pd.Series, associations: pd.DataFrame, word: str) -> str:
