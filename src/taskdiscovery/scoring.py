@@ -236,6 +236,8 @@ def _result(
     known_n = truth_n[truth_n >= 0]
     counted = known_n if len(known_n) else labeling.labels_N[labeling.known_N]
     rates = np.bincount(counted, minlength=labeling.k) / len(counted)
+    # A run that was ended early has answered several times.
+    right_Kn = (predictions_Kn[..., truth_n >= 0] == known_n).reshape(len(predictions_Kn), -1)
     return Score(
         task=labeling.name,
         learner=config.learner,
@@ -249,11 +251,11 @@ def _result(
         chance=found.chance,
         kappa=found.kappa,
         rate=float(rates[1] if labeling.k == 2 else rates.max()),
-        accuracy=float((predictions_Kn == truth_n).mean()) if len(known_n) else float("nan"),
+        accuracy=float(right_Kn.mean()) if len(known_n) else float("nan"),
         agreement_n=found.per_image.astype(np.float32),
         rows_n=held,
         ids_n=labeling.ids_N[held],
-        accuracies=tuple((predictions_Kn == truth_n).mean(axis=1).tolist()),
+        accuracies=tuple(right_Kn.mean(axis=1).tolist()) if len(known_n) else (),
     )
 
 
