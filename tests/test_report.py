@@ -12,7 +12,7 @@ from taskdiscovery import data
 from taskdiscovery.errors import DataError
 from taskdiscovery.reporting import figures, write_report_of_run
 from taskdiscovery.reporting.page import _first
-from taskdiscovery.reporting.scoreview import memory_note
+from taskdiscovery.reporting.scoreview import ScoreView, memory_note
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.splits import words
 
@@ -244,6 +244,7 @@ def test_lopsided_random_labels_are_not_said_to_be_remembered():
     row = scores["random"].to_row()
     assert row["agreement"] > 0.95
     assert "memory" not in memory_note(row)
+    assert ScoreView(scores, ("label",), "ridge", 600).compared == {}, "nothing to compare with"
 
 
 def test_tasks_are_shown_first_by_a_rule_that_is_named():

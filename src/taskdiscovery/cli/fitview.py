@@ -39,7 +39,9 @@ def show_fit(fitted: Fitted, style: str) -> None:
 def _tables(found: Evaluation) -> None:
     title = f"{found.learner} on {found.target}: {found.images} images it has not seen"
     drop = ["covers"]
-    show.rows(_records(found.per_class.drop(columns=drop)), "table", title=title)
+    classes = found.per_class.drop(columns=drop)
+    classes["predicted"] = classes["predicted"].round().astype(int)
+    show.rows(_records(classes), "table", title=title)
     if len(found.per_level):
         levels = found.per_level.drop(columns=drop).sort_values("accuracy", kind="stable")
         shown = levels.head(_SHOWN)
@@ -49,10 +51,11 @@ def _tables(found: Evaluation) -> None:
         show.rows(_records(shown), "table", title=title)
     if len(found.confusion) <= _SHOWN:
         rows = [
-            {"true \\ predicted": name, **{str(k): float(v) for k, v in row.items()}}
+            {"true \\ predicted": name, **{str(k): round(v) for k, v in row.items()}}
             for name, row in found.confusion.to_dict("index").items()
         ]
-        show.rows(rows, "table", title="images, averaged over the runs")
+        over = "" if len(found.runs) == 1 else ", averaged over the runs"
+        show.rows(rows, "table", title=f"images{over}")
     figure = found.accuracy
     runs = ", ".join(f"{run:.3f}" for run in found.runs)
     show.line(

@@ -100,7 +100,7 @@ class Page:
             f"{n} labelings of {len(self.dataset):,} {things} were found by method {method}"
             f"{blind}. Each cuts the {things} in {parts}."
         )
-        references = self.scores.references
+        references = self.scores.compared
         if references:
             beside = " and ".join(f"{value:.2f} for {name}" for name, value in references.items())
             text += (

@@ -57,6 +57,19 @@ class ScoreView:
         """Names and agreement of human labelings (first) and of random labels."""
         return {name: float(row["agreement"]) for name, row in self._others}
 
+    @property
+    def compared(self) -> dict[str, float]:
+        """The references that a sentence names: a human labeling, and random labels where runs
+        have learnt something of them, rather than named one class alone.
+        """
+        human = [(n, row) for n, row in self._others if row["task"] != RANDOM][:1]
+        random = [
+            (n, row)
+            for n, row in self._others
+            if row["task"] == RANDOM and memory_note(row).startswith("agreement")
+        ]
+        return {name: float(row["agreement"]) for name, row in (*human, *random)}
+
     def of(self, name: str) -> Document | None:
         """Return the row of a task, or None."""
         if self.table is None:
