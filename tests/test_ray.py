@@ -178,7 +178,15 @@ def test_a_training_that_ends_every_worker_is_set_aside(cluster, tmp_path):
     table["c"] = [i // 2 % 2 for i in rows]
     table.to_csv(tmp_path / "tasks.csv", index=False)
     command = ["score", DATA, "--learner", "poison:make", "--preset", "smoke", "--quiet"]
-    command += ["--from", tmp_path / "tasks.csv", "--out", tmp_path / "run", *on(cluster)]
+    command += [
+        "--from",
+        tmp_path / "tasks.csv",
+        "--references",
+        "0",
+        "--out",
+        tmp_path / "run",
+        *on(cluster),
+    ]
     code, err = finish(start(*command, PYTHONPATH=str(tmp_path)))
     assert code == 7
     assert "1 of" in err
