@@ -28,7 +28,6 @@ from taskdiscovery.data import partition
 from taskdiscovery.executors import resolve_training, workbench
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.progress import Silent
-from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.splits.choose import Choice, choose
 from taskdiscovery.splits.cuts import Candidate, groups_of
 from taskdiscovery.splits.judging import Judge, Question, Rung
@@ -110,7 +109,7 @@ def main() -> None:
     config = SplitConfig(
         learner=options.learner,
         train_images=options.train_images,
-        seed=derive(options.seed, "choices") if options.seed else 0,
+        seed=options.seed,
         threads=1,
         executor="serial",
     )

@@ -123,10 +123,11 @@ def load(
     """Read images with what is known of them.
 
     Args:
-        data: a specification (`digits`, `shapes?n=5000`, `folder:PATH`, `parquet:`, `npz:`, `csv:`,
-            `hf:NAME`, `torchvision:NAME`, `package.module:function`), a path, an array or tensor
-            (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data set, a frame with paths or
-            images; features alone: `features:PATH`, (N, P), a frame of numbers; a `Dataset`.
+        data: a specification (`digits`, `shapes?n=5000&seed=0`, `folder:PATH`, `parquet:PATH`,
+            `npz:PATH`, `csv:PATH`, `hf:NAME`, `torchvision:NAME`, `package.module:function`), a
+            path, an array or tensor (N, H, W[, channels]), a torch `Dataset`, a Hugging Face data
+            set, or a frame with a column of paths or images; or features alone: `features:PATH`, an
+            npy file, an array (N, P), a frame of numbers. A `Dataset` is returned as it is.
         labels: (N,) labels of arrays.
         attributes: one row per image, of arrays.
         features: numbers of each image: (N, P) in their order; a frame, or the path of a table,
@@ -140,7 +141,9 @@ def load(
             e.g. `["NA", "None"]`; in columns of numbers these are missing anyway.
         groups: what belongs together (a patient, a video), and stays so wherever images are cut
             into parts: an attribute's name, or a value per image (array, list, Series by id).
-        test: images to measure on alone: anything that `load` takes; or an attribute that says so.
+        test: images to measure on, and never to train on: anything that `load` takes, which is
+            put together with `data`; or the name of an attribute that says so (`train`, `test`, …;
+            0, 1, 2 as WILDS and CelebA have them).
         cache: where decoded images are kept; by default `TASKDISCOVERY_CACHE`, else
             `~/.cache/taskdiscovery`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -364,15 +367,24 @@ def score(
 
     Args:
         data: anything that `load` takes; None for the data of a run whose tasks are scored.
-        tasks: what to score: values per image (array, list, Series by id, frame or (N, D)), a SPEC
-            (`label:0,1`, `attr:COLUMN`, `all`), RUN[:TASK[,TASK]], FILE[:COLUMN], `Labeling`,
-            `Tasks`, `Discovery`, `Run`; a list or mapping of these.
-        features, learner: as of `discover`; by default features that the tasks were found on; of
-            `ridge` and `logistic` each run has its part of the images.
-        preset, runs, early: sizes and epochs together; trainings; end one when it has settled.
-        vary, shared_order: what differs: `init`, `order`, `data`; identical batches.
-        references: at most so many human labelings beside discovered tasks.
-        train_images, …, weight_decay: of each training. Others: see `help(taskdiscovery.api)`.
+        tasks: what to score: values per image (array, list, Series matched by its image ids, frame
+            or array (N, D) of several), a SPEC (`label:0,1`, `attr:COLUMN`; `all` for every
+            labeling that people gave), RUN[:TASK[,TASK]], FILE[:COLUMN], `Labeling`, `Tasks`,
+            `Discovery`, `Run`; a list or mapping of these.
+        features: as of `discover`; by default those that the tasks were found on.
+        learner: as of `discover`; of `ridge` and `logistic` each run has its part of the images.
+        preset: `smoke`, `quick` or `paper`: sizes and epochs together.
+        runs: independent trainings of each labeling.
+        vary, shared_order: what differs between runs: `init`, `order`, `data`; identical batches.
+        references: at most so many human labelings beside discovered tasks: half of the classes,
+            then attributes, the most balanced first.
+        early: end a training when its predictions have settled.
+        train_images, test_images, epochs, batch, learning_rate, optimizer, schedule, weight_decay:
+            of each training.
+        out: a new run directory, or one to add to. Other options: see `help(taskdiscovery.api)`.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
     """
     options = _options(locals(), drop=("tasks",))
     data, tasks = _given(data, tasks)
@@ -432,11 +444,19 @@ def split(
         data, target: as of `score`; the labeling to break: SPEC, array, list, Series.
         tasks: what may cut it, as `score` takes it, or `untrained:NETWORK`; of several binary
             labelings the one that is worst for the target on a validation part is taken.
-        features, learner, preset, runs: as of `score`; trainings per figure.
-        orientation, class_balanced: `same` trains where target and task are equal, `opposite`
-            where they differ; cut at the median within each class, if the task has coordinates.
-        search, controls, transfer: try all; splits beside it; other learners on the same split.
+        features, learner, preset: as of `score`.
+        runs: trainings per figure, each from a fresh seed.
+        orientation: `same` trains where target and task are equal, `opposite` where they differ;
+            `auto` takes what is worse.
+        class_balanced: cut the task at its median within each class, if it has coordinates; by
+            default for more than two classes, and for lopsided tasks.
+        search: try all tasks, orientations and groupings of the classes.
+        controls: splits of the same size and class counts that stand beside it.
+        transfer: other learners that are trained on the same split.
         train_images, test_images, …, out: as of `score`; others: see `help(taskdiscovery.api)`.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
     """
     options = _options(locals(), drop=("target", "tasks"))
     data, tasks = _given(data, tasks)
