@@ -152,6 +152,7 @@ def test_a_random_label_by_patient_is_learnt_by_leakage_alone():
     assert found["patient", "width"] > found[None, "width"]
 
 
+@pytest.mark.slow
 def test_a_small_network_is_not_fooled_either():
     table, label, patient = leaky(size=20, noise=0.02)
     accuracy = {}

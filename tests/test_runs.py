@@ -137,6 +137,7 @@ def test_scores_of_several_jobs_stand_beside_each_other(run, capfd):
         scores.named("taks")
 
 
+@pytest.mark.slow
 def test_several_tasks_by_name(run, capfd):
     some = f"{run}:task_002,task_000"
     assert main([*SCORE, "--from", some]) == 0
@@ -221,6 +222,7 @@ def test_an_unfinished_job_whose_checkpoints_are_damaged_blocks_nothing(run, mon
     assert main([*SCORE, "--from", str(run)]) == 0
 
 
+@pytest.mark.slow
 def test_an_unfinished_analysis_is_done_again_or_discarded(run, monkeypatch, capfd):
     def stopped(*_, **__):
         raise KeyboardInterrupt
@@ -239,6 +241,7 @@ def test_an_unfinished_analysis_is_done_again_or_discarded(run, monkeypatch, cap
     assert main(analyze) == 0
 
 
+@pytest.mark.slow
 def test_reading_is_never_blocked_by_an_unfinished_job(run, monkeypatch, capfd):
     stop(monkeypatch, *SCORE, "--from", str(run))
     other = "shapes?n=240&size=8&seed=1"
