@@ -6,6 +6,9 @@ and for the worst two turned. Where the two differ, both are trained in full fro
 images that neither has used: `fresh` has the accuracy on the test side of each.
 
     python -m benchmarks.choices parquet:train.parquet --from RUN --json
+
+With `--only-before --seed 1` the old choice alone is made, from other seeds: what it takes the
+second time says how much of it is noise.
 """
 
 from __future__ import annotations
@@ -101,6 +104,7 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(map(str, human.CORE)))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fresh-runs", type=int, default=3)
+    parser.add_argument("--only-before", action="store_true", help="the old choice alone")
     add_output(parser)
     options = parser.parse_args()
     own_process(1)
@@ -116,6 +120,7 @@ def main() -> None:
     config = resolve_training(config, dataset, 1)
     seen_N = partition.of(dataset, 0)
     rows: list[dict[str, Any]] = []
+    document: dict[str, Any] = {}
     for number in map(int, options.targets.split(",")):
         target, learner = dataset.target(human.target(number)), config.learner_of()
         train = np.flatnonzero(seen_N)
@@ -123,6 +128,11 @@ def main() -> None:
             asked = Question(
                 bench=bench, target=target, config=config, seen_N=seen_N, balanced=False
             )
+            if options.only_before:
+                worst = exhaustively(asked, tasks).candidate.name
+                rows.append({"target": number, "before": {"choice": worst}})
+                print(rows[-1], file=sys.stderr, flush=True)
+                continue
             rows.append(row(asked, tasks, number, options.fresh_runs))
         told = {key: rows[-1][key] for key in ("target", "before", "halving", "share_of_time")}
         print(told, rows[-1].get("fresh", "same task"), file=sys.stderr, flush=True)
@@ -134,6 +144,9 @@ def main() -> None:
             "train_images": options.train_images,
             "environment": about(),
         }
+        save(document, options.out)
+    if options.only_before:
+        document = {"rows": rows, "seed": options.seed, "environment": about()}
         save(document, options.out)
     deliver(document, options)
 
