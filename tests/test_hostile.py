@@ -209,6 +209,7 @@ def test_a_case_follows_from_its_seed_and_number(arena, bases):
         assert made[0] == made[1]
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_corpus():
     """Needs half a second of processor time for every ten of them, and ten to make the runs."""
     process = Started(

@@ -218,6 +218,7 @@ def photographs():
     return td.load(images, labels=names, features=table.astype(np.float32))
 
 
+@pytest.mark.slow
 def test_the_study_is_done_once_and_told(photographs, tmp_path, monkeypatch):
     from experiments import ways
     from experiments.laboratory import Laboratory
