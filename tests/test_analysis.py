@@ -706,3 +706,15 @@ def test_a_text_model_that_is_not_there(run, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="cannot be read"):
         td.analyze(None, run, text_model=str(tmp_path), threads=1, out=run)
+
+
+def test_levels_that_differ_late_or_cannot_be_compared_keep_their_names():
+    """Also where the sides of a split are described, which asks the same."""
+    from taskdiscovery.analysis.properties import attribute_factor
+
+    days = attribute_factor(pd.Series([20231127.0, 20231128.0, 0.5, np.nan]))
+    assert days is not None
+    assert set(days.levels) == {"0.5", "20231127", "20231128"}
+    mixed = attribute_factor(pd.Series(["a", 1, ("b",), "a"], dtype=object))
+    assert mixed is not None
+    assert set(mixed.levels) == {"a", "1", "('b',)"}

@@ -27,13 +27,13 @@ from scipy.stats.contingency import crosstab
 
 from taskdiscovery.analysis import measures
 from taskdiscovery.analysis.measures import Auc
-from taskdiscovery.analysis.properties import LEVELS, Factor, factor_table, property_of
+from taskdiscovery.analysis.properties import Factor, factor_table, property_of
 from taskdiscovery.analysis.rules import BANDS_GAIN, RATE
 from taskdiscovery.data import partition
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray
 
-__all__ = ["LEVELS", "RATE", "Association", "Factor", "associate", "factor_table"]
+__all__ = ["RATE", "Association", "Factor", "associate", "factor_table"]
 
 FOLDS, BANDS = 5, 10
 #: labelings of more classes have rows of all classes together alone, over so many commonest ones.

@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from taskdiscovery.analysis.associations import LEVELS, RATE
+from taskdiscovery.analysis.rules import RATE
 from taskdiscovery.data import partition
+from taskdiscovery.data.labels.human import LEVELS
 from taskdiscovery.types import BoolArray, Dataset, Document, IntArray, Tasks
 
 #: images of a class or level below which nothing is said of it.

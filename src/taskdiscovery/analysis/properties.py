@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from taskdiscovery.data.labels.human import LEVELS, NUMBERS
 from taskdiscovery.data.statistics import image_statistics
 from taskdiscovery.types import BoolArray, Dataset, FloatArray, ImageArray, IntArray
 
-LEVELS = 30  # text of more different values is no property
-NUMBERS = 10  # numbers of more different values are compared by rank, others as levels
 SOURCES = ("attribute", "label", "statistic")
 
 
@@ -57,7 +56,7 @@ def factor_table(dataset: Dataset, rows: IntArray) -> dict[str, Factor]:
         )
     if dataset.attributes is not None:
         for name in dataset.attributes.columns:
-            factor = _attribute(dataset.attributes[name].iloc[rows])
+            factor = attribute_factor(dataset.attributes[name].iloc[rows])
             if factor is not None:
                 found[str(name)] = factor
     if not dataset.has_images:
@@ -95,7 +94,12 @@ def _layout(images: ImageArray, rows: IntArray) -> pd.DataFrame:
     return pd.DataFrame(np.concatenate(blocks), columns=["top", "left"])
 
 
-def _attribute(column: pd.Series) -> Factor | None:
+def attribute_factor(column: pd.Series) -> Factor | None:
+    """Return a column as a property: numbers of more than 10 values as they are, else its levels.
+
+    Returns:
+        None for text of more than 30 different values (names, captions).
+    """
     known = column.notna().to_numpy()
     boolean = pd.api.types.is_bool_dtype(column)
     numeric = pd.api.types.is_numeric_dtype(column) and not boolean
@@ -108,7 +112,8 @@ def _attribute(column: pd.Series) -> Factor | None:
         codes, levels = pd.factorize(column, sort=True)
     except TypeError:  # values that cannot be compared
         codes, levels = pd.factorize(column, sort=False)
-    names = (f"{float(x):g}" if numeric else str(x) for x in levels)
+    # Short, and never so short that two levels have one name.
+    names = (f"{float(x):.15g}" if numeric else str(x) for x in levels)
     return Factor(
         source="attribute",
         values=np.asarray(codes, dtype=np.float64),

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from taskdiscovery.analysis.properties import attribute_factor
 from taskdiscovery.data import partition
 from taskdiscovery.data.statistics import image_statistics
 from taskdiscovery.types import (
@@ -36,10 +37,6 @@ from taskdiscovery.types import (
 
 #: images that are looked at, at most, and those of a side below which a row is left out.
 IMAGES, AT_LEAST = 6000, 10
-#: of text or whole numbers with more different values no level is named.
-LEVELS = 30
-#: of false discoveries.
-RATE = 0.05
 #: rows that are kept.
 KEPT = 100
 
@@ -152,19 +149,14 @@ def _levels(
 
 def _attribute(name: str, column: pd.Series) -> list[tuple[str, str, FloatArray]]:
     """Return an attribute as numbers, or as its levels; of two levels the latter alone."""
-    number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if number and column.nunique() > 10:
-        return [("attribute", name, column.to_numpy(np.float64, na_value=np.nan))]
-    if not 2 <= column.nunique() <= LEVELS:
+    factor = attribute_factor(column)
+    if factor is None:
         return []
-    codes_n, levels = pd.factorize(column, sort=True)
-    found = _levels("attribute", name, np.asarray(codes_n), tuple(map(_plain, levels)))
+    if not factor.levels:
+        return [("attribute", name, np.where(factor.known, factor.values, np.nan))]
+    codes_n = np.where(factor.known, factor.values, -1).astype(np.int64)
+    found = _levels("attribute", name, codes_n, factor.levels)
     return found[1:] if len(found) == 2 else found
-
-
-def _plain(level: object) -> str:
-    """Write 1.0 as 1: columns with missing values hold whole numbers as floats."""
-    return str(int(level)) if isinstance(level, float) and level.is_integer() else str(level)
 
 
 def _row(

@@ -15,7 +15,7 @@ from taskdiscovery.types import Dataset, Labeling
 
 #: the target SPEC that names all of them.
 ALL = "all"
-#: columns of more values are names or numbers, and no labeling.
+#: text of more different values is names, numbers of more are a quantity: no labeling either way.
 LEVELS, NUMBERS = 30, 10
 
 
