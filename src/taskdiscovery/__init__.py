@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         label,
         load,
         open_run,
+        plant,
         report,
         resume,
         score,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     )
     from taskdiscovery.config import Learner, Recipe
     from taskdiscovery.data import from_arrays, from_torch
+    from taskdiscovery.data.planting import Planted
     from taskdiscovery.discovery import Meta, Method, Power, Pursuit, Spectral
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
@@ -87,6 +89,7 @@ __all__ = [
     "Meta",
     "Method",
     "NumericalError",
+    "Planted",
     "Power",
     "ProgressBar",
     "Pursuit",
@@ -111,6 +114,7 @@ __all__ = [
     "label",
     "load",
     "open_run",
+    "plant",
     "report",
     "resume",
     "score",
@@ -118,9 +122,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze compare discover embed info label load open_run report resume score split",
+    "api": "analyze compare discover embed info label load open_run plant report resume score "
+    "split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
+    "data.planting": "Planted",
     "discovery": "Meta Method Power Pursuit Spectral",
     "encoders.discovery": "Discovery",
     "encoders.encoder": "Encoder",

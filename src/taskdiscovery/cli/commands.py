@@ -13,6 +13,7 @@ from taskdiscovery.config import (
     DataConfig,
     EmbedConfig,
     LabelConfig,
+    PlantConfig,
     ScoreConfig,
     SplitConfig,
     WorkConfig,
@@ -174,6 +175,18 @@ def embed(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     assert found.features is not None
     show.line(f"{len(found)} images, {found.features.shape[1]} features each, in {out}")
     show.line(f"next: taskdiscovery discover {data} --features {out}")
+
+
+def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
+    """Write images with a cue in some of them, and the truth."""
+    config = from_mapping(PlantConfig, given, "plant")
+    _check_new(out)
+    check_spec(data)
+    from taskdiscovery.jobs import plant as job
+
+    found = job.run(data, None, config, out, callbacks)
+    show.mapping(found.numbers, "table")
+    show.line(f"next: taskdiscovery info folder:{out / job.IMAGES}")
 
 
 def analyze(

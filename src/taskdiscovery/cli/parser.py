@@ -44,6 +44,7 @@ _HELP = {
     "demo": "the whole pipeline on embedded data, ending with a report",
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
+    "plant": "a cue in some of the images, and the truth beside them, to try an audit on",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
@@ -98,6 +99,7 @@ COMMANDS = (
     "label",
     "split",
     "embed",
+    "plant",
     "analyze",
     "compare",
     "report",
@@ -187,6 +189,18 @@ def _embed(command: Parser) -> None:
     )
 
 
+def _plant(command: Parser) -> None:
+    _data(command)
+    _options_of(command, CONFIGS["plant"])
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="new folder: images/CLASS/ROW.png, truth.csv, planted.json",
+    )
+
+
 def _analyze(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -255,6 +269,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "info": _info,
     "label": _label,
     "embed": _embed,
+    "plant": _plant,
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,

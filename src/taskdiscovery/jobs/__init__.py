@@ -11,6 +11,7 @@ from taskdiscovery.config import (
     EmbedConfig,
     LabelConfig,
     Options,
+    PlantConfig,
     ScoreConfig,
     SplitConfig,
 )
@@ -25,4 +26,5 @@ CONFIGS: dict[str, type[Options]] = {
     "compare": CompareConfig,
     "label": LabelConfig,
     "embed": EmbedConfig,
+    "plant": PlantConfig,
 }
