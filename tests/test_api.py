@@ -200,15 +200,16 @@ def test_what_a_stopped_job_was_given_as_objects_is_given_again(arrays, tmp_path
     pd.testing.assert_frame_equal(again.to_frame(), done.to_frame())
 
 
-@pytest.mark.parametrize("verb", ["discover", "score", "split", "analyze", "label", "embed", "fit"])
+@pytest.mark.parametrize(
+    "verb", ["discover", "score", "split", "analyze", "label", "embed", "fit", "plant"]
+)
 def test_a_verb_has_the_options_of_its_command(verb):
     """One source: the config. The verbs spell it out, so that an editor completes it."""
     beside = {"out", "callbacks"}
-    positional = {"discover": 1, "score": 2, "split": 3, "analyze": 2, "label": 2}
-    positional = {**positional, "embed": 1, "fit": 2}[verb]
+    positional = {"discover": 1, "split": 3, "embed": 1}.get(verb, 2)
     # What the command line takes as text, the library takes as objects, by position.
     objects = {"score": {"target", "from"}, "split": {"target", "from"}, "fit": {"target"}}
-    objects = objects.get(verb, set())
+    objects = {**objects, "plant": {"target"}}.get(verb, set())
     given = list(inspect.signature(getattr(td, verb)).parameters.values())
     assert all(p.kind == p.POSITIONAL_OR_KEYWORD for p in given[:positional])
     own = {p.name: p for p in given[positional:]}

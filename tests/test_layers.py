@@ -29,6 +29,7 @@ FLOORS = [
     {"executors"},
     {"discovery"},
     {"splits", "analysis", "scoring"},
+    {"auditing"},
     {"jobs"},
     {"reporting"},
     {"api"},

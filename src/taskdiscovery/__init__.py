@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         load,
         load_fitted,
         open_run,
+        plant,
         report,
         resume,
         score,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     )
     from taskdiscovery.config import Learner, Recipe
     from taskdiscovery.data import from_arrays, from_torch
+    from taskdiscovery.data.planting import Planted
     from taskdiscovery.discovery import Meta, Method, Power, Pursuit, Spectral
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
@@ -94,6 +96,7 @@ __all__ = [
     "Meta",
     "Method",
     "NumericalError",
+    "Planted",
     "Power",
     "ProgressBar",
     "Pursuit",
@@ -121,6 +124,7 @@ __all__ = [
     "load",
     "load_fitted",
     "open_run",
+    "plant",
     "report",
     "resume",
     "score",
@@ -128,10 +132,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze compare discard discover embed fit info label load load_fitted open_run report "
-    "resume score split",
+    "api": "analyze compare discard discover embed fit info label load load_fitted open_run plant "
+    "report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
+    "data.planting": "Planted",
     "discovery": "Meta Method Power Pursuit Spectral",
     "encoders.discovery": "Discovery",
     "encoders.encoder": "Encoder",

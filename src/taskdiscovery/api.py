@@ -46,6 +46,7 @@ from taskdiscovery.config import (
     LabelConfig,
     Learner,
     Network,
+    PlantConfig,
     Recipe,
     ScoreConfig,
     SplitConfig,
@@ -63,6 +64,7 @@ from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
 from taskdiscovery.jobs import fit as _fit
 from taskdiscovery.jobs import label as _label
+from taskdiscovery.jobs import plant as _plant
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
@@ -82,6 +84,7 @@ from taskdiscovery.types.showing import showing
 if TYPE_CHECKING:
     import pandas as pd
 
+    from taskdiscovery.data.planting import Planted
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.training.fitted import Fitted
 
@@ -97,6 +100,7 @@ __all__ = [
     "load",
     "load_fitted",
     "open_run",
+    "plant",
     "report",
     "resume",
     "score",
@@ -732,6 +736,52 @@ def report(
     read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
     with showing(no_images=no_images, blur=blur):
         return write_report(Path(path), load(data, **read), found)
+
+
+@isolated
+def plant(
+    data: Any,
+    target: Any,
+    *,
+    cue: str = "logo",
+    strength: float = 0.95,
+    seed: int = 0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Planted:
+    """Plant a cue in some of the images, so that it goes with a label: what an audit ought to find.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling of two classes whose second one has the cue: SPEC, array, Series or
+            `Labeling`. Images without a class are left out.
+        cue: `logo`, `faint-logo`, `corners`, `border`, `text`; `brightness`, `contrast`, `hue`,
+            `tint`; `noise`, `blur`, `resolution`, `zoom`, `jpeg`, `vignette`.
+        strength: share of the images of either class whose label the cue tells: 1 always, 0.5 by
+            chance, 0 the reverse of 1.
+        seed: decides which images have it.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
+        out: a new folder to write: `images/CLASS/ROW.png`, `truth.csv`, `planted.json`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Returns:
+        The images as a `Dataset` whose labels are the target's, and which of them have the cue.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("target",))
+    if isinstance(target, str):
+        options["target"] = target
+    config = from_mapping(PlantConfig, options, "plant")
+    place = None if out is None else Path(out)
+    return _plant.run(data, target, config, place, callbacks_of(callbacks))
 
 
 def open_run(

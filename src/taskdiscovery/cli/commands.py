@@ -16,6 +16,7 @@ from taskdiscovery.config import (
     FitConfig,
     JobConfig,
     LabelConfig,
+    PlantConfig,
     ScoreConfig,
     SplitConfig,
     WorkConfig,
@@ -205,6 +206,18 @@ def fit(data: str, out: Path | None, format: str, callbacks: Callbacks, **given:
         _say_partition(config, format)
         if out is not None:
             show.line(f"kept in {out}")
+
+
+def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
+    """Write images with a cue in some of them, and the truth."""
+    config = from_mapping(PlantConfig, given, "plant")
+    _check_new(out)
+    check_spec(data)
+    from taskdiscovery.jobs import plant as job
+
+    found = job.run(data, None, config, out, callbacks)
+    show.mapping(found.numbers, "table")
+    show.line(f"next: taskdiscovery info folder:{out / job.IMAGES}")
 
 
 def analyze(

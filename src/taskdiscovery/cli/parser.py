@@ -49,6 +49,7 @@ _HELP = {
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
     "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
+    "plant": "a cue in some of the images, and the truth beside them, to try an audit on",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
@@ -106,6 +107,7 @@ COMMANDS = (
     "split",
     "fit",
     "embed",
+    "plant",
     "analyze",
     "compare",
     "report",
@@ -206,6 +208,18 @@ def _fit(command: Parser) -> None:
     _format(command)
 
 
+def _plant(command: Parser) -> None:
+    _data(command)
+    _options_of(command, CONFIGS["plant"])
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="new folder: images/CLASS/ROW.png, truth.csv, planted.json",
+    )
+
+
 def _analyze(command: Parser) -> None:
     help = "a run directory; of some of its tasks, verdicts are printed and not written"
     command.add_argument("run", metavar="RUN[:TASK,…]", help=help)
@@ -298,6 +312,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "label": _label,
     "embed": _embed,
     "fit": _fit,
+    "plant": _plant,
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,

@@ -22,6 +22,11 @@ T = TypeVar("T", bound="TrainingConfig")
 #: a word for a shell, and a folder on any system.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}(?<!\.)")
 VARIED = ("init", "order", "data")
+#: cues that `plant` knows; `data.planting` draws them.
+PLANTED = (
+    *("logo", "faint-logo", "corners", "border", "text", "brightness", "contrast", "hue"),
+    *("tint", "noise", "blur", "resolution", "zoom", "jpeg", "vignette"),
+)
 CONTROLS = ("random", "untrained", "hard", "kmeans")
 
 
@@ -319,3 +324,23 @@ class EmbedConfig(ReadConfig):
     )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantConfig(ReadConfig):
+    """`plant`: a cue in some images, so that it goes with a label."""
+
+    target: str = option(
+        "",
+        "the labeling of two classes whose second one has the cue: label:A,B, attr:COLUMN, "
+        "FILE:COLUMN",
+        names="labeling",
+    )
+    cue: str = option("logo", "what is planted", choices=PLANTED)
+    strength: float = option(
+        0.95,
+        "share of the images whose label the cue tells: 1 always, 0.5 by chance, 0 the reverse",
+        low=0.0,
+        high=1.0,
+    )
+    seed: int = option(0, "decides which images have it", low=0, high=2**63 - 1)

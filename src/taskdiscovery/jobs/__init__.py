@@ -12,6 +12,7 @@ from taskdiscovery.config import (
     FitConfig,
     LabelConfig,
     Options,
+    PlantConfig,
     ScoreConfig,
     SplitConfig,
 )
@@ -27,4 +28,5 @@ CONFIGS: dict[str, type[Options]] = {
     "label": LabelConfig,
     "embed": EmbedConfig,
     "fit": FitConfig,
+    "plant": PlantConfig,
 }

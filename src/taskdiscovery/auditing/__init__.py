@@ -1,0 +1,1 @@
+"""Would a network learn the labels, or a cue that goes with them?"""
