@@ -10,6 +10,7 @@ from taskdiscovery.types.aliases import (
     IntArray,
     Matrix,
 )
+from taskdiscovery.types.audit import Audit, Cue
 from taskdiscovery.types.backbone import Backbone
 from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.comparison import Comparison
@@ -31,12 +32,14 @@ __all__ = [
     "TEST",
     "TRAIN",
     "WITHIN",
+    "Audit",
     "Backbone",
     "BoolArray",
     "ClassCount",
     "Column",
     "Comparison",
     "Copies",
+    "Cue",
     "Dataset",
     "Detail",
     "Document",
