@@ -53,5 +53,5 @@ class AuditConfig(TrainingConfig):
         names="data",
     )
     runs: int = option(
-        3, "networks, each asked about the images that it has not seen", low=2, high=1000
+        3, "networks, each asked about the images that it was not trained on", low=2, high=100
     )
