@@ -19,7 +19,7 @@ from taskdiscovery.types import BoolArray, Float32, FloatArray, IdArray, IntArra
 if TYPE_CHECKING:
     import pandas as pd
 
-#: facts by their column, in the words of a sentence. Of facts that tell as much, the first is named.
+#: facts by their column, in the words of a sentence; of those that tell as much the first counts.
 WORDS = {
     "format": "file format",
     "mode": "colour mode",
@@ -105,8 +105,8 @@ def told_by(
 ) -> list[tuple[str, float]]:
     """Say how well each single fact tells the classes, on images that were not looked at before.
 
-    Each value of a fact, or bin of a number, means the class in which it is commonest, on two thirds
-    of the images; the rest is told by it. All thirds are told in turn.
+    Each value of a fact, or bin of a number, stands for the class that it is commonest in on two
+    thirds of the images; the rest is told by it. All thirds are told in turn.
 
     Args:
         facts: of the N images.

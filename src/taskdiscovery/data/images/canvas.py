@@ -93,7 +93,7 @@ class _Canvas:
         """Write a picture into its row.
 
         Returns:
-            It, of mode L or RGB or as an array of levels, not resized.
+            It, not resized: of mode L or RGB, or its row, where that holds it as it is.
 
         Raises:
             ValueError: where it does not belong there.
@@ -116,7 +116,7 @@ class _Canvas:
         if pixels.shape != self.shape:
             raise ValueError("it is of another size than its header or the first")
         self.rows[row] = pixels
-        return pixels if content is native else native
+        return self.rows[row] if content is native else native
 
 
 def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[int] | None) -> Done:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _seconds(text: str) -> float:
         return math.nan
     seconds = _SECONDS.match(text, found.end())
     try:
-        numbers = [int(part) for part in found.groups()]
-        stamp = datetime(*numbers, int(seconds[1]) if seconds else 0, tzinfo=timezone.utc)  # type: ignore[misc,arg-type]
+        year, month, day, hour, minute = (int(part) for part in found.groups())
+        second = int(seconds[1]) if seconds else 0
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError:  # month 13, or 0000:00:00 of a clock that was never set
         return math.nan
-    return stamp.timestamp()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,7 @@ _STANDARD = """
 #: TIFF's tags: bits of each sample, and where EXIF lies.
 _BITS, _EXIF = 258, 34665
 _BITS_OF_MODE = {"1": 1, "I": 16, "I;16": 16, "F": 32}
+Utf8: TypeAlias = bytes
 
 
 class Facts(NamedTuple):
@@ -62,7 +63,7 @@ class Facts(NamedTuple):
     quality: float
     progressive: bool
     time: float
-    camera: bytes
+    camera: Utf8
 
 
 #: of an image that could not be decoded; its row is left out.

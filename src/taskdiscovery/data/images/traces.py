@@ -29,8 +29,9 @@ _BLOCK, _APART, _FIRST = 8, 4, 2
 _ROWS = _BLOCK // _APART
 #: the part that is looked at has this side at most, of large images the second.
 _SIDE, _LARGE = 128, 256
-#: pixels that are looked at together, and stay in the processor's cache.
-_TOGETHER = 2**16
+#: pixels that are looked at together: of so many 16-bit numbers an array is not mapped anew by
+#: the C library each time, which would take longer than the sums (from 128 KiB on, for glibc).
+_TOGETHER = 2**15
 #: of blocks, the share that is flatter than the one that tells the noise.
 _FLATTEST = 0.1
 #: added to all means, so that a picture of one level has a logarithm: far below a level.
@@ -51,7 +52,8 @@ class Traces:
 
         Args:
             i: its place among those that `numbers` is of.
-            picture: of mode L or RGB, or (H, W, channels), upright and not resized.
+            picture: of mode L or RGB, or (H, W, channels), upright and not resized. Of an array a
+                view is kept until it is measured: give what stays in memory anyway.
             orientation: how it lies in the file, 1 to 8.
         """
         if isinstance(picture, Image.Image):
@@ -77,7 +79,7 @@ class Traces:
 def _rows(picture: Image.Image | ImageArray, box: Box, orientation: int) -> ImageArray:
     """Return the rows that are looked at, of a part of an upright image, as they lie in the file.
 
-    Of colours, green follows brightness most closely. The result holds no view of the picture.
+    Of colours, green follows brightness most closely.
     """
     left, top, right, bottom = box
     if isinstance(picture, Image.Image):
@@ -88,11 +90,11 @@ def _rows(picture: Image.Image | ImageArray, box: Box, orientation: int) -> Imag
         part = as_array(picture.crop(box))
     else:
         part = picture[top:bottom, left:right]
-    return _laid(part[..., part.shape[2] // 2], orientation)[_FIRST::_APART].copy()
+    return _laid(part[..., part.shape[2] // 2], orientation)[_FIRST::_APART]
 
 
 def _middle(width: int, height: int) -> Box:
-    """Return the middle of an image as it lies in the file: whole blocks, and few kinds of sizes."""
+    """Return the middle of an image as it lies in the file: whole blocks, of few kinds of sizes."""
     W, H = _side(width), _side(height)
     left, top = (width - W) // 2 // _BLOCK * _BLOCK, (height - H) // 2 // _BLOCK * _BLOCK
     return left, top, left + W, top + H
