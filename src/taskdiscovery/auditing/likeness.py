@@ -42,6 +42,11 @@ class Likeness:
     upper: bool
     operation: Operation
 
+    @property
+    def weighted(self) -> float:
+        """What likenesses are ranked by."""
+        return self.cosine * (rules.CODEC_WEIGHT if self.view.name == statistics.CODEC else 1)
+
 
 def likenesses(
     seen: Seen,
@@ -77,9 +82,8 @@ def likenesses(
                 after_K = scale.apply(statistics.statistics(operation(images, rng))).mean(axis=0)
                 change_K = (after_K - before_K) @ turn_KK * (1 if upper else -1)
                 cosine = _cosine(change_K, difference_K)
-                cosine *= rules.CODEC_WEIGHT if view.name == statistics.CODEC else 1
                 found.append(Likeness(view=view, cosine=cosine, upper=upper, operation=operation))
-    return sorted(found, key=lambda likeness: -likeness.cosine)
+    return sorted(found, key=lambda likeness: -likeness.weighted)
 
 
 @dataclass(frozen=True, eq=False)
