@@ -1,0 +1,297 @@
+"""Groups within classes, on frozen features: which of them a network would get wrong, and why.
+
+What a restricted view cannot see (a place, a pose, a companion) may still make groups within a
+class. Two questions are asked of each group that is found without labels:
+
+- How often is it told rightly by a learner that has seen its like, beside groups of the same size
+  drawn by chance in the class? A group far below is *hard*: it looks like another class.
+- How often is it told rightly by a learner that has seen none of it, beside arbitrary cuts of the
+  class of the same size? A group far below is held by *context*: what the others have in common is
+  not what makes the class, and images elsewhere that lack it will be taken for another.
+
+Axes: N images, n images of a class, m of a group, R reduced features, D cuts, A arbitrary cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from taskdiscovery.agreement import mean_over_runs
+from taskdiscovery.auditing.groups import Class
+from taskdiscovery.auditing.leaving import Leaving
+from taskdiscovery.config.audit import AuditConfig
+from taskdiscovery.data import partition
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.seeds import derive, generator
+from taskdiscovery.store.journal import Journal
+from taskdiscovery.types import (
+    Dataset,
+    Document,
+    Float32,
+    FloatArray,
+    IntArray,
+    Interval,
+    Labeling,
+    Record,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    *("target", "class", "group", "images", "accuracy", "low", "high"),
+    *("control", "control_low", "control_high"),
+    *("left_out", "left_out_low", "left_out_high", "left_out_control", "left_out_control_low"),
+    *("taken_for", "at_risk", "why", "examples"),
+)
+#: images of a class, and of a group, below which nothing is said of it.
+CLASS_IMAGES, GROUP_IMAGES = 60, 20
+#: images that are looked at, about; classes, the largest first; reduced features.
+_IMAGES, _CLASSES, _FEATURES, _FOLDS = 12_000, 50, 256, 5
+#: groups by chance, and arbitrary cuts, that a group is held against.
+_BY_CHANCE, _ARBITRARY = 200, 20
+#: by how much a group must lie below them, on top of the intervals. Frozen on half of BAR's
+#: training images and CIFAR-10's first 3,000; docs/audit.md says what they give elsewhere.
+HARD, CONTEXT = 0.1, 0.2
+_EXAMPLES = 5
+
+
+def groups_within(
+    dataset: Dataset,
+    labelings: Sequence[Labeling],
+    config: AuditConfig,
+    journal: Journal,
+    callbacks: Callbacks,
+) -> pd.DataFrame:
+    """Find groups within each class, and say which of them are at risk.
+
+    Args:
+        dataset: with features. Images to measure on alone are not looked at.
+        labelings: of its images.
+        config: its seed decides all that is drawn.
+        journal: remembers each class.
+        callbacks: told of progress.
+
+    Returns:
+        A row per group, in the order of labelings and classes: `target`, `class`, `group` (of which
+        cut, and which side: `1a` and `1b`), `images`, `accuracy` out of fold with `low` and `high`;
+        `control`, `control_low`, `control_high` of groups of its size drawn by chance in the class;
+        `left_out` with an interval, of a learner that has seen none of the group; the same of
+        arbitrary cuts of its size, `left_out_control`, and the worst of these; `taken_for`, the
+        class that most errors then name; `at_risk`; `why` (`hard`, `context`, or both);
+        `examples`, ids of its clearest images. None of a class that does not fall in two.
+
+    Raises:
+        ConfigError: where the data has no features.
+    """
+    import pandas as pd
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    if dataset.features is None:
+        raise ConfigError(
+            "groups within classes are found on features, and the data has none",
+            where="audit",
+            hint="add --features lite0, or a file of features",
+        )
+    looked = [_Labelled(dataset, labeling, config.seed) for labeling in labelings]
+    rows: list[Document] = []
+    total = sum(len(own.looked_at) for own in looked)
+    with (
+        threadpool_limits(torch.get_num_threads(), user_api="blas"),
+        callbacks.stage("groups within classes", total) as meter,
+    ):
+        for own in looked:
+            for c in own.looked_at:
+
+                def work(watch: object, own: _Labelled = own, c: int = c) -> Record:
+                    return Record(values={"rows": own.groups_of(c)})
+
+                rows += journal.do(f"semantic/{own.labeling.name}/{c}", work).values["rows"]
+                meter.advance(1, own.labeling.classes[c])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """A labeling of a data set, and what is looked at of it."""
+
+    dataset: Dataset
+    labeling: Labeling
+    seed: int
+
+    @cached_property
+    def rows_N(self) -> IntArray:
+        """(N,) images that are looked at: all of small classes, some of large ones."""
+        known_N = self.labeling.known_N
+        if self.dataset.train_N is not None:
+            known_N = known_N & self.dataset.train_N
+        classes = np.unique(self.labeling.labels_N[known_N])
+        most = max(2 * CLASS_IMAGES, _IMAGES // max(len(classes), 1))
+        parts = [
+            partition.sample(
+                np.flatnonzero(known_N & (self.labeling.labels_N == c)),
+                most,
+                self.seed,
+                f"semantic {c}",
+            )
+            for c in classes
+        ]
+        return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *parts]))
+
+    @cached_property
+    def labels_N(self) -> IntArray:
+        """(N,) their classes."""
+        return self.labeling.labels_N[self.rows_N]
+
+    @cached_property
+    def looked_at(self) -> list[int]:
+        """The classes with enough images, at most fifty."""
+        counts_C = np.bincount(self.labels_N, minlength=self.labeling.k)
+        if (counts_C > 0).sum() < 2:
+            return []
+        enough = [c for c in range(self.labeling.k) if counts_C[c] >= CLASS_IMAGES]
+        return sorted(sorted(enough, key=lambda c: -counts_C[c])[:_CLASSES])
+
+    @cached_property
+    def groups_N(self) -> IntArray | None:
+        """(N,) number of what belongs together."""
+        return partition.draws(self.dataset.groups, self.rows_N)
+
+    @cached_property
+    def table_NR(self) -> Float32:
+        """(N, R) reduced features."""
+        from taskdiscovery.training.preparing import Prepared
+
+        assert self.dataset.features is not None
+        return Prepared.of(self.dataset.features, self.rows_N).table_nR[:, :_FEATURES]
+
+    @cached_property
+    def learner(self) -> Leaving:
+        """The learner that is asked."""
+        from taskdiscovery.training.preparing import STRENGTHS
+
+        rng, groups = generator(self.seed, "semantic", "folds"), self.dataset.groups
+        count = _FOLDS
+        if self.groups_N is not None:
+            count = min(count, int(self.groups_N.max()) + 1)
+            if count < 2:
+                groups = None
+        folds_N = np.zeros(len(self.rows_N), dtype=np.int64)
+        for number, part in enumerate(partition.cut(self.rows_N, max(count, 2), rng, groups)):
+            folds_N[np.searchsorted(self.rows_N, part)] = number
+        return Leaving.chosen(self.table_NR, self.labels_N, folds_N, self.groups_N, STRENGTHS)
+
+    def groups_of(self, c: int) -> list[Document]:
+        """Return the rows of the groups of a class."""
+        own_n = np.flatnonzero(self.labels_N == c)
+        groups = self.dataset.groups
+        found = Class.of(
+            self.table_NR[own_n],
+            None if groups is None else groups[self.rows_N[own_n]],
+            derive(self.seed, "semantic", self.labeling.name, c),
+        )
+        asked, rows = _Asked(self, own_n, found), []
+        for d, cut_n in enumerate(found.cuts().T):
+            sides = sorted((-cut_n, cut_n), key=lambda far_n: -int((far_n > 0).sum()))
+            rows += [
+                {
+                    "target": self.labeling.name,
+                    "class": self.labeling.classes[c],
+                    "group": f"{d + 1}{letter}",
+                    **asked.figures(far_n),
+                }
+                for letter, far_n in zip("ab", sides, strict=True)
+                if (far_n > 0).sum() >= GROUP_IMAGES
+            ]
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A class, whose groups the learner is asked about."""
+
+    labelled: _Labelled
+    own_n: IntArray
+    found: Class
+
+    def figures(self, far_n: FloatArray) -> Document:
+        """Return what is known of a group: the images that lie on the far side."""
+        labelled, own_n = self.labelled, self.own_n
+        learner, member = labelled.learner, np.flatnonzero(far_n > 0)
+        right_n = learner.right_N[own_n]
+        own = self._mean(right_n, member)
+        chance = [right_n[q].mean() for q in self.found.by_chance(len(member), _BY_CHANCE)]
+        control_low, control_high = np.quantile(chance, [0.025, 0.975])
+        hard = own.high < right_n.mean() and own.mean <= min(
+            control_low, float(np.mean(chance)) - HARD
+        )
+        clearest = member[np.argsort(-far_n[member], kind="stable")[:_EXAMPLES]]
+        left = self._left_out(member, own.mean)
+        why = ["hard"] * bool(hard) + ["context"] * bool(left.pop("context"))
+        return {
+            "images": len(member),
+            **dict(zip(("accuracy", "low", "high"), _ends(own), strict=True)),
+            "control": float(np.mean(chance)),
+            "control_low": float(control_low),
+            "control_high": float(control_high),
+            **left,
+            "at_risk": bool(why),
+            "why": " and ".join(why),
+            "examples": labelled.dataset.ids[labelled.rows_N[own_n[clearest]]].tolist(),
+        }
+
+    def _left_out(self, member: IntArray, accuracy: float) -> Document:
+        """Return what is said of a group that nothing was learnt from."""
+        learner, own_n = self.labelled.learner, self.own_n
+        c = int(learner.labels_N[own_n[0]])
+        said_m = learner.without(own_n[member])
+        drops = [] if said_m is None else self._drops(len(member))
+        names = ("left_out", "left_out_low", "left_out_high")
+        if said_m is None or not drops:
+            nothing = dict.fromkeys((*names, "left_out_control", "left_out_control_low"))
+            return {**nothing, "taken_for": "", "context": False}
+        right_n = np.zeros(len(own_n), dtype=np.bool_)
+        right_n[member] = said_m == c
+        own = self._mean(right_n, member)
+        # What an arbitrary cut loses by being left out, taken off what this group had.
+        control, worst = (max(0.0, accuracy - lost) for lost in (np.mean(drops), max(drops)))
+        wrong = np.bincount(said_m[said_m != c], minlength=1)
+        return {
+            **dict(zip(names, _ends(own), strict=True)),
+            "left_out_control": float(control),
+            "left_out_control_low": float(worst),
+            "taken_for": self.labelled.labeling.classes[int(wrong.argmax())] if wrong.any() else "",
+            "context": own.high < worst and control - own.mean >= CONTEXT,
+        }
+
+    def _drops(self, size: int) -> list[float]:
+        """Return how much accuracy arbitrary cuts of that size lose by being left out."""
+        learner, own_n, groups_N = self.labelled.learner, self.own_n, self.labelled.groups_N
+        c, found = int(learner.labels_N[own_n[0]]), []
+        for z_n in self.found.arbitrary(_ARBITRARY).T:
+            if groups_N is not None:  # what belongs together is left out together
+                codes_n = np.unique(groups_N[own_n], return_inverse=True)[1]
+                z_n = (np.bincount(codes_n, weights=z_n) / np.bincount(codes_n))[codes_n]
+            cut = own_n[np.argsort(z_n, kind="stable")[:size]]
+            said = learner.without(cut)
+            if said is not None:
+                found.append(float(learner.right_N[cut].mean() - (said == c).mean()))
+        return found
+
+    def _mean(self, right_n: FloatArray, member: IntArray) -> Interval:
+        """Return the mean over a group, in whose interval what belongs together is one draw."""
+        groups_N, codes_m = self.labelled.groups_N, None
+        if groups_N is not None:
+            codes_m = np.unique(groups_N[self.own_n[member]], return_inverse=True)[1]
+        return mean_over_runs(right_n[member][None], codes_m)
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.mean, interval.low, interval.high
