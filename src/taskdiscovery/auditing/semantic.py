@@ -54,8 +54,9 @@ COLUMNS = (
 CLASS_IMAGES, GROUP_IMAGES = 60, 20
 #: images that are looked at, about; classes, the largest first; reduced features.
 _IMAGES, _CLASSES, _FEATURES, _FOLDS = 12_000, 50, 256, 5
-#: groups by chance, and arbitrary cuts, that a group is held against.
-_BY_CHANCE, _ARBITRARY = 200, 20
+#: groups by chance, and arbitrary cuts, that a group is held against; what is left out of either
+#: end of them.
+_BY_CHANCE, _ARBITRARY, _TAIL = 200, 40, 0.025
 #: by how much a group must lie below them, on top of the intervals. Frozen on half of BAR's
 #: training images and CIFAR-10's first 3,000; docs/audit.md says what they give elsewhere.
 HARD, CONTEXT = 0.1, 0.2
@@ -83,7 +84,7 @@ def groups_within(
         cut, and which side: `1a` and `1b`), `images`, `accuracy` out of fold with `low` and `high`;
         `control`, `control_low`, `control_high` of groups of its size drawn by chance in the class;
         `left_out` with an interval, of a learner that has seen none of the group; the same of
-        arbitrary cuts of its size, `left_out_control`, and the worst of these; `taken_for`, the
+        arbitrary cuts of its size, `left_out_control`, and `left_out_control_low`, which one in twenty of them is below; `taken_for`, the
         class that most errors then name; `at_risk`; `why` (`hard`, `context`, or both);
         `examples`, ids of its clearest images. None of a class that does not fall in two.
 
@@ -228,7 +229,7 @@ class _Asked:
         right_n = learner.right_N[own_n]
         own = self._mean(right_n, member)
         chance = [right_n[q].mean() for q in self.found.by_chance(len(member), _BY_CHANCE)]
-        control_low, control_high = np.quantile(chance, [0.025, 0.975])
+        control_low, control_high = np.quantile(chance, [_TAIL, 1 - _TAIL])
         hard = own.high < right_n.mean() and own.mean <= min(
             control_low, float(np.mean(chance)) - HARD
         )
@@ -261,12 +262,13 @@ class _Asked:
         right_n[member] = said_m == c
         own = self._mean(right_n, member)
         # What an arbitrary cut loses by being left out, taken off what this group had.
-        control, worst = (max(0.0, accuracy - lost) for lost in (np.mean(drops), max(drops)))
+        losses = float(np.mean(drops)), float(np.quantile(drops, 1 - 2 * _TAIL))
+        control, worst = (max(0.0, accuracy - lost) for lost in losses)
         wrong = np.bincount(said_m[said_m != c], minlength=1)
         return {
             **dict(zip(names, _ends(own), strict=True)),
-            "left_out_control": float(control),
-            "left_out_control_low": float(worst),
+            "left_out_control": control,
+            "left_out_control_low": worst,
             "taken_for": self.labelled.labeling.classes[int(wrong.argmax())] if wrong.any() else "",
             "context": own.high < worst and control - own.mean >= CONTEXT,
         }

@@ -49,18 +49,21 @@ def settled(
     return z_NS
 
 
-def excess_of_noise(blocks: Blocks, rounds: int, seed: int, groups_N: IntArray | None) -> float:
+def excess_of_noise(
+    blocks: Blocks, rounds: int, seed: int, groups_N: IntArray | None, margin: float = 2.0
+) -> float:
     """Find the excess that a labeling must have to say more than the same search finds in noise.
 
     Fixed points are chosen to fall in two, so that they do on Gaussian features, too: their J is
     0.7 to 0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow
-    range; the margin is twice that from their median to their greatest.
+    range; the margin is a multiple of that from their median to their greatest.
 
     Args:
         blocks: features, whose columns the noise is as wide as.
         rounds: of the search.
         seed: of the search.
         groups_N: (N,) classes that have thresholds of their own, or None.
+        margin: the multiple.
     """
     rng = generator(seed, "pursuit", "noise")
     noise_NR = rng.standard_normal(blocks.table_NR.shape, dtype=np.float32)
@@ -70,7 +73,7 @@ def excess_of_noise(blocks: Blocks, rounds: int, seed: int, groups_N: IntArray |
     z_NS = settled(noise, directions(noise_NR, _NOISE, rng), rounds, seed, groups_N)
     found_S = above(z_NS, groups_N)[1].excess_S
     greatest, middle = float(found_S.max()), float(np.median(found_S))
-    return greatest + 2 * (greatest - middle)
+    return greatest + margin * (greatest - middle)
 
 
 def signs(above_NS: Float32, groups_N: IntArray | None) -> Float32:
