@@ -109,9 +109,7 @@ class Class:
 
     def _starts(self) -> Float32:
         """Return (n, S) coordinates to begin with: clusters, each against the rest; directions."""
-        clusters = [
-            clustered(self.table_nR, k, derive(self.seed, "within", k)) for k in _CLUSTERS
-        ]
+        clusters = [clustered(self.table_nR, k, derive(self.seed, "within", k)) for k in _CLUSTERS]
         sides: list[BoolArray] = [own == k for own in clusters for k in range(own.max() + 1)]
         rng = generator(self.seed, "within", "starts")
         others_nS = directions(self.table_nR, _DIRECTIONS, rng)

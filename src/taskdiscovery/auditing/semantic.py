@@ -31,6 +31,7 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.types import (
+    BoolArray,
     Dataset,
     Document,
     Float32,
@@ -84,9 +85,10 @@ def groups_within(
         cut, and which side: `1a` and `1b`), `images`, `accuracy` out of fold with `low` and `high`;
         `control`, `control_low`, `control_high` of groups of its size drawn by chance in the class;
         `left_out` with an interval, of a learner that has seen none of the group; the same of
-        arbitrary cuts of its size, `left_out_control`, and `left_out_control_low`, which one in twenty of them is below; `taken_for`, the
-        class that most errors then name; `at_risk`; `why` (`hard`, `context`, or both);
-        `examples`, ids of its clearest images. None of a class that does not fall in two.
+        arbitrary cuts of its size, `left_out_control`, and `left_out_control_low`, which one in
+        twenty of them is below; `taken_for`, the class that most errors then name; `at_risk`; `why`
+        (`hard`, `context`, or both); `examples`, ids of its clearest images. None of a class that
+        does not fall in two.
 
     Raises:
         ConfigError: where the data has no features.
@@ -287,7 +289,7 @@ class _Asked:
                 found.append(float(learner.right_N[cut].mean() - (said == c).mean()))
         return found
 
-    def _mean(self, right_n: FloatArray, member: IntArray) -> Interval:
+    def _mean(self, right_n: BoolArray, member: IntArray) -> Interval:
         """Return the mean over a group, in whose interval what belongs together is one draw."""
         groups_N, codes_m = self.labelled.groups_N, None
         if groups_N is not None:
