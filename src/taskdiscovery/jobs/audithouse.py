@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,8 @@ COLUMNS = (
 )
 #: tasks of each target whose splits are measured, runs of each, and the fewest images to measure.
 SPLITS, RUNS, IMAGES = 2, 2, 30
+#: the AUC from which a task is the class itself, and no way to cut it.
+SAME = 0.995
 
 
 def tasks_present(
@@ -63,11 +66,11 @@ def tasks_present(
         best; `about`, what the evidence of its run says of the task; `auc` of the task for that
         class, 0.5 to 1, with a 95 % interval, on images that discovery has not seen; `present`,
         whether it is clear and not small, as `analyze` decides for "leans on". For at most two
-        tasks of a target that are present, and are not the label itself, `split_accuracy`: trained
-        where the task goes with the classes, asked where it does not; `random_accuracy` of a random
-        split of the same size and class counts; with intervals, and how many images were asked.
-        `cut` is `sign`, or `within classes` where that leaves too few images or there are more
-        than two classes: the coordinate is then cut at its median in each class.
+        tasks of a target that are present and not the class itself, `split_accuracy`: a learner of
+        that class against the rest, trained where the task goes with it and asked where it does
+        not; `random_accuracy` of a random split of the same size and class counts; with intervals,
+        and how many images were asked. `cut` is `sign`, or `within classes` where that leaves too
+        few images: the coordinate is then cut at its median in either class.
 
     Raises:
         ConfigError, DataError, RunDirError: where tasks cannot be found or read.
@@ -81,8 +84,12 @@ def tasks_present(
     found = []
     for labeling in labelings:
         rows = _associations(dataset, labeling, own, np.flatnonzero(~seen_N), config.seed)
-        wanted = [own[row["task"]] for row in rows if row["present"]]
-        splits = _splits(dataset, labeling, wanted, seen_N, (config, journal, callbacks))
+        wanted = [
+            (own[row["task"]], _against_the_rest(labeling, row["class"]))
+            for row in rows
+            if row["present"] and row["auc"] < SAME
+        ]
+        splits = _splits(dataset, wanted, seen_N, (config, journal, callbacks))
         found += [
             {**row, "about": verdicts.get(row["task"], ""), **splits.get(row["task"], {})}
             for row in rows
@@ -174,10 +181,18 @@ def _associations(
     ]
 
 
+def _against_the_rest(labeling: Labeling, name: str) -> Labeling:
+    """Return a labeling of two classes: as it is, or one class against all others."""
+    if labeling.k == 2 or name not in labeling.classes:
+        return labeling
+    c = labeling.classes.index(name)
+    labels_N = np.where(labeling.known_N, labeling.labels_N == c, -1).astype(np.int64)
+    return replace(labeling, classes=("rest", name), labels_N=labels_N, coordinates_NC=None)
+
+
 def _splits(
     dataset: Dataset,
-    labeling: Labeling,
-    tasks: Sequence[Labeling],
+    pairs: Sequence[tuple[Labeling, Labeling]],
     seen_N: BoolArray,
     job: tuple[AuditConfig, Journal, Callbacks],
 ) -> dict[str, Document]:
@@ -185,28 +200,27 @@ def _splits(
     from taskdiscovery.executors import resolve_training, workbench
     from taskdiscovery.splits.judging import Question
 
-    tasks = [task for task in tasks if task.k == 2 and task.known_N.all()]
-    if not tasks:
+    pairs = [(task, target) for task, target in pairs if task.k == 2 and task.known_N.all()]
+    if not pairs:
         return {}
     given, journal, callbacks = job
     config = _part(SplitConfig, given, controls=("random",), runs=min(RUNS, given.runs))
-    outputs = {config.learner: {labeling.k}}
+    outputs = {config.learner: {target.k for _, target in pairs}}
     config = resolve_training(config, dataset, 2 * config.runs, outputs)
     rows, learner = np.flatnonzero(seen_N), config.learner_of()
     found: dict[str, Document] = {}
     with workbench(dataset, config, learner, rows, journal, callbacks) as bench:
-        for task in tasks:
+        # Cuts at the sign first: they leave few images where task and class are nearly one.
+        for balanced, (task, target) in product((False, True), pairs):
             if len(found) == SPLITS:
                 break
-            # A cut at the sign leaves few images where task and label are nearly one.
-            cuts = (False, True) if labeling.k == 2 else (True,)
-            for balanced in cuts if task.coordinates_NC is not None else (False,):
-                question = Question(
-                    bench=bench, target=labeling, config=config, seen_N=seen_N, balanced=balanced
-                )
-                if (measured := _measured(question, task)) is not None:
-                    found[task.name] = measured
-                    break
+            if task.name in found or (balanced and task.coordinates_NC is None):
+                continue
+            question = Question(
+                bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced
+            )
+            if (measured := _measured(question, task)) is not None:
+                found[task.name] = measured
     return found
 
 
