@@ -9,7 +9,7 @@ class. Two questions are asked of each group that is found without labels:
   class of the same size? A group far below is held by *context*: what the others have in common is
   not what makes the class, and images elsewhere that lack it will be taken for another.
 
-Axes: N images, n images of a class, m of a group, R reduced features, D cuts, A arbitrary cuts.
+Axes: N images, n images of a class, m of a group, R reduced features, D cuts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskdiscovery.agreement import mean_over_runs
+from taskdiscovery.auditing.atrisk import Asked
 from taskdiscovery.auditing.groups import Class
 from taskdiscovery.auditing.leaving import Leaving
 from taskdiscovery.config.audit import AuditConfig
@@ -31,13 +31,11 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.types import (
-    BoolArray,
     Dataset,
     Document,
     Float32,
     FloatArray,
     IntArray,
-    Interval,
     Labeling,
     Record,
 )
@@ -55,12 +53,7 @@ COLUMNS = (
 CLASS_IMAGES, GROUP_IMAGES = 60, 20
 #: images that are looked at, about; classes, the largest first; reduced features.
 _IMAGES, _CLASSES, _FEATURES, _FOLDS = 12_000, 50, 256, 5
-#: groups by chance, and arbitrary cuts, that a group is held against; what is left out of either
-#: end of them.
-_BY_CHANCE, _ARBITRARY, _TAIL = 200, 40, 0.025
-#: by how much a group must lie below them, on top of the intervals. Frozen on half of BAR's
-#: training images and CIFAR-10's first 3,000; docs/audit.md says what they give elsewhere.
-HARD, CONTEXT = 0.1, 0.2
+#: images of a group that are named.
 _EXAMPLES = 5
 
 
@@ -87,8 +80,9 @@ def groups_within(
         `left_out` with an interval, of a learner that has seen none of the group; the same of
         arbitrary cuts of its size, `left_out_control`, and `left_out_control_low`, which one in
         twenty of them is below; `taken_for`, the class that most errors then name; `at_risk`; `why`
-        (`hard`, `context`, or both); `examples`, ids of its clearest images. None of a class that
-        does not fall in two.
+        (`hard`, `context`, or both; `not learnt` where the learner hardly tells the class, and no
+        group is at risk); `examples`, ids of its clearest images. A class that does not fall in two
+        has no row.
 
     Raises:
         ConfigError: where the data has no features.
@@ -200,7 +194,8 @@ class _Labelled:
             None if groups is None else groups[self.rows_N[own_n]],
             derive(self.seed, "semantic", self.labeling.name, c),
         )
-        asked, rows = _Asked(self, own_n, found), []
+        asked = Asked(learner=self.learner, own_n=own_n, found=found, names=self.labeling.classes)
+        rows: list[Document] = []
         for d, cut_n in enumerate(found.cuts().T):
             sides = sorted((-cut_n, cut_n), key=lambda far_n: -int((far_n > 0).sum()))
             rows += [
@@ -209,93 +204,15 @@ class _Labelled:
                     "class": self.labeling.classes[c],
                     "group": f"{d + 1}{letter}",
                     **asked.figures(far_n),
+                    "examples": self._clearest(own_n, far_n),
                 }
                 for letter, far_n in zip("ab", sides, strict=True)
                 if (far_n > 0).sum() >= GROUP_IMAGES
             ]
         return rows
 
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A class, whose groups the learner is asked about."""
-
-    labelled: _Labelled
-    own_n: IntArray
-    found: Class
-
-    def figures(self, far_n: FloatArray) -> Document:
-        """Return what is known of a group: the images that lie on the far side."""
-        labelled, own_n = self.labelled, self.own_n
-        learner, member = labelled.learner, np.flatnonzero(far_n > 0)
-        right_n = learner.right_N[own_n]
-        own = self._mean(right_n, member)
-        chance = [right_n[q].mean() for q in self.found.by_chance(len(member), _BY_CHANCE)]
-        control_low, control_high = np.quantile(chance, [_TAIL, 1 - _TAIL])
-        hard = own.high < right_n.mean() and own.mean <= min(
-            control_low, float(np.mean(chance)) - HARD
-        )
-        clearest = member[np.argsort(-far_n[member], kind="stable")[:_EXAMPLES]]
-        left = self._left_out(member, own.mean)
-        why = ["hard"] * bool(hard) + ["context"] * bool(left.pop("context"))
-        return {
-            "images": len(member),
-            **dict(zip(("accuracy", "low", "high"), _ends(own), strict=True)),
-            "control": float(np.mean(chance)),
-            "control_low": float(control_low),
-            "control_high": float(control_high),
-            **left,
-            "at_risk": bool(why),
-            "why": " and ".join(why),
-            "examples": labelled.dataset.ids[labelled.rows_N[own_n[clearest]]].tolist(),
-        }
-
-    def _left_out(self, member: IntArray, accuracy: float) -> Document:
-        """Return what is said of a group that nothing was learnt from."""
-        learner, own_n = self.labelled.learner, self.own_n
-        c = int(learner.labels_N[own_n[0]])
-        said_m = learner.without(own_n[member])
-        drops = [] if said_m is None else self._drops(len(member))
-        names = ("left_out", "left_out_low", "left_out_high")
-        if said_m is None or not drops:
-            nothing = dict.fromkeys((*names, "left_out_control", "left_out_control_low"))
-            return {**nothing, "taken_for": "", "context": False}
-        right_n = np.zeros(len(own_n), dtype=np.bool_)
-        right_n[member] = said_m == c
-        own = self._mean(right_n, member)
-        # What an arbitrary cut loses by being left out, taken off what this group had.
-        losses = float(np.mean(drops)), float(np.quantile(drops, 1 - 2 * _TAIL))
-        control, worst = (max(0.0, accuracy - lost) for lost in losses)
-        wrong = np.bincount(said_m[said_m != c], minlength=1)
-        return {
-            **dict(zip(names, _ends(own), strict=True)),
-            "left_out_control": control,
-            "left_out_control_low": worst,
-            "taken_for": self.labelled.labeling.classes[int(wrong.argmax())] if wrong.any() else "",
-            "context": own.high < worst and control - own.mean >= CONTEXT,
-        }
-
-    def _drops(self, size: int) -> list[float]:
-        """Return how much accuracy arbitrary cuts of that size lose by being left out."""
-        learner, own_n, groups_N = self.labelled.learner, self.own_n, self.labelled.groups_N
-        c, found = int(learner.labels_N[own_n[0]]), []
-        for z_n in self.found.arbitrary(_ARBITRARY).T:
-            if groups_N is not None:  # what belongs together is left out together
-                codes_n = np.unique(groups_N[own_n], return_inverse=True)[1]
-                z_n = (np.bincount(codes_n, weights=z_n) / np.bincount(codes_n))[codes_n]
-            cut = own_n[np.argsort(z_n, kind="stable")[:size]]
-            said = learner.without(cut)
-            if said is not None:
-                found.append(float(learner.right_N[cut].mean() - (said == c).mean()))
-        return found
-
-    def _mean(self, right_n: BoolArray, member: IntArray) -> Interval:
-        """Return the mean over a group, in whose interval what belongs together is one draw."""
-        groups_N, codes_m = self.labelled.groups_N, None
-        if groups_N is not None:
-            codes_m = np.unique(groups_N[self.own_n[member]], return_inverse=True)[1]
-        return mean_over_runs(right_n[member][None], codes_m)
-
-
-def _ends(interval: Interval) -> tuple[float, float, float]:
-    return interval.mean, interval.low, interval.high
+    def _clearest(self, own_n: IntArray, far_n: FloatArray) -> list[str]:
+        """Return the ids of images of a group that lie the farthest out."""
+        member = np.flatnonzero(far_n > 0)
+        chosen = member[np.argsort(-far_n[member], kind="stable")[:_EXAMPLES]]
+        return [str(name) for name in self.dataset.ids[self.rows_N[own_n[chosen]]]]
