@@ -1,6 +1,7 @@
 """What an audit takes from features and from tasks: groups within classes, tasks in labels."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -179,8 +180,10 @@ def shapes():
 
 
 @pytest.fixture(scope="module")
-def run(shapes):
-    return td.discover(shapes, method=td.Pursuit(starts=60, rounds=5), tasks=2, **QUIET)
+def run(shapes, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "shapes"
+    td.discover(shapes, method=td.Pursuit(starts=60, rounds=5), tasks=2, out=out, **QUIET)
+    return td.open_run(out)
 
 
 def labels_of(shapes, run, wrong):
@@ -194,9 +197,9 @@ def labels_of(shapes, run, wrong):
     ]
 
 
-def test_a_task_that_is_in_the_labels_is_present_and_its_split_breaks_them(shapes, run):
-    targets = labels_of(shapes, run, 0.25)
-    table = tasks_present(shapes, targets, run, CONFIG, Journal(), Callbacks())
+def test_a_task_that_is_in_the_labels_is_present_and_its_split_breaks_them(shapes, run, tmp_path):
+    targets, journal = labels_of(shapes, run, 0.25), Journal(Checkpoints(tmp_path / "c"))
+    table = tasks_present(shapes, targets, run, CONFIG, journal, Callbacks())
     assert len(table) == 2 * len(run.tasks)
     first = table.iloc[0]
     assert (first["target"], first["task"]) == ("planted", run.tasks[0].name)
@@ -206,6 +209,23 @@ def test_a_task_that_is_in_the_labels_is_present_and_its_split_breaks_them(shape
     assert first["split_high"] < first["random_low"]
     assert not table[table["target"] == "chance"]["present"].any()
     assert table[~table["present"]]["split_accuracy"].isna().all()
+    resumed = Journal(Checkpoints(tmp_path / "c"))
+    resumed.load()
+    resumed.put = None  # nothing is to be trained again
+    assert tasks_present(shapes, targets, run, CONFIG, resumed, Callbacks()).equals(table)
+
+
+def test_what_the_evidence_says_of_a_task_stands_beside_it(shapes, run, tmp_path):
+    targets = labels_of(shapes, run, 0.25)[1:]
+    before = tasks_present(shapes, targets, run, CONFIG, Journal(), Callbacks())
+    assert set(before["about"]) == {""}
+    told = tmp_path / "told"
+    shutil.copytree(run.path, told)
+    column = np.where(run.tasks[0].labels_N, "warm", "cold")
+    td.analyze(td.load(shapes.features, attributes={"light": column}), told, out=told, **QUIET)
+    after = tasks_present(shapes, targets, str(told), CONFIG, Journal(), Callbacks())
+    about = after.set_index("task")["about"][run.tasks[0].name]
+    assert "light = warm" in about or "light = cold" in about
 
 
 def test_labels_that_are_nearly_the_task_are_cut_within_classes(shapes, run):

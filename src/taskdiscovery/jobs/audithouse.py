@@ -248,7 +248,8 @@ def _measured(question: Question, task: Labeling) -> Document | None:
             return None
         cut = replace(task, labels_N=adversarial.task_N)
         beside = Beside(target=target, task=cut, group=group, groups=groups)
-        found = measure.measure(question, rows, beside, f"tasks {target.name} {task.name}")
+        key = f"tasks {target.name} {task.name} {'within' if question.balanced else 'sign'}"
+        found = measure.measure(question, rows, beside, key)
     except (DataError, NumericalError):  # the task is the label itself, or nothing is learnt
         return None
     figures: Document = {
