@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 import taskdiscovery as td
 from taskdiscovery.auditing.groups import Class
 from taskdiscovery.auditing.leaving import Leaving
-from taskdiscovery.auditing.semantic import COLUMNS, groups_within
+from taskdiscovery.auditing.semantic import COLUMNS, groups_within, left_aside
 from taskdiscovery.config.audit import AuditConfig
 from taskdiscovery.jobs.audithouse import compared, tasks_present
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -142,8 +142,19 @@ def test_small_classes_and_data_without_features_are_told():
     table = found(small)
     assert tuple(table.columns) == COLUMNS
     assert not len(table)
+    (line,) = left_aside(small, [small.target("label")], CONFIG)
+    assert "2 of the classes of label with under 60 images (cat, dog)" in line
     with pytest.raises(td.ConfigError, match="features"):
         groups_within(td.load("shapes?n=20"), [], CONFIG, Journal(), Callbacks())
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_copies_and_few_features_are_no_reason_to_fail(width):
+    rng = np.random.default_rng(0)
+    table = np.concatenate([np.zeros((70, width)), rng.normal(2, 1, size=(70, width))])
+    table = found(td.load(table, labels=["copies"] * 70 + ["others"] * 70))
+    assert not table["at_risk"].any()
+    assert "copies" not in set(table["class"])
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -115,6 +115,38 @@ def groups_within(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def left_aside(
+    dataset: Dataset, labelings: Sequence[Labeling], config: AuditConfig
+) -> tuple[str, ...]:
+    """Say within which classes no groups were looked for, and why; a line per reason.
+
+    Args:
+        dataset: as of `groups_within`.
+        labelings: as there.
+        config: as there.
+    """
+    lines = []
+    for labeling in labelings:
+        own = _Labelled(dataset, labeling, config.seed)
+        counts_C = np.bincount(own.labels_N, minlength=labeling.k)
+        small = [
+            labeling.classes[c] for c in np.flatnonzero(counts_C) if counts_C[c] < CLASS_IMAGES
+        ]
+        many = int((counts_C >= CLASS_IMAGES).sum()) - len(own.looked_at)
+        if small:
+            named = ", ".join(small[:3]) + ", …" * (len(small) > 3)
+            lines.append(
+                f"groups within {len(small)} of the classes of {labeling.name} with under "
+                f"{CLASS_IMAGES} images ({named})"
+            )
+        if many and own.looked_at:
+            lines.append(
+                f"groups within {many} of the classes of {labeling.name}: the {_CLASSES} largest "
+                "were looked at"
+            )
+    return tuple(lines)
+
+
 @dataclass(frozen=True, eq=False)
 class _Labelled:
     """A labeling of a data set, and what is looked at of it."""
