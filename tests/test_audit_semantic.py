@@ -43,7 +43,8 @@ def pictures(seed=0, groups=None):
     }
     table = np.concatenate([heap for own in parts.values() for heap in own])
     names = np.concatenate([np.repeat(name, sum(map(len, own))) for name, own in parts.items()])
-    return td.load(table, labels=names, groups=groups)
+    place = np.where((np.arange(1120) >= 200) & (np.arange(1120) < 280), "kennel", "elsewhere")
+    return td.load(table, labels=names, groups=groups, attributes={"place": place})
 
 
 def found(dataset, journal=None, config=CONFIG):
@@ -63,6 +64,7 @@ def test_the_group_that_lies_near_another_class_is_hard(table):
     assert abs(near["images"] - 80) <= 10
     assert near["taken_for"] == "dog"
     assert near["low"] <= near["accuracy"] <= near["high"] < near["control_low"]
+    assert near["looks"].startswith("place = kennel (")
     rows = np.array(near["examples"], dtype=int)  # ids are row numbers
     assert ((rows >= 200) & (rows < 280)).all()
 
@@ -80,6 +82,7 @@ def test_classes_of_one_heap_and_of_harmless_groups_are_not_at_risk(table):
     ships = table[table["class"] == "ship"]
     assert {round(n, -1) for n in ships["images"]} == {140}
     assert not ships["at_risk"].any()
+    assert set(ships["looks"]) == {""}
     assert (ships["left_out"] > 0.9).all()
 
 

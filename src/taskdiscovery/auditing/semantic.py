@@ -24,6 +24,7 @@ import numpy as np
 from taskdiscovery.auditing.atrisk import Asked
 from taskdiscovery.auditing.groups import Class
 from taskdiscovery.auditing.leaving import Leaving
+from taskdiscovery.auditing.looks import looks
 from taskdiscovery.config.audit import AuditConfig
 from taskdiscovery.data import partition
 from taskdiscovery.errors import ConfigError
@@ -47,7 +48,7 @@ COLUMNS = (
     *("target", "class", "group", "images", "accuracy", "low", "high"),
     *("control", "control_low", "control_high"),
     *("left_out", "left_out_low", "left_out_high", "left_out_control", "left_out_control_low"),
-    *("taken_for", "at_risk", "why", "examples"),
+    *("taken_for", "at_risk", "why", "looks", "examples"),
 )
 #: images of a class, and of a group, below which nothing is said of it.
 CLASS_IMAGES, GROUP_IMAGES = 60, 20
@@ -81,7 +82,8 @@ def groups_within(
         arbitrary cuts of its size, `left_out_control`, and `left_out_control_low`, which one in
         twenty of them is below; `taken_for`, the class that most errors then name; `at_risk`; `why`
         (`hard`, `context`, or both; `not learnt` where the learner hardly tells the class, and no
-        group is at risk); `examples`, ids of its clearest images. A class that does not fall in two
+        group is at risk); `looks`, of one at risk, what tells it from the rest of its class;
+        `examples`, ids of its clearest images. A class that does not fall in two
         has no row.
 
     Raises:
@@ -230,17 +232,21 @@ class _Labelled:
         rows: list[Document] = []
         for d, cut_n in enumerate(found.cuts().T):
             sides = sorted((-cut_n, cut_n), key=lambda far_n: -int((far_n > 0).sum()))
-            rows += [
-                {
-                    "target": self.labeling.name,
-                    "class": self.labeling.classes[c],
-                    "group": f"{d + 1}{letter}",
-                    **asked.figures(far_n),
-                    "examples": self._clearest(own_n, far_n),
-                }
-                for letter, far_n in zip("ab", sides, strict=True)
-                if (far_n > 0).sum() >= GROUP_IMAGES
-            ]
+            for letter, far_n in zip("ab", sides, strict=True):
+                if (far_n > 0).sum() < GROUP_IMAGES:
+                    continue
+                figures, own = asked.figures(far_n), self.rows_N[own_n]
+                risk = figures["at_risk"]
+                rows.append(
+                    {
+                        "target": self.labeling.name,
+                        "class": self.labeling.classes[c],
+                        "group": f"{d + 1}{letter}",
+                        **figures,
+                        "looks": looks(self.dataset, own, far_n > 0, self.seed) if risk else "",
+                        "examples": self._clearest(own_n, far_n),
+                    }
+                )
         return rows
 
     def _clearest(self, own_n: IntArray, far_n: FloatArray) -> list[str]:
