@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from taskdiscovery.auditing import rules, statistics
-from taskdiscovery.auditing.likeness import Likeness, likenesses
+from taskdiscovery.auditing.likeness import Likeness, likeness
 from taskdiscovery.auditing.modes import Modes, modes
 from taskdiscovery.auditing.reading import Reader, Readings, losses, skill
 from taskdiscovery.auditing.seen import PEAKS, Seen
@@ -203,7 +203,7 @@ class Look:
         views = [one.view for one in found if one.view.likenesses]
         content = whole[0].view.rest(self.seen)
         content_n = self._read(content, whole[0].labels_n[:, None])[:, 0]
-        best = likenesses(self.seen, self.rows, whole[0].labels_n, content_n, views)[0]
+        best = likeness(self.seen, self.rows, whole[0].labels_n, content_n, views)
         if best.cosine < rules.LIKENESS:
             return found
         return [replace(one, likeness=best) if one.view is best.view else one for one in found]
