@@ -1,0 +1,117 @@
+"""Which view has to be named for which planted cue, and what counts as found.
+
+What counts was fixed before the engine's last measurement:
+
+- *found*: a right view is present, and it is not so in the audit of the same images without the
+  plant, or is clearly weaker there (U under half, and intervals apart).
+- *named*: the strongest present cue is a right view.
+- *named of the new*: the strongest of the present cues that the unplanted audit does not have as
+  strong is a right view. Images whose labels carry a cue already (BAR) have a strongest cue that
+  nobody planted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from taskdiscovery.types import Document
+from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FILE, Cue
+
+TEN = (
+    *("logo", "faint-logo", "border", "corners", "text"),
+    *("brightness", "hue", "noise", "resolution", "jpeg"),
+)
+MORE = ("zoom", "blur", "tint", "contrast", "vignette")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The views that name a cue right, any of them, and why these."""
+
+    views: tuple[str, ...]
+    why: str
+
+
+RIGHT: dict[str, Answer] = {
+    "logo": Answer(("corner lower right",), "The emblem stands in that corner."),
+    "faint-logo": Answer(("corner lower right",), "The same place, at 30 % of its ink."),
+    "border": Answer(("frame",), "Every edge is dark; nothing else is."),
+    "corners": Answer(
+        ("corners", "corner lower right", "corner lower left", "corner upper right",
+         "corner upper left"),
+        "The same square stands in all four: the corners together, or any one of them.",
+    ),
+    "text": Answer(("mark",), "Letters at a random place: a mark somewhere, in no region."),
+    "brightness": Answer(("brightness",), "All pixels are brighter by the same amount."),
+    "hue": Answer(("colour",), "The hue is turned at the same luma."),
+    "noise": Answer(("noise",), "Sensor noise is added to every pixel."),
+    "resolution": Answer(("resolution",), "Fine detail is gone: a smaller original."),
+    "jpeg": Answer(("codec",), "The traces are those of the codec's blocks."),
+    "zoom": Answer(("resolution",), "A part is drawn large: interpolated, as a small original is."),
+    "blur": Answer(("resolution",), "Fine detail is gone, which is what resolution looks at."),
+    "tint": Answer(("colour",), "The white balance is moved."),
+    "contrast": Answer(("contrast", "brightness"), "The spread of brightness is less."),
+    "vignette": Answer(("corners", "frame", "brightness"), "Corners are darker than the middle."),
+}  # fmt: skip
+
+
+def figures(cue: Cue) -> Document:
+    """Return what a view said, as a row keeps it."""
+
+    def short(value: float | None) -> float | None:
+        return None if value is None else round(float(value), 4)
+
+    told: Document = {
+        "view": cue.view,
+        "kind": cue.kind,
+        "class": cue.class_name,
+        "present": cue.present,
+        "reasons": list(cue.reasons),
+        "u": [short(cue.unique.mean), short(cue.unique.low), short(cue.unique.high)],
+        "u_z": short(cue.unique_z),
+        "z": short(cue.control_z),
+        "m": [short(cue.mode_gain), short(cue.mode_distance), short(cue.mode_difference)],
+        "r": short(cue.ratio),
+        "skill": short(cue.skill),
+        "accuracy": short(cue.accuracy),
+        "conflict_images": len(cue.conflict_rows),
+    }
+    if cue.used is not None or cue.follows is not None:
+        told["used"] = cue.used
+        told["f"] = (
+            None
+            if cue.follows is None
+            else [short(cue.follows.mean), short(cue.follows.low), short(cue.follows.high)]
+        )
+    return told
+
+
+def outcome(cues: Sequence[Document]) -> str:
+    """Return what the strongest kind of present cue makes of labels, before networks are asked."""
+    kinds = {cue["kind"] for cue in cues if cue["present"]}
+    if kinds & {ARTEFACT, FILE}:
+        return ARTEFACT
+    return CONTEXT if CONTEXT in kinds else "none"
+
+
+def _weaker(clean: Document | None, planted: Document) -> bool:
+    """Say whether the unplanted images have this cue not at all, or clearly less of it."""
+    if clean is None or not clean["present"]:
+        return True
+    (before, _, high), (after, low, _) = clean["u"], planted["u"]
+    return bool(before < after / 2 and high < low)
+
+
+def judged(row: dict[str, Any], clean: dict[str, Any]) -> dict[str, bool]:
+    """Return `found`, `named` and `named_new` of a planted row beside its unplanted one."""
+    right = RIGHT[row["cue"]].views
+    before = {cue["view"]: cue for cue in clean["figures"]}
+    present = [cue for cue in row["figures"] if cue["present"]]
+    new = [cue for cue in present if _weaker(before.get(cue["view"]), cue)]
+    return {
+        "found": any(cue["view"] in right for cue in new),
+        "named": bool(present) and present[0]["view"] in right,
+        "named_new": bool(new) and new[0]["view"] in right,
+    }
