@@ -19,6 +19,8 @@ from typing import Any
 from taskdiscovery.types import Document
 from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FILE, Cue
 
+#: networks use a cue where they lose so much accuracy when it tells the wrong class.
+GAP = 0.3
 TEN = (
     *("logo", "faint-logo", "border", "corners", "text"),
     *("brightness", "hue", "noise", "resolution", "jpeg"),

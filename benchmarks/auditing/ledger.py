@@ -85,8 +85,8 @@ def fill(place: Path, cells: Sequence[Cell], jobs: int, limit: int | None = None
         jobs: processes, of one thread each.
         limit: do at most so many.
     """
-    done = finished(read(place))
-    left = [cell for cell in cells if cell.name not in done][:limit]
+    ended = finished(read(place))
+    left = [cell for cell in cells if cell.name not in ended][:limit]
     print(f"{len(cells) - len(left)} of {len(cells)} cells are done", file=sys.stderr)
     if not left:
         return
@@ -96,7 +96,7 @@ def fill(place: Path, cells: Sequence[Cell], jobs: int, limit: int | None = None
         place.open("a", encoding="utf-8") as ledger,
         ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_alone) as pool,
     ):
-        for i, future in enumerate(as_completed([pool.submit(_done, cell) for cell in left]), 1):
+        for i, future in enumerate(as_completed([pool.submit(done, cell) for cell in left]), 1):
             rows = future.result()
             for row in rows:
                 ledger.write(json.dumps({**row, **stamp}) + "\n")
@@ -113,7 +113,7 @@ def _alone() -> None:
     own_process(1)
 
 
-def _done(cell: Cell) -> list[dict[str, Any]]:
+def done(cell: Cell) -> list[dict[str, Any]]:
     """Do a cell; its last row says that it is finished, or why it is not."""
     began, worked = time.perf_counter(), time.process_time()
     last: dict[str, Any] = {"mode": cell.key[0], "cell": cell.name}

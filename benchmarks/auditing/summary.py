@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.auditing.answers import MORE, TEN, judged
+from benchmarks.auditing.answers import GAP, MORE, TEN, judged
 from benchmarks.auditing.tables import Row, brief, counted, distinct, share, table
 
 
@@ -159,8 +159,6 @@ def _marks_row(name: str, rows: list[Row]) -> list[Any]:
 
 
 def _used(rows: list[Row]) -> str:
-    from benchmarks.auditing.trained import GAP
-
     def agrees(row: Row) -> bool:
         said = bool(row["own"] and row["own"].get("used"))
         return said == (row["gap"] >= GAP)

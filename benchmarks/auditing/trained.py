@@ -3,7 +3,7 @@
 The truth: networks of other seeds, of the learner and options that the audit has, trained on the
 planted images; held-out images of the same classes, with the cue where it goes with the class
 (aligned), and the same images with it the other way round (conflict). The gap is the difference of
-the accuracies. A cue is used in truth where the gap is at least 0.3.
+the accuracies. A cue is used in truth where the gap is at least `answers.GAP`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from benchmarks.auditing.sets import GROUPINGS, drawn
 from taskdiscovery.data.planting import plant
 from taskdiscovery.types import Document
 
-GAP = 0.3
 SETS = ("cifar10-natural", "cifar10-hard", "tiny-natural")
 STRENGTHS = (1.0, 0.95)
 #: held-out images of each kind; less where a set has no more.
