@@ -40,11 +40,7 @@ RIGHT: dict[str, Answer] = {
     "logo": Answer(("corner lower right",), "The emblem stands in that corner."),
     "faint-logo": Answer(("corner lower right",), "The same place, at 30 % of its ink."),
     "border": Answer(("frame",), "Every edge is dark; nothing else is."),
-    "corners": Answer(
-        ("corners", "corner lower right", "corner lower left", "corner upper right",
-         "corner upper left"),
-        "The same square stands in all four: the corners together, or any one of them.",
-    ),
+    "corners": Answer(("corners",), "All four hold the square: one of them is half of the truth."),
     "text": Answer(("mark",), "Letters at a random place: a mark somewhere, in no region."),
     "brightness": Answer(("brightness",), "All pixels are brighter by the same amount."),
     "hue": Answer(("colour",), "The hue is turned at the same luma."),
@@ -52,11 +48,11 @@ RIGHT: dict[str, Answer] = {
     "resolution": Answer(("resolution",), "Fine detail is gone: a smaller original."),
     "jpeg": Answer(("codec",), "The traces are those of the codec's blocks."),
     "zoom": Answer(("resolution",), "A part is drawn large: interpolated, as a small original is."),
-    "blur": Answer(("resolution",), "Fine detail is gone, which is what resolution looks at."),
+    "blur": Answer(("blur",), "Fine detail is gone, by a lens and not by sampling."),
     "tint": Answer(("colour",), "The white balance is moved."),
-    "contrast": Answer(("contrast", "brightness"), "The spread of brightness is less."),
-    "vignette": Answer(("corners", "frame", "brightness"), "Corners are darker than the middle."),
-}  # fmt: skip
+    "contrast": Answer(("contrast",), "The spread of brightness is less."),
+    "vignette": Answer(("corners", "frame", "brightness"), "Corners and edges are darker."),
+}
 
 
 def figures(cue: Cue) -> Document:
