@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import resource
 import sys
 import time
 import traceback
@@ -113,9 +114,15 @@ def _alone() -> None:
     own_process(1)
 
 
+def _worked() -> float:
+    """Return the seconds of processors that this process and those that it started have had."""
+    both = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return sum(spent.ru_utime + spent.ru_stime for spent in both)
+
+
 def done(cell: Cell) -> list[dict[str, Any]]:
     """Do a cell; its last row says that it is finished, or why it is not."""
-    began, worked = time.perf_counter(), time.process_time()
+    began, worked = time.perf_counter(), _worked()
     last: dict[str, Any] = {"mode": cell.key[0], "cell": cell.name}
     try:
         rows = [{**last, **row} for row in cell.work(**cell.options)]
@@ -125,6 +132,6 @@ def done(cell: Cell) -> list[dict[str, Any]]:
         return [last | {"error": f"{type(error).__name__}: {error}"}]
     spent = {
         "seconds": round(time.perf_counter() - began, 2),
-        "cpu": round(time.process_time() - worked, 2),
+        "cpu": round(_worked() - worked, 2),
     }
     return [*rows, last | spent]

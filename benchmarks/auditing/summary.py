@@ -57,7 +57,8 @@ def _planted(rows: list[Row]) -> str:
             return counted(own, lambda row: row[what])
 
         body = [[f"all of {len(TEN)} kinds"] + [share(*cell(TEN, s)) for s in strengths]]
-        body += [[cue] + [brief(*cell((cue,), s)) for s in strengths] for cue in (*TEN, *MORE)]
+        cues = [cue for cue in (*TEN, *MORE) if cue in distinct(every, "cue")]
+        body += [[cue] + [brief(*cell((cue,), s)) for s in strengths] for cue in cues]
         body += [
             [f"{name}, {len(TEN)} kinds"] + [brief(*cell(TEN, s, name)) for s in strengths]
             for name in distinct(every, "set")
