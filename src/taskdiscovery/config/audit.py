@@ -52,4 +52,6 @@ class AuditConfig(TrainingConfig):
         metavar="DATA2",
         names="data",
     )
-    runs: int = option(3, "networks, each asked about the images that it has not seen", low=2, high=1000)
+    runs: int = option(
+        3, "networks, each asked about the images that it was not trained on", low=2, high=100
+    )
