@@ -12,12 +12,16 @@ What counts was fixed before the engine's last measurement:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.types import Document
+from taskdiscovery.auditing.verdict import RANKS
+from taskdiscovery.types import Document, Interval
 from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FILE, Cue
+
+if TYPE_CHECKING:
+    from taskdiscovery.auditing.presence import Finding
 
 #: networks use a cue where they lose so much accuracy when it tells the wrong class.
 GAP = 0.3
@@ -55,35 +59,57 @@ RIGHT: dict[str, Answer] = {
 }
 
 
-def figures(cue: Cue) -> Document:
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def figures(finding: Finding) -> Document:
     """Return what a view said, as a row keeps it."""
+    (gain, error), heaps = finding.unique, finding.heaps
+    both = None if heaps is None else (heaps.gain, heaps.distance, heaps.difference)
+    return {
+        "view": finding.view.name,
+        "kind": finding.view.kind,
+        "present": bool(finding.reasons),
+        "reasons": list(finding.reasons),
+        "u": [_short(gain), _short(gain - 1.96 * error), _short(gain + 1.96 * error)],
+        "u_z": _short(finding.unique_z),
+        "z": _short(finding.control_z),
+        "m": None if both is None else [_short(value) for value in both],
+        "r": _short(finding.ratio),
+        "skill": _short(finding.skill),
+        "accuracy": _short(finding.accuracy),
+        "likeness": None if finding.likeness is None else _short(finding.likeness.cosine),
+    }
 
-    def short(value: float | None) -> float | None:
-        return None if value is None else round(float(value), 4)
 
-    told: Document = {
+def ordered(found: Iterable[Finding]) -> list[Document]:
+    """Return what all views said, in the order in which an audit tells its cues."""
+
+    def rank(one: Finding) -> tuple[bool, int, float]:
+        return not one.reasons, RANKS[one.view.kind], -one.strength
+
+    return [figures(one) for one in sorted(found, key=rank)]
+
+
+def of_cue(cue: Cue) -> Document:
+    """Return what an audit says of a cue, as a row keeps it."""
+
+    def interval(found: Interval | None) -> list[float | None] | None:
+        return None if found is None else [_short(v) for v in (found.mean, found.low, found.high)]
+
+    return {
         "view": cue.view,
         "kind": cue.kind,
-        "class": cue.class_name,
         "present": cue.present,
         "reasons": list(cue.reasons),
-        "u": [short(cue.unique.mean), short(cue.unique.low), short(cue.unique.high)],
-        "u_z": short(cue.unique_z),
-        "z": short(cue.control_z),
-        "m": [short(cue.mode_gain), short(cue.mode_distance), short(cue.mode_difference)],
-        "r": short(cue.ratio),
-        "skill": short(cue.skill),
-        "accuracy": short(cue.accuracy),
+        "u": interval(cue.unique),
+        "used": cue.used,
+        "f": interval(cue.follows),
+        "aligned": interval(cue.aligned),
+        "conflict": interval(cue.conflict),
         "conflict_images": len(cue.conflict_rows),
     }
-    if cue.used is not None or cue.follows is not None:
-        told["used"] = cue.used
-        told["f"] = (
-            None
-            if cue.follows is None
-            else [short(cue.follows.mean), short(cue.follows.low), short(cue.follows.high)]
-        )
-    return told
 
 
 def outcome(cues: Sequence[Document]) -> str:

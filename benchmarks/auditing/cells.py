@@ -9,20 +9,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from taskdiscovery.auditing.auditing import audit
-
 from benchmarks.auditing import clean as clean_sets
-from benchmarks.auditing.answers import MORE, TEN, figures, outcome
+from benchmarks.auditing.answers import MORE, TEN, of_cue, ordered, outcome
 from benchmarks.auditing.groups import pairs, singles
 from benchmarks.auditing.ledger import Cell, chosen
-from benchmarks.auditing.sets import GROUPINGS, drawn, known, labeling
-from taskdiscovery.auditing import presence
+from benchmarks.auditing.sets import PLANTED, drawn, known, labeling
+from taskdiscovery.auditing.auditing import audit, is_enough
+from taskdiscovery.auditing.presence import findings
+from taskdiscovery.auditing.seen import Seen, look
 from taskdiscovery.config.audit import AuditConfig
 from taskdiscovery.data.planting import plant
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.progress import Silent
 from taskdiscovery.store.journal import Journal
-from taskdiscovery.types import Dataset, Labeling
+from taskdiscovery.types import Dataset, Document, Labeling
 from taskdiscovery.types.audit import Audit
 
 Rows = list[dict[str, Any]]
@@ -42,7 +42,7 @@ def planted_cells(where: Path) -> list[Cell]:
     for cues in (("none", *TEN), MORE):
         for seed in SEEDS:
             for cue in cues:
-                for name in GROUPINGS:
+                for name in PLANTED:
                     for strength in (0.5,) if cue == "none" else STRENGTHS:
                         options = {"name": name, "cue": cue, "strength": strength, "seed": seed}
                         key = ("planted", name, cue, str(strength), f"seed {seed}")
@@ -60,18 +60,24 @@ def _looked(dataset: Dataset, cue: str, strength: float, seed: int, known: dict[
     if cue != "none":
         dataset = plant(dataset, dataset.target("label"), cue, strength, seed).dataset
     began = time.perf_counter()
-    seen = presence.look(dataset, seed, Silent())
+    seen = look(dataset, seed, Silent())
     looked = time.perf_counter() - began
-    cues = presence.present(seen, dataset.target("label"), config_of(seed))
     return {
         **known,
         "cue": cue,
         "strength": strength,
         "seed": seed,
         "images": len(dataset),
-        "figures": [figures(cue) for cue in cues],
+        "layout": round(seen.layout, 3),
+        "figures": read(seen, [dataset.target("label")], seed)[0],
         "look_seconds": round(looked, 2),
+        "read_seconds": round(time.perf_counter() - began - looked, 2),
     }
+
+
+def read(seen: Seen, targets: Sequence[Labeling], seed: int) -> list[list[Document]]:
+    """Return what every view says of labelings of two classes, in the order of an audit."""
+    return [ordered(own[0][1]) for own in findings(seen, targets, seed)]
 
 
 def config_of(seed: int, **more: Any) -> AuditConfig:
@@ -102,10 +108,10 @@ def power(where: Path, cue: str, count: int, strength: float, seed: int) -> Rows
 
 
 @lru_cache(maxsize=1)
-def _clean(where: Path, icons: Path | None, name: str) -> tuple[clean_sets.Clean, Any, float]:
+def _clean(where: Path, icons: Path | None, name: str) -> tuple[clean_sets.Clean, Seen, float]:
     made = clean_sets.sets(where, icons)[name]()
     began = time.perf_counter()
-    seen = presence.look(made.dataset, 0, Silent())
+    seen = look(made.dataset, 0, Silent())
     return made, seen, time.perf_counter() - began
 
 
@@ -134,35 +140,37 @@ def clean_cells(where: Path, icons: Path | None, only: Sequence[str] = ()) -> li
 def clean(where: Path, icons: Path | None, name: str, start: int, stop: int) -> Rows:
     """Judge labelings of a clean set; where an artefact is present, ask networks, too."""
     made, seen, looked = _clean(where, icons, name)
-    rows = []
-    for family, target in made.every[start:stop]:
-        about = {"set": name, "sort": made.sort, "family": family, "labeling": target.name}
-        rows.append(about | {"look_seconds": round(looked, 2)} | judged(made.dataset, seen, target))
-    return rows
+    families, targets = zip(*made.every[start:stop], strict=True)
+    rows = judged(made.dataset, seen, targets)
+    about = {"set": name, "sort": made.sort, "layout": round(seen.layout, 3)}
+    about["look_seconds"] = round(looked, 2)
+    return [about | {"family": family} | row for family, row in zip(families, rows, strict=True)]
 
 
-def judged(dataset: Dataset, seen: Any, target: Labeling, seed: int = 0) -> dict[str, Any]:
+def judged(dataset: Dataset, seen: Seen, targets: Sequence[Labeling], seed: int = 0) -> Rows:
     """Return what an audit makes of clean labels: figures, outcome, and a verdict.
 
     The verdict comes from the whole audit of the labelled images alone where an artefact is
     present: only then can it be FAIL. Otherwise the outcome is the verdict.
     """
-    began = time.perf_counter()
-    cues = [figures(cue) for cue in presence.present(seen, target, config_of(seed))]
-    found = outcome(cues)
-    row: dict[str, Any] = {
-        "images": int(target.known_N.sum()),
-        "figures": cues,
-        "outcome": found,
-        "verdict": {"artefact": "WARN", "context": "WARN", "none": "PASS"}[found],
-        "judged_seconds": round(time.perf_counter() - began, 2),
-    }
-    if found == "artefact":
-        asked = asked_of(*known(dataset, target), seed)
-        row |= {"verdict": asked.verdict, "sentence": asked.sentence}
-        row["asked"] = [figures(cue) for cue in asked.present]
-        row["notes"] = list(asked.notes)
-    return row
+    enough = [target for target in targets if is_enough(target)]
+    known_cues = iter(read(seen, enough, seed))
+    rows = []
+    for target in targets:
+        row: dict[str, Any] = {"labeling": target.name, "images": int(target.known_N.sum())}
+        if is_enough(target):
+            row["figures"] = cues = next(known_cues)
+            row["outcome"] = found = outcome(cues)
+            row["verdict"] = {"artefact": "WARN", "context": "WARN", "none": "PASS"}[found]
+            if found == "artefact":
+                asked = asked_of(*known(dataset, target), seed)
+                row |= {"verdict": asked.verdict, "sentence": asked.sentence}
+                row["asked"] = [of_cue(cue) for cue in asked.present]
+                row["notes"] = list(asked.notes)
+        else:
+            row |= {"figures": [], "outcome": "none", "verdict": "NONE"}
+        rows.append(row)
+    return rows
 
 
 def asked_of(dataset: Dataset, target: Labeling, seed: int, **more: Any) -> Audit:
@@ -200,11 +208,8 @@ def marks(where: Path, name: str, cue: str, seed: int) -> Rows:
     done = plant(dataset, target, cue, 0.5, seed)
     # Its labels are the two sides; those of the classes come from the images that were drawn.
     own = done.dataset
-    seen = presence.look(own, seed, Silent())
+    seen = look(own, seed, Silent())
     targets = [own.target("label")]
     targets += [labeling(dataset, some[key], key) for key in sorted(some)[seed::11]]
     about = {"set": name, "cue": cue, "seed": seed, "strength": 0.5}
-    return [
-        about | {"labeling": one.name, "planned": i == 0} | judged(own, seen, one, seed)
-        for i, one in enumerate(targets)
-    ]
+    return [about | row for row in judged(own, seen, targets, seed)]

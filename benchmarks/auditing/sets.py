@@ -45,6 +45,13 @@ class Grouping:
     most: int = 3000
 
 
+#: labelings that cues are planted for; `tiny-32` is for networks alone.
+PLANTED = (
+    *("cifar10-natural", "cifar10-hard", "bar", "tiny-natural", "tiny-places"),
+    "bar-native",
+)
+
+
 def _tiny(*names: str) -> tuple[int, ...]:
     return tuple(sorted(c for name in names for c in TINY[name]))
 
@@ -83,6 +90,13 @@ GROUPINGS: dict[str, Grouping] = {
         data="tiny-imagenet/train",
         sides=(_tiny(*_THINGS), tuple(range(59))),
         names=("thing", "animal"),
+    ),
+    # As the one above, at a size that networks learn in a quarter of the time.
+    "tiny-32": Grouping(
+        data="tiny-imagenet/train",
+        sides=(_tiny(*_THINGS), tuple(range(59))),
+        names=("thing", "animal"),
+        size=32,
     ),
     "tiny-places": Grouping(
         data="tiny-imagenet/train",
