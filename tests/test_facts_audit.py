@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 import taskdiscovery as td
 from drawn import chunk, png, saved
-from taskdiscovery.auditing.views.files import WORDS, binned, file_columns, told_by
+from taskdiscovery.auditing.filefacts import WORDS, binned, file_columns, told_by
 from taskdiscovery.data.images import cache
 from taskdiscovery.data.images.traces import TRACES, Traces
 
