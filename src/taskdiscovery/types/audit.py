@@ -47,6 +47,7 @@ class Cue:
         mode_gain, mode_distance, mode_difference: M, two shared heaps against one a class: gain in
             log likelihood, distance in deviations, difference of the classes' shares; None where
             heaps are not looked for.
+        strength: what cues are ranked by: the strongest test, in its threshold.
         ratio: R, skill of the view over skill of the whole picture.
         skill: 1 minus its loss over that of a coin, out of fold.
         accuracy: out of fold, mean over both classes.
@@ -79,6 +80,7 @@ class Cue:
     mode_gain: float | None = None
     mode_distance: float | None = None
     mode_difference: float | None = None
+    strength: float
     ratio: float
     skill: float
     accuracy: float
@@ -127,9 +129,13 @@ class Audit:
         networks: what was trained to see what is used; empty where nothing was.
         semantic: groups within classes found on frozen features: `target`, `class`, `group`,
             `images`, `accuracy`, `low`, `high`, `control` (of groups of the same sizes drawn by
-            chance), `at_risk`; None where features were not given.
-        tasks: tasks of a run that are present in the labels: `target`, `task`, `about`, `auc`,
-            `low`, `high`, `split_accuracy`, `random_accuracy`; None where no run was given.
+            chance, with `control_low`, `control_high`), `left_out` (of a learner that has seen none
+            of the group, with an interval), `left_out_control` (of arbitrary cuts of the class,
+            with `left_out_control_low`), `taken_for`, `at_risk`, `why`, `looks`, `examples` (ids);
+            None where features were not given.
+        tasks: tasks of a run that are present in the labels: `target`, `task`, `class`, `about`,
+            `auc`, `low`, `high`, `present`, `cut`, `split_accuracy`, `random_accuracy`, both with
+            an interval, `split_images`; None where no run was given.
         comparison: classes at risk on a second data set, as `compare` says it; None without.
         seconds: what it took.
         config: every option.
