@@ -144,7 +144,7 @@ def contents(found: Document, style: str) -> None:
     if style == "json":
         show.mapping(found, "json")
         return
-    lists = ("tasks", "scores", "splits", "comparisons")
+    lists = ("tasks", "scores", "splits", "cues", "comparisons")
     if style == "csv":
         rows = [
             {"what": "run", "name": key, "value": "" if value is None else value}

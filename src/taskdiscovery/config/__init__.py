@@ -7,6 +7,7 @@ same in all three. Nothing here imports torch: mistakes are found before anythin
 
 from __future__ import annotations
 
+from taskdiscovery.config.audit import AuditConfig
 from taskdiscovery.config.files import from_mapping, part_of, read_config, words_of
 from taskdiscovery.config.learners import (
     Factory,
@@ -54,6 +55,7 @@ __all__ = [
     "PRESETS",
     "VARIED",
     "AnalyzeConfig",
+    "AuditConfig",
     "CompareConfig",
     "DataConfig",
     "EmbedConfig",
