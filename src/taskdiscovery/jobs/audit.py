@@ -11,13 +11,15 @@ from taskdiscovery.config import AuditConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError
+from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
+from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import Audit, Dataset, Document, Labeling
 
 #: makes the page of an audit: of what was found, the labelings, the images, and the run's path.
@@ -88,6 +90,7 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
 
     Raises:
         ConfigError: saying what is missing.
+        RunDirError: for a run that holds no tasks.
     """
     if given.target is None and not config.target:
         raise ConfigError(
@@ -101,6 +104,18 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
             where="--other",
             hint="add --from RUN, a run of discover; in Python tasks=…",
         )
+    if isinstance(tasks, str | Path):
+        path, _ = split_run_task(str(tasks))
+        if path is None:
+            raise ConfigError(
+                f"no run is called {str(tasks)!r}",
+                where="--from",
+                hint="give the --out of a run of discover",
+            )
+        if not Run.open(path).has(TASKS):
+            raise RunDirError(
+                "the run has no tasks", where=str(path), hint="give a finished run of discover"
+            )
     if isinstance(other, str) and other in IN_MEMORY:
         raise ConfigError(
             "the second data set was held in memory, and cannot be read again",

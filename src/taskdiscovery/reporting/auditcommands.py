@@ -12,6 +12,23 @@ from taskdiscovery.jobs.contents import words_again
 from taskdiscovery.store.layout import CUE_SPLIT
 from taskdiscovery.types import Audit
 
+_FILES = ("folder", "parquet", "csv", "npz")
+
+
+def data_again(found: Audit) -> str:
+    """Return DATA that a command can read again; empty where there is none.
+
+    Args:
+        found: the audit.
+    """
+    data = str(found.config.get("data") or "")
+    if not data or data in IN_MEMORY:
+        return ""
+    kind, colon, place = data.partition(":")
+    if colon and kind in _FILES and not Path(place.partition("?")[0]).exists():
+        return ""  # what somebody made of it in memory keeps its name
+    return data
+
 
 def again(found: Audit, run: Path | None) -> str:
     """Return the command that audits again; empty where objects were handed over.
@@ -20,7 +37,7 @@ def again(found: Audit, run: Path | None) -> str:
         found: the audit.
         run: path of its run, or None.
     """
-    if found.data in IN_MEMORY or str(found.config.get("data", "")) in ("", *IN_MEMORY):
+    if not data_again(found):
         return ""
     if str(found.config.get("other") or "") in IN_MEMORY:
         return ""
@@ -38,8 +55,8 @@ def of_split(found: Audit, run: Path) -> str:
         found: the audit.
         run: path of its run.
     """
-    data = str(found.config.get("data", ""))
-    if not data or data in IN_MEMORY:
+    data = data_again(found)
+    if not data:
         return ""
     try:
         how = part_of(ReadConfig, found.config, str(run))

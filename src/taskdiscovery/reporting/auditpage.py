@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taskdiscovery.reporting import auditcommands, figures
+from taskdiscovery.reporting import auditcommands
 from taskdiscovery.reporting.auditpictures import Strips
 from taskdiscovery.reporting.rendering import render
 from taskdiscovery.store import environment
@@ -172,22 +172,29 @@ def _figures(cue: Cue) -> list[Document]:
     ]
 
 
-def _bars(cue: Cue) -> str | None:
-    """Draw what networks do; nothing where none was asked."""
+def _bars(cue: Cue) -> list[Document]:
+    """Return what networks do, as bars from 0 to 1; nothing where none was asked."""
     known = (
-        ("F, followed", cue.follows, "bad" if cue.used else "random"),
-        ("right, cue agrees", cue.aligned, "good"),
-        ("right, cue against", cue.conflict, "bad"),
+        ("F: decisions that follow the view", cue.follows, "bad" if cue.used else "random"),
+        ("right where the cue agrees", cue.aligned, "good"),
+        ("right where it is against", cue.conflict, "bad"),
     )
-    rows = [
-        {"name": name, "mean": x.mean, "low": x.low, "high": x.high, "kind": kind}
+    return [
+        {
+            "name": name,
+            "kind": kind,
+            "low": 100 * _within(x.low),
+            "width": 100 * (_within(x.high) - _within(x.low)),
+            "mean": 100 * _within(x.mean),
+            "text": _interval(x),
+        }
         for name, x, kind in known
         if x is not None and all(map(math.isfinite, (x.mean, x.low, x.high)))
     ]
-    if not rows:
-        return None
-    label = f"What networks do with {cue.view}: shares of held-out images, with 95 % intervals"
-    return figures.intervals(rows, low=0.0, label=label)
+
+
+def _within(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
 
 
 def _absent(found: Audit) -> list[list[str]]:

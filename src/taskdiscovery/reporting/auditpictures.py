@@ -14,7 +14,7 @@ from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.types import Cue, Dataset, Document, IntArray, Labeling
 
 #: pictures of a strip, and pixels of each at most.
-SHOWN, _SIDE = 8, 96
+SHOWN, _SIDE = 8, 128
 
 
 class Strips:

@@ -94,6 +94,8 @@ def read(run: RunFiles) -> tuple[Audit, list[Labeling]]:
             _labeling(own, table[f"target_{i}"].to_numpy(np.int64), ids)
             for i, own in enumerate(numbers["targets"])
         ]
+        if {one.name for one in labelings} != set(numbers["verdicts"]):
+            raise ValueError("it has verdicts of other targets than it looked at")
         cues = [cue_of(own) for own in numbers["cues"]]
         rows = {id(cue): _rows(run, name, len(ids)) for name, cue in _named(cues)}
         cues = [_with_rows(cue, rows.get(id(cue))) for cue in cues]
