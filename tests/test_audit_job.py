@@ -155,7 +155,7 @@ def test_strict_ends_in_eight_where_it_fails_and_in_no_other_case(place, tmp_pat
         (["--target", "attr:site"], 2, "no attribute"),
         (["--runs", "1"], 2, "from 2"),
         (["--from", "nowhere"], 2, "no run is called 'nowhere'"),
-        (["--from", "."], 4, "config.yaml"),
+        (["--from", "."], 4, "not a run directory"),
     ],
 )
 def test_what_cannot_be_audited_is_refused_and_leaves_nothing(

@@ -104,6 +104,12 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
             where="--other",
             hint="add --from RUN, a run of discover; in Python tasks=…",
         )
+    if isinstance(other, str) and other in IN_MEMORY:
+        raise ConfigError(
+            "the second data set was held in memory, and cannot be read again",
+            where="--other",
+            hint="give it again, in Python: resume(run, other=…)",
+        )
     if isinstance(tasks, str | Path):
         path, _ = split_run_task(str(tasks))
         if path is None:
@@ -116,12 +122,6 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
             raise RunDirError(
                 "the run has no tasks", where=str(path), hint="give a finished run of discover"
             )
-    if isinstance(other, str) and other in IN_MEMORY:
-        raise ConfigError(
-            "the second data set was held in memory, and cannot be read again",
-            where="--other",
-            hint="give it again, in Python: resume(run, other=…)",
-        )
 
 
 def _labelings(dataset: Dataset, target: Any, config: AuditConfig) -> list[Labeling]:
