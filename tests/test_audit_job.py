@@ -5,9 +5,14 @@ seconds, have the real one.
 """
 
 import csv
+import importlib
 import io
 import json
+import os
+import shutil
 import signal
+import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -111,6 +116,7 @@ def test_what_is_printed(place, tmp_path, monkeypatch, capfd):
     assert "0.412 (0.382 to 0.442)" in text
     assert "not looked at: the files" in text
     assert "page: runs/audit-linear-1/audit.html" in text
+    assert "--from runs/audit-linear-1/images/split.csv:label --learner linear\n" in text
     assert main(["audit", data, *BRIEF, "--format", "json"]) == 0
     document = json.loads(capfd.readouterr().out)
     assert document["run"] == "runs/audit-linear-2"
@@ -436,9 +442,144 @@ def test_a_link_in_place_of_a_list_is_not_followed(run, tmp_path):
         _ = td.open_run(run).audit
 
 
-def test_a_page_needs_no_run(place):
+def test_a_page_needs_no_run(place, tmp_path):
     data = td.load(f"npz:{place / 'marked.npz'}")
     found = td.audit(data, **QUICK)
     page = audit_page(found, [data.target("label")], data)
     assert "href=" not in page
     assert page.count("<figure>") == 32
+    again = td.report(tmp_path / "page.html", data, found)
+    assert again.read_text("utf-8") == page
+    with pytest.raises(td.DataError, match="a page of its own"):
+        td.report(tmp_path / "page.html", data, found, td.Scores())
+    with pytest.raises(td.DataError, match="not the images that were audited"):
+        td.report(tmp_path / "page.html", td.load(drawn(60)[0]), found)
+
+
+# --- the rest of the house -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(monkeypatch):
+    """Stand-ins for groups, tasks and a second data set, and what they are told."""
+    told = {}
+
+    def groups_within(dataset, labelings, config, journal, callbacks):
+        told["groups"] = (len(dataset), [one.name for one in labelings], config.features)
+        own = {"target": "label", "class": "<b>", "group": 0, "accuracy": 0.5, "at_risk": True}
+        return pd.DataFrame([own])
+
+    def tasks_present(dataset, labelings, tasks, config, journal, callbacks):
+        told["tasks"] = tasks
+        return pd.DataFrame({"target": ["label"], "task": ["task_000"], "split_accuracy": [0.2]})
+
+    def compared(tasks, other, data, config, callbacks):
+        told["compared"] = (tasks, other, len(data))
+        dog = {"class": "dog", "here": 0.1, "at_risk": True}
+        return {"classes_at_risk": ["dog"], "classes": [dog]}
+
+    _put(monkeypatch, "taskdiscovery.auditing.semantic", groups_within=groups_within)
+    put = {"tasks_present": tasks_present, "compared": compared}
+    _put(monkeypatch, "taskdiscovery.jobs.audithouse", **put)
+    return told
+
+
+def _put(monkeypatch, name, **functions):
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+    for own, function in functions.items():
+        monkeypatch.setattr(module, own, function, raising=False)
+
+
+def test_the_rest_of_the_house_is_asked_where_it_can_say_something(house, tmp_path, capfd):
+    images, labels = drawn()
+    features = np.random.default_rng(0).normal(size=(len(images), 4))
+    data = td.load(images, labels=labels, features=features)
+    tasks = td.Tasks.of(
+        [td.Labeling(name="t", classes=("0", "1"), labels_N=labels, ids_N=data.ids)]
+    )
+    other = td.load(images[:60], labels=labels[:60])
+    path = tmp_path / "run"
+    found = td.audit(data, "label", tasks, other=other, out=path, **QUICK, features="data")
+    assert house["groups"] == (120, ["label"], "data")
+    assert house["tasks"] is tasks
+    assert house["compared"] == (tasks, other, 120)
+    assert found.comparison["classes_at_risk"] == ["dog"]
+    again = td.open_run(path).audit
+    assert again.semantic.to_dict("records") == found.semantic.to_dict("records")
+    assert again.tasks["split_accuracy"].tolist() == [0.2]
+    assert again.comparison == found.comparison
+    page = (path / "audit.html").read_text("utf-8")
+    assert '<tr class="risk"><th scope="row">label</th><td>&lt;b&gt;</td>' in page
+    assert "At risk: dog." in page
+    document = yaml.safe_load((path / "config.yaml").read_text())
+    assert document["other"] == "array"
+    house.clear()
+    td.audit(data, **QUICK)
+    assert house["groups"][2] == "data"  # the data has some, and the learner looks at pixels
+
+
+def test_nobody_is_asked_who_was_not_given_anything(house, place):
+    found = td.audit(f"npz:{place / 'marked.npz'}", **QUICK)
+    assert house == {}
+    assert (found.semantic, found.tasks, found.comparison) == (None, None, None)
+
+
+def test_a_second_data_set_needs_tasks(place):
+    with pytest.raises(td.ConfigError, match="by the tasks of a run"):
+        td.audit(f"npz:{place / 'marked.npz'}", other="digits", **QUICK)
+
+
+# --- files that are something else ---------------------------------------------------------------
+
+
+def _link(file, victim):
+    file.symlink_to(victim)
+
+
+def _fifo(file, victim):
+    os.mkfifo(file)
+
+
+def _folder(file, victim):
+    file.mkdir()
+
+
+def _hollow(file, victim):
+    with file.open("wb") as stream:
+        stream.truncate(2**42)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("instead", [_link, _fifo, _folder, _hollow])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("audit.json", "targets.parquet", "cues.csv", "audit.html", "images"),
+        *(f"images/aligned-{MARK}.csv", "images/split.csv"),
+    ],
+)
+def test_no_command_reaches_through_the_files_of_an_audit(instead, name, run, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "mine").write_text("mine")
+    before = (victim / "mine").stat().st_mtime_ns
+    file = run / name
+    shutil.rmtree(file) if file.is_dir() else file.unlink()
+    instead(file, victim if name == "images" else victim / "mine")
+    signal.alarm(20)
+    try:
+        for command in ("show", "verify", "report"):
+            assert main([command, str(run), *(["--quiet"] if command == "report" else [])]) in (
+                0,
+                4,
+                5,
+            )
+    finally:
+        signal.alarm(0)
+    assert list(victim.iterdir()) == [victim / "mine"]
+    assert (victim / "mine").read_text() == "mine"
+    assert (victim / "mine").stat().st_mtime_ns == before

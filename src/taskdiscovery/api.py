@@ -74,7 +74,12 @@ from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
-from taskdiscovery.jobs.looking import features_of, own_data, with_usual_features
+from taskdiscovery.jobs.looking import (
+    features_of,
+    own_data,
+    with_features_beside,
+    with_usual_features,
+)
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
@@ -681,7 +686,7 @@ def audit(
     options = _options(locals(), drop=("target", "tasks", "other", "no_images", "blur"))
     specs = _specs(target)
     options |= {"target": specs or (), **_texts({"from": tasks, "other": other})}
-    config = from_mapping(AuditConfig, with_usual_features(data, options, tasks), "audit")
+    config = from_mapping(AuditConfig, with_features_beside(data, options, tasks), "audit")
     given = _audit.Given(target=None if specs else target, tasks=tasks, other=other)
     from taskdiscovery.reporting import audit_page
 
@@ -810,7 +815,7 @@ def report(
         path: of the file.
         data: anything that `load` takes: the images that were searched.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit` alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.

@@ -234,12 +234,15 @@ def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     _check_new(path)
     from taskdiscovery.jobs import audit as job
     from taskdiscovery.reporting import audit_page
+    from taskdiscovery.reporting.auditcommands import command_of_split
 
     sink = Sink.of("audit", path)
     with showing(**pictures):
         found = job.run(data, job.Given(), config, sink, callbacks, audit_page)
     auditview.show_audit(found, format, path, path / AUDIT_PAGE)
     _say_partition(config, format)
+    if format == "table" and (again := command_of_split(found, path)):
+        show.line(f"next: {again}")
     if strict and found.verdict == FAIL and ranks.first():
         raise StrictError(
             f"--strict, and the verdict is {FAIL}",

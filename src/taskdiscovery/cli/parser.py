@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from taskdiscovery.config import (
     OF_DATA,
+    AuditConfig,
     CompareConfig,
     DataConfig,
     JobConfig,
@@ -27,7 +28,7 @@ from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
-from taskdiscovery.jobs.looking import own_data, with_usual_features
+from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.types import Document
 
@@ -379,7 +380,8 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"
-    values = with_usual_features(data, values, values.get("from"))
+    usual = with_features_beside if kind is AuditConfig else with_usual_features
+    values = usual(data, values, values.get("from"))
     config = from_mapping(kind, values, where)
     assert isinstance(config, WorkConfig)
     if file is not None:

@@ -219,7 +219,7 @@ def _todo(found: Audit, cues: Sequence[Document], dataset: Dataset, run: Path | 
             "target": chosen.target,
             "train": len(chosen.aligned_rows),
             "test": len(chosen.conflict_rows),
-            "command": auditcommands.of_split(found, run),
+            "command": auditcommands.command_of_split(found, run),
             "python": auditcommands.python_of_split(run),
         }
     own = [cue for cue in cues if not cue["allowed"]]

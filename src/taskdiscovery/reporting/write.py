@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from taskdiscovery.config import JobConfig
+from taskdiscovery.data import target_of
+from taskdiscovery.errors import DataError, TaskDiscoveryError
 from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.parts import with_parts
@@ -22,7 +27,7 @@ from taskdiscovery.reporting.page import Page
 from taskdiscovery.reporting.rendering import render
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run, atomic
-from taskdiscovery.types import Dataset
+from taskdiscovery.types import Audit, Dataset
 
 
 def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
@@ -31,16 +36,43 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     Args:
         path: of the file.
         dataset: the images that were searched.
-        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`.
+        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or an `Audit` alone.
 
     Raises:
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
+    audits = [one for one in found if isinstance(one, Audit)]
+    if audits:
+        page = _audit_page(dataset, audits[0], alone=len(found) == 1)
+    else:
+        page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
     with atomic(path) as stream:
         stream.write(page.encode("utf-8", "backslashreplace"))
     return path
+
+
+def _audit_page(dataset: Dataset, found: Audit, *, alone: bool) -> str:
+    """Return the page of an audit; labels that were objects are not known any more.
+
+    Raises:
+        DataError: where other things are to be shown beside it, or the images are others.
+    """
+    if not alone:
+        raise DataError(
+            "an audit has a page of its own", where="report", hint="report the others apart from it"
+        )
+    if not np.array_equal(found.ids, dataset.ids):
+        raise DataError(
+            "these are not the images that were audited",
+            where=dataset.name,
+            hint="give the data of the audit",
+        )
+    labelings = []
+    for name in found.verdicts:
+        with contextlib.suppress(TaskDiscoveryError):
+            labelings.append(target_of(dataset, name))
+    return audit_page(found, labelings, dataset)
 
 
 def write_report_of_run(
