@@ -60,12 +60,20 @@ def place(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def run(place, tmp_path):
-    """A finished run."""
-    path = tmp_path / "run"
-    assert main(["audit", f"npz:{place / 'marked.npz'}", *BRIEF, "--out", str(path)]) == 0
+@pytest.fixture(scope="module")
+def finished(place):
+    """A finished run, which no test changes."""
+    path = place / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        stand_in.install(patch)
+        assert main(["audit", f"npz:{place / 'marked.npz'}", *BRIEF, "--out", str(path)]) == 0
     return path
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def rows_of(path):
@@ -224,11 +232,12 @@ def test_a_pass_never_says_that_there_is_no_shortcut(place, tmp_path):
 
 
 def test_a_report_of_an_audit_is_its_page(run, place, capfd):
+    assert main(["report", str(run), "--quiet"]) == 0  # it names this copy of the run
     before = (run / "audit.html").read_bytes()
     (run / "audit.html").unlink()
     assert main(["verify", str(run)]) == 4
     assert main(["report", str(run), "--quiet"]) == 0
-    assert capfd.readouterr().out.strip().endswith("audit.html")
+    assert capfd.readouterr().out.strip().endswith(f"{run}/audit.html")
     assert (run / "audit.html").read_bytes() == before
     assert not (run / "report.html").exists()
     assert main(["verify", str(run)]) == 0
@@ -251,7 +260,8 @@ def test_several_targets_have_files_of_their_own(place, tmp_path):
     assert "Each target" in (path / "audit.html").read_text("utf-8")
 
 
-def test_the_split_of_a_cue_trains_on_one_part_and_is_measured_on_the_other(run, place, capfd):
+def test_the_split_of_a_cue_trains_on_one_part_and_is_measured_on_the_other(finished, place, capfd):
+    run = finished
     page = (run / "audit.html").read_text("utf-8")
     command = f"taskdiscovery score npz:{place / 'marked.npz'} --from {run}/images/split.csv:label"
     assert f"{command} --learner linear" in page
@@ -583,3 +593,28 @@ def test_no_command_reaches_through_the_files_of_an_audit(instead, name, run, tm
     assert list(victim.iterdir()) == [victim / "mine"]
     assert (victim / "mine").read_text() == "mine"
     assert (victim / "mine").stat().st_mtime_ns == before
+
+
+def test_a_page_of_many_cues_and_of_pictures_that_are_no_squares(tmp_path):
+    images, labels = drawn()
+    wide = np.concatenate([images[:, :, :8], images], axis=2)
+    targets = pd.DataFrame({f"site {i}": labels for i in range(26)})
+    data = td.load(wide, labels=labels, attributes=targets)
+    path = tmp_path / "run"
+    found = td.audit(data, [f"attr:site {i}" for i in range(26)], out=path, **QUICK)
+    assert len(found.present) == 26
+    page = (path / "audit.html").read_text("utf-8")
+    assert page.count('<article class="cue') == 24
+    assert "2 more, weaker ones" in page
+    assert "aspect-ratio:1.5;" in page
+    assert len(list((path / "images").glob("aligned-*"))) == 26
+    assert len(td.open_run(path).audit.present) == 26
+
+
+def test_what_is_allowed_is_told_and_is_no_reason(place, tmp_path):
+    path = tmp_path / "run"
+    found = td.audit(f"npz:{place / 'marked.npz'}", allow=[stand_in.MARK], out=path, **QUICK)
+    assert (found.verdict, found.present) == ("PASS", ())
+    page = (path / "audit.html").read_text("utf-8")
+    assert "But for what was allowed, none of these 2 cues" in page
+    assert "allowed: no reason for a verdict" in page

@@ -66,7 +66,7 @@ def _tables(found: Audit) -> None:
 
 
 def _row(cue: Cue, several: bool) -> Document:
-    used = {True: "yes", False: "no", None: "not known"}[cue.used]
+    used = {True: "yes", False: "no", None: "not tried"}[cue.used]
     return {
         "cue": cue.view + (" (allowed)" if cue.allowed else ""),
         "kind": cue.kind,

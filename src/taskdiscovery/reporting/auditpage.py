@@ -59,7 +59,7 @@ FIGURES = {
 _USED: dict[bool | None, str] = {
     True: "followed by networks",
     False: "not followed by networks",
-    None: "no network was asked",
+    None: "not tried on networks",
 }
 _TESTS = {
     "unique": "it tells more than the rest of the picture",
@@ -68,6 +68,8 @@ _TESTS = {
     "ratio": "it alone tells nearly as much as the whole picture",
 }
 _MOST_ROWS = 20
+#: cues that are shown with pictures; of many targets there may be hundreds.
+_MOST_CUES = 24
 
 
 def audit_page(
@@ -85,6 +87,7 @@ def audit_page(
     strips = Strips(dataset, labelings)
     names = file_names(found) if run is not None else {}
     present = [cue for cue in found.cues if cue.present]
+    present, more = present[:_MOST_CUES], present[_MOST_CUES:]
     cues = [_card(cue, strips, names.get((cue.target, cue.view))) for cue in present]
     strongest = next((card for card in cues if not card["allowed"]), None)
     context = {
@@ -94,6 +97,7 @@ def audit_page(
         "verdicts": _verdicts(found),
         "strongest": strongest,
         "cues": cues,
+        "more": [[cue.view, cue.target, cue.class_name, _interval(cue.unique)] for cue in more],
         "absent": _absent(found),
         "legend": FIGURES,
         "todo": _todo(found, cues, dataset, run),
@@ -102,6 +106,7 @@ def audit_page(
         "provenance": _provenance(found, dataset),
         "pictures": strips.shown,
         "height": strips.height,
+        "aspect": strips.aspect,
         "sprites": strips.sprites(),
     }
     return render("audit.html.j2", context)

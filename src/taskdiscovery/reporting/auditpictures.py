@@ -39,6 +39,14 @@ class Strips:
         """How many rows the sprite has."""
         return self._sheet.height
 
+    @property
+    def aspect(self) -> float:
+        """Width over height of each picture."""
+        if self._sheet.images is None:
+            return 1.0
+        height, width = self._sheet.images.shape[1:3]
+        return round(width / height, 4)
+
     def sprites(self) -> dict[str, str]:
         """Return the sprite by its name; none where nothing is shown."""
         shown = self.shown and self.height
