@@ -53,15 +53,13 @@ class Pooled:
 
     @cached_property
     def grey(self) -> IntArray:
-        """The maps that a grey picture has, too."""
+        """The maps that a grey picture has, too, and that do not know how bright it is."""
         return np.flatnonzero([name.startswith("grey") for name in self.maps])
 
-    def of(self, *kinds: str, maps: IntArray | None = None) -> Float32:
-        """Return (N, P) columns of the regions whose names begin so, of some maps or all."""
-        rows = [i for i, name in enumerate(self.regions) if name.startswith(kinds)]
-        chosen = self.values_NRF[:, rows]
-        chosen = chosen if maps is None else chosen[:, :, maps]
-        return chosen.reshape(len(chosen), -1)
+    @cached_property
+    def light(self) -> IntArray:
+        """The maps of brightness alone."""
+        return np.flatnonzero([name.startswith("light") for name in self.maps])
 
 
 def pooled(images: ImageArray, seed: int, meter: Meter | None = None) -> Pooled:
@@ -106,7 +104,7 @@ class _Filters:
             [f"{kind} filter {d}{sign}" for sign in "+-" for d in range(len(weights))]
             for kind, (weights, _) in (("grey", self.grey), ("colour", self.colour))
         )
-        grey += ["grey mean", "grey square", "grey deviation"]
+        grey += ["light mean", "light square", "grey deviation"]
         colour += [f"colour {name}" for name in ("b", "r", "b·b", "r·r", "b·r", "b·y", "r·y")]
         return (*grey, *colour)
 
@@ -127,9 +125,9 @@ def _filters(images: ImageArray, seed: int) -> _Filters:
         ]
     patches = torch.stack(found).double()
     size = PATCH * PATCH
-    return _Filters(
-        _whitened(patches[:, :size], GREY_FILTERS), _whitened(patches[:, size:], COLOUR_FILTERS)
-    )
+    # Without the mean of each patch: what a filter answers does not depend on brightness.
+    grey = patches[:, :size] - patches[:, :size].mean(dim=1, keepdim=True)
+    return _Filters(_whitened(grey, GREY_FILTERS), _whitened(patches[:, size:], COLOUR_FILTERS))
 
 
 def _whitened(patches: Tensor, count: int) -> tuple[Tensor, Tensor]:

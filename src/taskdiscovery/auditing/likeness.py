@@ -1,0 +1,122 @@
+"""Which operation made the difference: noise, blur, resampling, JPEG, light or colour?
+
+Statistics of whole pictures all move when a picture is redrawn, so which of them tells a class best
+does not say what was done. What was done is told by doing it: an operation that changes pictures of
+one class as the classes differ, content set apart, is what they differ by.
+
+Axes: N images, K statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from taskdiscovery.auditing import rules, statistics
+from taskdiscovery.auditing.seen import Seen
+from taskdiscovery.auditing.views.view import Operation, View
+from taskdiscovery.runtime.seeds import generator
+from taskdiscovery.types import BoolArray, FloatArray, ImageArray, IntArray
+
+#: traces of the codec are left out: whatever redraws a picture removes those that it had.
+_COMPARED = tuple(name for name in statistics.FAMILIES if name != statistics.CODEC)
+_IMAGES, _OUTLIERS, _SHRUNK = 80, (0.005, 0.995), 0.02
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Likeness:
+    """How alike an operation and the difference of two classes are.
+
+    Attributes:
+        view: that the operation belongs to.
+        cosine: between both changes of the statistics, in deviations within classes.
+        upper: whether it is the class that has it, or the rest.
+        operation: the strength that is most alike.
+    """
+
+    view: View
+    cosine: float
+    upper: bool
+    operation: Operation
+
+
+def likenesses(
+    seen: Seen,
+    rows: IntArray,
+    labels_N: BoolArray,
+    content_N: FloatArray,
+    views: Sequence[View],
+) -> list[Likeness]:
+    """Compare operations with what the classes differ by, the most alike first.
+
+    Args:
+        seen: the images.
+        rows: (N,) those of them that are labelled.
+        labels_N: True for images of the class.
+        content_N: logit of the class, from what the operations do not change much.
+        views: with operations.
+    """
+    scale = _Scale.of(seen, rows)
+    table_NK = scale.apply({name: seen.statistics[name][rows] for name in _COMPARED})
+    known_N3 = np.stack([np.ones(len(rows)), labels_N - 0.5, content_N], axis=1)
+    fitted_3K, *_ = np.linalg.lstsq(known_N3, table_NK, rcond=None)
+    turn_KK = _whitening(table_NK - known_N3 @ fitted_3K)
+    difference_K = fitted_3K[1] @ turn_KK
+    found = []
+    for upper in (True, False):
+        # The class that has it was made from pictures as the other one has them.
+        rng = generator(0, "likeness", str(upper))
+        plain = np.sort(rng.permutation(np.flatnonzero(labels_N != upper))[:_IMAGES])
+        images = seen.dataset.images[rows[plain]]
+        before_K = table_NK[plain].mean(axis=0)
+        for view in views:
+            for operation in view.likenesses:
+                after_K = scale.apply(statistics.statistics(operation(images, rng))).mean(axis=0)
+                change_K = (after_K - before_K) @ turn_KK * (1 if upper else -1)
+                cosine = _cosine(change_K, difference_K)
+                cosine *= rules.CODEC_WEIGHT if view.name == statistics.CODEC else 1
+                found.append(Likeness(view=view, cosine=cosine, upper=upper, operation=operation))
+    return sorted(found, key=lambda likeness: -likeness.cosine)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """Statistics of (N, K), outliers drawn in, in their deviations."""
+
+    low_K: FloatArray
+    high_K: FloatArray
+    spread_K: FloatArray
+
+    @classmethod
+    def of(cls, seen: Seen, rows: IntArray) -> _Scale:
+        table_NK = _joined({name: seen.statistics[name][rows] for name in _COMPARED})
+        low_K, high_K = np.quantile(table_NK, _OUTLIERS, axis=0)
+        return cls(low_K, high_K, np.clip(table_NK, low_K, high_K).std(axis=0) + 1e-9)
+
+    def apply(self, measured: dict[str, np.ndarray]) -> FloatArray:  # type: ignore[type-arg]
+        table_NK = _joined({name: measured[name] for name in _COMPARED})
+        return np.asarray(np.clip(table_NK, self.low_K, self.high_K) / self.spread_K)
+
+
+def _joined(measured: dict[str, np.ndarray]) -> FloatArray:  # type: ignore[type-arg]
+    return np.concatenate([measured[name] for name in _COMPARED], axis=1).astype(np.float64)
+
+
+def _whitening(table_NK: FloatArray) -> FloatArray:
+    """Return (K, K) that gives statistics a deviation of 1 in every direction that they vary in."""
+    covariance = np.cov(table_NK.T)
+    mean = float(np.trace(covariance)) / len(covariance)
+    values, vectors = linalg.eigh(covariance + _SHRUNK * mean * np.eye(len(covariance)))
+    return np.asarray((vectors * np.maximum(values, 1e-12) ** -0.5) @ vectors.T)
+
+
+def _cosine(a_K: FloatArray, b_K: FloatArray) -> float:
+    return float(a_K @ b_K / max(np.linalg.norm(a_K) * np.linalg.norm(b_K), 1e-12))
+
+
+def changed(likeness: Likeness, images: ImageArray, seed: int) -> ImageArray:
+    """Return pictures with the operation done to them."""
+    return likeness.operation(images, generator(seed, "likeness", likeness.view.name))

@@ -1,0 +1,30 @@
+"""When a view is present, when it is used, and what the verdict is: the thresholds, frozen.
+
+Chosen on CIFAR-10's rows 0 to 9,999 and on Imagenette; what they miss elsewhere is in
+docs/audit.md.
+"""
+
+from __future__ import annotations
+
+#: U: gain in nats an image over the rest, by view; the least of any other.
+UNIQUE_LEAST = {
+    **dict.fromkeys(("codec", "noise", "blur", "resolution", "colour"), 0.03),
+}
+UNIQUE_OTHER, UNIQUE_Z = 0.02, 4.0
+#: Z: McNemar's, and the gain without which it says nothing.
+CONTROL_Z, CONTROL_GAIN = 4.0, 0.01
+#: M: gain in log likelihood, distance of the heaps, difference of the classes' shares.
+MODES_GAIN, MODES_DISTANCE, MODES_DIFFERENCE = 0.05, 3.5, 0.5
+#: R: of facts of files, and of what lies around the middle.
+RATIO = {"file": 0.8, "background": 0.95}
+#: the least skill of a view whose ratio counts, and its z.
+RATIO_SKILL = 0.05
+#: how alike the classes' difference and an operation must be (cosine), and how much JPEG's counts:
+#: whatever redraws a picture removes traces of the codec that it had before.
+LIKENESS, CODEC_WEIGHT = 0.35, 0.7
+#: F, and the gap of accuracy between aligned and conflict images.
+FOLLOWS, GAP = 0.15, 0.3
+#: above this share of variance by position, pictures are laid out alike.
+CONTROLLED = 0.25
+#: fewer images, or fewer of a class: no verdict; fewer than the last: little power.
+LEAST_IMAGES, LEAST_OF_CLASS, FEW_IMAGES = 300, 60, 1200

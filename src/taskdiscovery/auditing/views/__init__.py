@@ -1,0 +1,1 @@
+"""Views of images: what is looked at, one file each."""

@@ -1,0 +1,104 @@
+"""How a picture was taken and kept: noise, focus, resolution, codec.
+
+They are present together or not at all: each of them moves the others' statistics. Which it is, is
+told by what noise, blur, resampling and JPEG do to these very pictures (see `likeness`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from taskdiscovery.auditing import statistics
+from taskdiscovery.auditing.seen import Seen
+from taskdiscovery.auditing.views.view import MODES, UNIQUE, View
+from taskdiscovery.types import ImageArray, IntArray
+from taskdiscovery.types.audit import ARTEFACT
+
+#: strengths that are tried; `plant` has others.
+_NOISES, _BLURS, _SCALES, _QUALITIES = (3, 5, 12), (0.55, 0.7, 1.0), (0.5, 0.75, 0.85), (20, 55, 75)
+
+
+def _own(seen: Seen) -> IntArray:
+    return seen.of(*statistics.CAMERA)
+
+
+def _content(seen: Seen) -> IntArray:
+    """What pictures of half the resolution show, and how they are lit."""
+    return np.concatenate([seen.cells(half=True), seen.of(*statistics.LIGHT)])
+
+
+def _noisy(images: ImageArray, rng: np.random.Generator, sigma: float) -> ImageArray:
+    noisy = images + rng.normal(0, sigma, images.shape)
+    return np.round(np.clip(noisy, 0, 255)).astype(np.uint8)
+
+
+def _pictured(
+    images: ImageArray, rng: np.random.Generator, change: Callable[[Image.Image], Image.Image]
+) -> ImageArray:
+    """Change every picture as Pillow does; pictures of other channels, channel by channel."""
+    if images.shape[3] in (1, 3):
+        shown = images[..., 0] if images.shape[3] == 1 else images
+        found = [np.asarray(change(Image.fromarray(image)), dtype=np.uint8) for image in shown]
+        return np.stack(found).reshape(images.shape)
+    planes = [_pictured(images[..., c : c + 1], rng, change) for c in range(images.shape[3])]
+    return np.concatenate(planes, axis=3)
+
+
+def _blurred(picture: Image.Image, radius: float) -> Image.Image:
+    return picture.filter(ImageFilter.GaussianBlur(radius))
+
+
+def _resampled(picture: Image.Image, scale: float) -> Image.Image:
+    small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    cubic = Image.Resampling.BICUBIC
+    return picture.resize(small, cubic).resize(picture.size, cubic)
+
+
+def _compressed(picture: Image.Image, quality: int) -> Image.Image:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return Image.open(stream)
+
+
+_camera = partial(View, kind=ARTEFACT, own=_own, rest=_content, tests=(UNIQUE, MODES))
+VIEWS = (
+    _camera(
+        name="noise",
+        words="how noisy the pictures are",
+        remedy="find out which camera or setting each class was taken with, and take both with "
+        "one; noise added to all pictures alike, while training, hides it",
+        likenesses=tuple(partial(_noisy, sigma=sigma) for sigma in _NOISES),
+    ),
+    _camera(
+        name="blur",
+        words="how sharp the pictures are",
+        remedy="bring all pictures to the sharpness of the least sharp ones, and train with blur "
+        "as an augmentation",
+        likenesses=tuple(
+            partial(_pictured, change=partial(_blurred, radius=radius)) for radius in _BLURS
+        ),
+    ),
+    _camera(
+        name="resolution",
+        words="the resolution that the pictures had before they were resized",
+        remedy="bring all originals to the smallest resolution among them before they are resized",
+        likenesses=tuple(
+            partial(_pictured, change=partial(_resampled, scale=scale)) for scale in _SCALES
+        ),
+    ),
+    _camera(
+        name="codec",
+        words="traces of the codec (JPEG's blocks)",
+        remedy="re-encode every picture alike, at the lowest quality among them, and train on "
+        "these",
+        likenesses=tuple(
+            partial(_pictured, change=partial(_compressed, quality=quality))
+            for quality in _QUALITIES
+        ),
+    ),
+)

@@ -1,0 +1,118 @@
+"""Brightness, contrast, colour, and what lies around: context, which may be meant.
+
+Axes: N images, H, W pixels.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from taskdiscovery.auditing import statistics
+from taskdiscovery.auditing.maps import GRID
+from taskdiscovery.auditing.seen import CELLS, GREY, LIGHT, TINT, Seen
+from taskdiscovery.auditing.views.view import RATIO, UNIQUE, Operation, View
+from taskdiscovery.types import FloatArray, ImageArray, IntArray
+from taskdiscovery.types.audit import CONTEXT
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+#: luma and two colour differences (YIQ), in which a turn is a turn of the hue.
+_TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+def _bytes(values: FloatArray) -> ImageArray:
+    return np.round(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _linear(images: ImageArray, rng: np.random.Generator, gain: float, add: float) -> ImageArray:
+    return _bytes(images * gain + add)
+
+
+def _contrasted(images: ImageArray, rng: np.random.Generator, gain: float) -> ImageArray:
+    mean = images.mean(axis=(1, 2, 3), keepdims=True)
+    return _bytes(mean + gain * (images - mean))
+
+
+def _mixed(images: ImageArray, rng: np.random.Generator, matrix: FloatArray) -> ImageArray:
+    """Mix the channels of colour pictures; others have no colour to change."""
+    return _bytes(images.astype(np.float64) @ matrix.T) if images.shape[3] == 3 else images
+
+
+def _turned(degrees: float) -> Operation:
+    angle, turn = np.deg2rad(degrees), np.eye(3)
+    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    return partial(_mixed, matrix=np.linalg.inv(_TO_YIQ) @ turn @ _TO_YIQ)
+
+
+def _balanced(red: float, green: float, blue: float) -> Operation:
+    return partial(_mixed, matrix=np.diag([red, green, blue]))
+
+
+def _paled(share: float) -> Operation:
+    return partial(_mixed, matrix=share * np.eye(3) + (1 - share) * np.tile(_LUMA, (3, 1)))
+
+
+def _shapes(seen: Seen) -> IntArray:
+    """The grid: filters that do not know how bright a patch is, and colours."""
+    return seen.cells()
+
+
+_INNER = tuple((r, c) for r, c in CELLS if 0 < r < GRID - 1 and 0 < c < GRID - 1)
+_OUTER = tuple(cell for cell in CELLS if cell not in _INNER)
+
+VIEWS = (
+    View(
+        name="brightness",
+        kind=CONTEXT,
+        words="how bright the pictures are",
+        remedy="vary the brightness while training, or allow it (--allow brightness)",
+        own=lambda seen: np.concatenate(
+            [seen.cells(kinds=(LIGHT,)), seen.of(statistics.BRIGHTNESS)]
+        ),
+        rest=lambda seen: seen.cells(kinds=(GREY, TINT)),
+        likenesses=(
+            partial(_linear, gain=1.0, add=15),
+            partial(_linear, gain=1.0, add=45),
+            partial(_linear, gain=1.2, add=0),
+        ),
+    ),
+    View(
+        name="contrast",
+        kind=CONTEXT,
+        words="how much contrast the pictures have",
+        remedy="vary the contrast while training, or allow it (--allow contrast)",
+        own=lambda seen: seen.of(statistics.CONTRAST),
+        rest=_shapes,
+        likenesses=tuple(partial(_contrasted, gain=gain) for gain in (0.5, 0.8, 1.3)),
+    ),
+    View(
+        name="colour",
+        kind=CONTEXT,
+        words="colour",
+        remedy="train on grey pictures or with changed hues, or allow it where the label is one of "
+        "colour (--allow colour)",
+        own=lambda seen: np.concatenate([seen.cells(kinds=(TINT,)), seen.of(statistics.COLOUR)]),
+        rest=lambda seen: seen.cells(kinds=(GREY, LIGHT)),
+        likenesses=(
+            *map(_turned, (25, -25, 70)),
+            *(_balanced(*gains) for gains in ((1.07, 1, 0.92), (0.92, 1, 1.07), (1, 1.07, 1))),
+            _paled(0.7),
+        ),
+    ),
+    View(
+        name="background",
+        kind=CONTEXT,
+        words="what lies around the middle of the picture",
+        remedy="crop the pictures to their objects, or take each class before several backgrounds",
+        own=lambda seen: seen.cells(*_OUTER),
+        rest=lambda seen: seen.cells(*_INNER),
+        tests=(RATIO, UNIQUE),
+        boxes=(
+            (0.0, 0.0, 0.25, 1.0),
+            (0.75, 0.0, 1.0, 1.0),
+            (0.25, 0.0, 0.75, 0.25),
+            (0.25, 0.75, 0.75, 1.0),
+        ),
+    ),
+)
