@@ -164,6 +164,7 @@ def test_strict_ends_in_eight_where_it_fails_and_in_no_other_case(place, tmp_pat
         (["--target", ""], 2, "needs a target"),
         (["--other", "digits"], 2, "add --from RUN"),
         (["--learner", "ridge"], 2, "looks at features"),
+        (["--allow", "colr"], 2, "did you mean 'colour'?"),
         (["--layout", "loose"], 2, "layout cannot be"),
         (["--target", "label:cat"], 2, "no class 'cat'"),
         (["--target", "attr:site"], 2, "no attribute"),
@@ -595,20 +596,21 @@ def test_no_command_reaches_through_the_files_of_an_audit(instead, name, run, tm
     assert (victim / "mine").stat().st_mtime_ns == before
 
 
-def test_a_page_of_many_cues_and_of_pictures_that_are_no_squares(tmp_path):
+def test_a_page_of_many_cues_and_of_pictures_that_are_no_squares(tmp_path, monkeypatch):
+    monkeypatch.setattr("taskdiscovery.reporting.auditpage._MOST_CUES", 3)
     images, labels = drawn()
     wide = np.concatenate([images[:, :, :8], images], axis=2)
-    targets = pd.DataFrame({f"site {i}": labels for i in range(26)})
+    targets = pd.DataFrame({f"site {i}": labels for i in range(5)})
     data = td.load(wide, labels=labels, attributes=targets)
     path = tmp_path / "run"
-    found = td.audit(data, [f"attr:site {i}" for i in range(26)], out=path, **QUICK)
-    assert len(found.present) == 26
+    found = td.audit(data, [f"attr:site {i}" for i in range(5)], out=path, **QUICK)
+    assert len(found.present) == 5
     page = (path / "audit.html").read_text("utf-8")
-    assert page.count('<article class="cue') == 24
+    assert page.count('<article class="cue') == 3
     assert "2 more, weaker ones" in page
     assert "aspect-ratio:1.5;" in page
-    assert len(list((path / "images").glob("aligned-*"))) == 26
-    assert len(td.open_run(path).audit.present) == 26
+    assert len(list((path / "images").glob("aligned-*"))) == 5
+    assert len(td.open_run(path).audit.present) == 5
 
 
 def test_what_is_allowed_is_told_and_is_no_reason(place, tmp_path):
