@@ -19,7 +19,7 @@ from taskdiscovery.auditing import rules, statistics
 from taskdiscovery.auditing.seen import Seen
 from taskdiscovery.auditing.views.view import Operation, View
 from taskdiscovery.runtime.seeds import generator
-from taskdiscovery.types import BoolArray, FloatArray, ImageArray, IntArray
+from taskdiscovery.types import BoolArray, Float32, FloatArray, ImageArray, IntArray
 
 #: traces of the codec are left out: whatever redraws a picture removes those that it had.
 _COMPARED = tuple(name for name in statistics.FAMILIES if name != statistics.CODEC)
@@ -96,12 +96,12 @@ class _Scale:
         low_K, high_K = np.quantile(table_NK, _OUTLIERS, axis=0)
         return cls(low_K, high_K, np.clip(table_NK, low_K, high_K).std(axis=0) + 1e-9)
 
-    def apply(self, measured: dict[str, np.ndarray]) -> FloatArray:  # type: ignore[type-arg]
+    def apply(self, measured: dict[str, Float32]) -> FloatArray:
         table_NK = _joined({name: measured[name] for name in _COMPARED})
         return np.asarray(np.clip(table_NK, self.low_K, self.high_K) / self.spread_K)
 
 
-def _joined(measured: dict[str, np.ndarray]) -> FloatArray:  # type: ignore[type-arg]
+def _joined(measured: dict[str, Float32]) -> FloatArray:
     return np.concatenate([measured[name] for name in _COMPARED], axis=1).astype(np.float64)
 
 
@@ -114,7 +114,7 @@ def _whitening(table_NK: FloatArray) -> FloatArray:
 
 
 def _cosine(a_K: FloatArray, b_K: FloatArray) -> float:
-    return float(a_K @ b_K / max(np.linalg.norm(a_K) * np.linalg.norm(b_K), 1e-12))
+    return float(a_K @ b_K) / max(float(np.linalg.norm(a_K) * np.linalg.norm(b_K)), 1e-12)
 
 
 def changed(likeness: Likeness, images: ImageArray, seed: int) -> ImageArray:

@@ -105,7 +105,8 @@ class _Filters:
             for kind, (weights, _) in (("grey", self.grey), ("colour", self.colour))
         )
         grey += ["light mean", "light square", "grey deviation"]
-        colour += [f"colour {name}" for name in ("b", "r", "b·b", "r·r", "b·r", "b·y", "r·y")]
+        colour += [f"colour {name}" for name in ("b", "r", "b·b", "r·r", "b·r")]
+        colour += ["light b·y", "light r·y"]
         return (*grey, *colour)
 
 

@@ -6,7 +6,7 @@ Axes: N images, n of them labelled, Y binary labelings (each class against the r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,8 +61,8 @@ class Finding:
         mean, count = float(gain_n.mean()), len(gain_n)
         left_n = gain_n - mean
         if self.groups is not None:
-            code_n = np.unique(partition.codes(self.groups), return_inverse=True)[1]
-            left_n = np.bincount(code_n, weights=left_n)
+            code_n = partition.codes(self.groups)
+            left_n = np.bincount(code_n, weights=left_n).astype(np.float64)
         return mean, float(np.sqrt((left_n**2).sum())) / count
 
     @property
@@ -201,14 +201,7 @@ class Look:
         best = likenesses(self.seen, self.rows, whole[0].labels_n, content_n, views)[0]
         if best.cosine < rules.LIKENESS:
             return found
-        return [replace_likeness(one, best) if one.view is best.view else one for one in found]
-
-
-def replace_likeness(found: Finding, likeness: Likeness) -> Finding:
-    """Return a finding with the operation that made the difference."""
-    from dataclasses import replace
-
-    return replace(found, likeness=likeness)
+        return [replace(one, likeness=best) if one.view is best.view else one for one in found]
 
 
 @dataclass(frozen=True, eq=False)

@@ -118,12 +118,11 @@ def _solved(gram_pp: FloatArray, strength: float, right_pY: FloatArray) -> Float
 
 def _best(scores_SNY: FloatArray, parts_SNY: FloatArray, labels_NY: BoolArray) -> Readings:
     """Calibrate each strength's scores; keep those of the least loss."""
-    S, N, Y = scores_SNY.shape
     standard_SNY = scores_SNY - scores_SNY.mean(axis=1, keepdims=True)
     standard_SNY /= np.maximum(standard_SNY.std(axis=1, keepdims=True), 1e-12)
     logits_SNY = np.stack([calibrated(own_NY, labels_NY) for own_NY in standard_SNY])
     loss_SY = np.stack([losses(own_NY, labels_NY).mean(axis=0) for own_NY in logits_SNY])
-    best_Y, every = loss_SY.argmin(axis=0), np.arange(Y)
+    best_Y, every = loss_SY.argmin(axis=0), np.arange(labels_NY.shape[1])
     return Readings(
         logits_NY=logits_SNY[best_Y, :, every].T,
         scores_NY=standard_SNY[best_Y, :, every].T,

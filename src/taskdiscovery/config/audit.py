@@ -55,7 +55,7 @@ class AuditConfig(TrainingConfig):
         names="other",
     )
     runs: int = option(
-        3, "networks, each asked about the images that it has not seen", low=2, high=1000
+        3, "networks, each asked about the images that it was not trained on", low=2, high=100
     )
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ def _bytes(values: FloatArray) -> ImageArray:
 
 
 def _linear(images: ImageArray, rng: np.random.Generator, gain: float, add: float) -> ImageArray:
-    return _bytes(images * gain + add)
+    return _bytes(images.astype(np.float64) * gain + add)
 
 
 def _contrasted(images: ImageArray, rng: np.random.Generator, gain: float) -> ImageArray:
