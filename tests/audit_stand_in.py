@@ -1,8 +1,5 @@
 """An engine of audits that needs no seconds: one cue that is there, one that is not."""
 
-import sys
-import types
-
 import numpy as np
 
 from taskdiscovery.types import Audit, Cue, Interval, Record
@@ -116,6 +113,4 @@ def _looked(watch):
 
 def install(monkeypatch):
     """Put this engine where the job looks for its own."""
-    module = types.ModuleType("taskdiscovery.auditing.auditing")
-    module.audit = audit
-    monkeypatch.setitem(sys.modules, "taskdiscovery.auditing.auditing", module)
+    monkeypatch.setattr("taskdiscovery.auditing.auditing.audit", audit)

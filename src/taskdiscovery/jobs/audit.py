@@ -11,7 +11,7 @@ from taskdiscovery.config import AuditConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError, RunDirError, nearest
+from taskdiscovery.errors import ConfigError, RunDirError
 from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import Job, session
@@ -21,10 +21,7 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import Audit, Dataset, Document, Labeling
-from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FILE
 
-#: of views, as `--allow` takes them beside names.
-KINDS = (FILE, ARTEFACT, CONTEXT)
 #: makes the page of an audit: of what was found, the labelings, the images, and the run's path.
 Draw = Callable[[Audit, Sequence[Labeling], Dataset, Path], str]
 
@@ -108,7 +105,9 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
             hint="add --from RUN, a run of discover; in Python tasks=…",
         )
     if config.allow:
-        _check_views(config.allow)
+        from taskdiscovery.auditing.auditing import check_allowed
+
+        check_allowed(config.allow)
     if isinstance(other, str) and other in IN_MEMORY:
         raise ConfigError(
             "the second data set was held in memory, and cannot be read again",
@@ -126,22 +125,6 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
         if not Run.open(path).has(TASKS):
             raise RunDirError(
                 "the run has no tasks", where=str(path), hint="give a finished run of discover"
-            )
-
-
-def _check_views(names: Sequence[str]) -> None:
-    """Refuse a view that there is not: what it is meant to allow would be a finding.
-
-    Raises:
-        ConfigError: naming the nearest.
-    """
-    from taskdiscovery.auditing.views.table import NAMES
-
-    known = (*NAMES, *KINDS)
-    for name in names:
-        if name not in known:
-            raise ConfigError(
-                f"no view is called {name!r}", where="--allow", hint=nearest(name, known)
             )
 
 
