@@ -79,17 +79,24 @@ def run(
         if not opened.is_ours(document):
             config = _within_means(config, where)
         sink = Sink.of(command, None, opened)
-        tasks, target = given.get("tasks"), given.get("target")
         with _explained(opened):
-            if isinstance(config, DiscoverConfig):
-                return discover.run(data, config, sink, callbacks)
-            if isinstance(config, ScoreConfig):
-                return score.run(data, tasks, config, sink, callbacks)
-            if isinstance(config, AuditConfig):
-                own = audit.Given(target=target, tasks=tasks, other=given.get("other"))
-                return audit.run(data, own, config, sink, callbacks, given.get("draw"))
-            assert isinstance(config, SplitConfig)
-            return split.run(data, target, tasks, config, sink, callbacks)
+            return _go_on(data, given, config, sink, callbacks)
+
+
+def _go_on(
+    data: Any, given: Mapping[str, Any], config: WorkConfig, sink: Sink, callbacks: Callbacks
+) -> Discovery | Scores | Split | Audit:
+    """Do the job that a config is of."""
+    tasks, target = given.get("tasks"), given.get("target")
+    if isinstance(config, DiscoverConfig):
+        return discover.run(data, config, sink, callbacks)
+    if isinstance(config, ScoreConfig):
+        return score.run(data, tasks, config, sink, callbacks)
+    if isinstance(config, AuditConfig):
+        own = audit.Given(target=target, tasks=tasks, other=given.get("other"))
+        return audit.run(data, own, config, sink, callbacks, given.get("draw"))
+    assert isinstance(config, SplitConfig)
+    return split.run(data, target, tasks, config, sink, callbacks)
 
 
 @contextlib.contextmanager
