@@ -189,6 +189,9 @@ def test_what_cannot_be_audited_is_refused_and_leaves_nothing(
 def test_a_run_of_its_own_and_images_are_needed(run, place, capfd):
     assert main(["audit", f"npz:{place / 'marked.npz'}", *BRIEF, "--out", str(run)]) == 4
     assert "is not empty" in capfd.readouterr().err
+    small = drawn()[0][:, :8, :8]
+    with pytest.raises(td.DataError, match="too small to audit"):
+        td.audit(small, drawn()[1], **QUICK)
     with pytest.raises(td.ConfigError, match="audit looks at pixels"):
         td.audit(np.random.default_rng(0).normal(size=(60, 5)), [0, 1] * 30, **QUICK)
 

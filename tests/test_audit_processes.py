@@ -10,7 +10,7 @@ from started import Started
 
 pytestmark = pytest.mark.slow
 
-DATA = "shapes?n=700&size=16"
+DATA = "shapes?n=700&size=24"
 BRIEF = ["--quiet", "--threads", "1", "--learner", "convnet?width=0.2", "--preset", "smoke"]
 BRIEF += ["--epochs", "12", "--batch", "64", "--executor", "serial"]
 

@@ -140,6 +140,7 @@ def commands(run):
         "label": ["label", str(run), DATA, "--quiet"],
         "score": ["score", DATA, *SCORE, "--from", str(run)],
         "split": ["split", DATA, *SCORE, "--target", "label:disc,cross", "--from", str(run)],
+        "audit": ["audit", DATA, *NET, "--from", str(run), "--out", f"{run}-audit"],
     }
 
 

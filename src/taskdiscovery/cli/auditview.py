@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taskdiscovery.cli import show
 from taskdiscovery.store.writing import finite
 from taskdiscovery.types import Audit, Cue, Document, Interval
+from taskdiscovery.types.audit import NONE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ def _tables(found: Audit) -> None:
     if present:
         title = f"cues that go with the labels, on {found.images:,} images"
         show.rows(_filled([_row(cue, several) for cue in present]), "table", title=title)
-    else:
+    elif found.verdict != NONE:
         show.line(f"none of {len(found.looked_at)} cues goes with the labels")
     if any(cue.remedy for cue in found.present):
         for cue in found.present[:3]:

@@ -67,7 +67,9 @@ def run(
     _check_given(given, config, tasks, other)
     config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
     dataset = read_data(data, config, callbacks)
-    dataset.require_images("audit")
+    from taskdiscovery.auditing.auditing import check_images
+
+    check_images(dataset)
     labelings = _labelings(dataset, given.target, config)
     held = [] if given.target is None else list(labelings)
     if tasks is not None and not isinstance(tasks, str | Path | Run):
