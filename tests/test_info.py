@@ -37,6 +37,21 @@ def photos(tmp_path):
     return tmp_path / "photos", columns
 
 
+def test_cameras_and_years_are_counted(tmp_path):
+    for i, (camera, stamp) in enumerate(
+        [("A", "1969:05:01 00:00:00"), ("A", "2012:12:31 23:59:59"), ("", "0000:00:00 00:00:00")]
+    ):
+        exif = Image.Exif()
+        exif[272], exif[306] = camera, stamp
+        Image.linear_gradient("L").rotate(90 * i).save(tmp_path / f"{i}.jpg", exif=exif)
+    found = [(f.fact, f.value, f.images) for f in td.info(str(tmp_path), callbacks=()).files[-4:]]
+    assert found == [
+        ("JPEG quality", "75", 3),
+        ("camera", "A", 2),
+        *[("year", y, 1) for y in ("1969", "2012")],
+    ]
+
+
 def test_the_value_says_what_was_read(photos):
     root, columns = photos
     images = td.load(root)

@@ -72,6 +72,7 @@ def audit(
     for labeling, found in zip(enough, read, strict=True):
         own = _Target(dataset, labeling, found, config)
         cues += own.cues(_asked(own, config, journal, callbacks))
+    cues.sort(key=lambda cue: (not cue.present, verdict.RANKS[cue.kind], -cue.strength))
     judged = [(cue, verdict.of_cue(cue, cue.view in _PLACES, controlled)) for cue in cues]
     verdicts = {
         labeling.name: verdict.worst([v for cue, v in judged if cue.target == labeling.name])
@@ -79,14 +80,13 @@ def audit(
         else NONE
         for labeling in targets
     }
-    order = sorted(judged, key=lambda one: _rank(*one))
     overall = verdict.worst(list(verdicts.values()))
-    present = [cue for cue, _ in order if cue.present and not cue.allowed]
+    guilty = [cue for cue, amounts in judged if amounts == overall]
     looked_at = _looked_at(seen)
     return Audit(
         verdict=overall,
-        sentence=verdict.sentence(overall, present, len(looked_at), len(dataset)),
-        cues=tuple(cue for cue, _ in order),
+        sentence=verdict.sentence(overall, guilty, len(looked_at), len(dataset)),
+        cues=tuple(cues),
         verdicts=verdicts,
         classes={labeling.name: _counts(labeling) for labeling in targets},
         looked_at=looked_at,
@@ -219,6 +219,7 @@ class _Target:
             mode_gain=None if heaps is None else heaps.gain,
             mode_distance=None if heaps is None else heaps.distance,
             mode_difference=None if heaps is None else heaps.difference,
+            strength=finding.strength,
             ratio=finding.ratio,
             skill=finding.skill,
             accuracy=finding.accuracy,
@@ -251,12 +252,6 @@ def _asked(
     labeling = _of_enough(target.labeling)
     found = ask(target.dataset, labeling, causes, config, journal, callbacks)
     return {c.finding.view.name: usage for c, usage in zip(causes, found, strict=True)}
-
-
-def _rank(cue: Cue, amounts: str) -> tuple[int, int, float]:
-    strength = max(cue.unique.mean, cue.mode_gain or 0.0 if "modes" in cue.reasons else 0.0)
-    strength = max(strength, cue.skill if cue.kind == FILE else 0.0)
-    return (not cue.present, verdict.ORDER.index(amounts), verdict.RANKS[cue.kind], -strength)  # type: ignore[return-value]
 
 
 def _looked_at(seen: Seen) -> tuple[str, ...]:

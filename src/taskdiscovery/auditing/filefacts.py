@@ -19,7 +19,7 @@ from taskdiscovery.types import BoolArray, Float32, FloatArray, IdArray, IntArra
 if TYPE_CHECKING:
     import pandas as pd
 
-#: facts by their column, in the words of a sentence. Of facts that tell as much, the first is named.
+#: facts by their column, in the words of a sentence; of those that tell as much the first counts.
 WORDS = {
     "format": "file format",
     "mode": "colour mode",
@@ -49,8 +49,9 @@ _NUMBERS = (
 _LOGARITHMS = ("bytes", "bytes_per_pixel", "width", "height", "aspect")
 #: a level counts that so many images have, and such a share; and levels of a fact at most.
 _FEWEST, _SHARE, _LEVELS = 5, 0.002, 32
-#: bins of a number as columns, and where it is asked which fact tells the classes best.
-_BINS, _FINE = 8, 32
+#: bins of a number as columns; and, where it is asked which fact tells the classes best, bins at
+#: most, of so many images or more.
+_BINS, _FINE, _EACH = 8, 32, 20
 _FOLDS = 3
 #: accuracies that differ by less in their rounding are told as equal.
 _DIGITS = 2
@@ -104,8 +105,8 @@ def told_by(
 ) -> list[tuple[str, float]]:
     """Say how well each single fact tells the classes, on images that were not looked at before.
 
-    Each value of a fact, or bin of a number, means the class in which it is commonest, on two thirds
-    of the images; the rest is told by it. All thirds are told in turn.
+    Each value of a fact, or bin of a number, stands for the class that it is commonest in on two
+    thirds of the images; the rest is told by it. All thirds are told in turn.
 
     Args:
         facts: of the N images.
@@ -186,7 +187,7 @@ def _coded(facts: pd.DataFrame) -> Iterator[tuple[str, IntArray]]:
         )[1:]
         yield fact, np.where(counts[values_N] >= least, values_N, -1).astype(np.int64)
     for fact, numbers_N in _numbers(facts):
-        yield fact, binned(numbers_N, _FINE)
+        yield fact, binned(numbers_N, min(_FINE, max(_BINS, len(facts) // _EACH)))
 
 
 def _folds(

@@ -94,10 +94,15 @@ class Finding:
 
     @property
     def strength(self) -> float:
-        """What cues are ranked by: gain of the view, or of two heaps where there are two."""
-        heaps = self.heaps
-        gain = heaps.gain if heaps is not None and heaped(heaps) else 0.0
-        return max(self.unique[0], gain, self.skill if self.view.kind == FILE else 0.0)
+        """What cues are ranked by: how far beyond its threshold the strongest test is."""
+        heaps, view = self.heaps, self.view
+        least = rules.UNIQUE_LEAST.get(view.name, rules.UNIQUE_OTHER)
+        told = [self.unique[0] / least] if RATIO not in view.tests else []
+        if RATIO in view.tests:
+            told.append(self.ratio / rules.RATIO[view.name])
+        if heaps is not None and heaped(heaps):
+            told.append(heaps.gain / rules.MODES_GAIN)
+        return max(told)
 
 
 def heaped(heaps: Modes) -> bool:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 #: U: gain in nats an image over the rest, by view; the least of any other.
 UNIQUE_LEAST = {
-    **dict.fromkeys(("codec", "noise", "blur", "resolution", "colour"), 0.03),
+    **dict.fromkeys(("codec", "noise", "blur", "resolution", "brightness"), 0.03),
+    "frame": 0.045,
+    "colour": 0.08,
 }
 UNIQUE_OTHER, UNIQUE_Z = 0.02, 4.0
 #: Z: McNemar's, and the gain without which it says nothing.
 CONTROL_Z, CONTROL_GAIN = 4.0, 0.01
 #: M: gain in log likelihood, distance of the heaps, difference of the classes' shares.
-MODES_GAIN, MODES_DISTANCE, MODES_DIFFERENCE = 0.05, 3.5, 0.5
+MODES_GAIN, MODES_DISTANCE, MODES_DIFFERENCE = 0.05, 2.5, 0.5
 #: R: of facts of files, and of what lies around the middle.
 RATIO = {"file": 0.8, "background": 0.95}
 #: the least skill of a view whose ratio counts, and its z.

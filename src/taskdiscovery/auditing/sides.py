@@ -23,10 +23,13 @@ class Sides:
     Attributes:
         aligned: where the view tells the class.
         conflict: where it tells another.
+        heaps: whether two heaps tell it: only then it is known image by image. Images that a view
+            gets wrong otherwise are hard ones, which networks get wrong, too.
     """
 
     aligned: IntArray
     conflict: IntArray
+    heaps: bool
 
 
 def sides(finding: Finding) -> Sides:
@@ -36,7 +39,8 @@ def sides(finding: Finding) -> Sides:
         finding: of a view and a class.
     """
     share_n = 1 / (1 + np.exp(-np.clip(finding.logits_n, -30, 30)))
-    if finding.heaps is not None and heaped(finding.heaps):
+    known = finding.heaps is not None and heaped(finding.heaps)
+    if finding.heaps is not None and known:
         low, high = finding.heaps.shares
         upper_n = finding.heaps.upper_N
         share_n = upper_n if high > low else 1 - upper_n
@@ -45,4 +49,4 @@ def sides(finding: Finding) -> Sides:
     order = np.argsort(-own_n, kind="stable")
     aligned = order[own_n[order] >= _SURE]
     conflict = order[::-1]
-    return Sides(aligned=aligned, conflict=conflict[own_n[conflict] <= 1 - _SURE])
+    return Sides(aligned=aligned, conflict=conflict[own_n[conflict] <= 1 - _SURE], heaps=known)

@@ -203,10 +203,12 @@ def _usage(
     asked = np.concatenate([answer.arrays["rows"] for answer in answers])
     said = np.concatenate([answer.arrays["plain"] for answer in answers])
     right = dict(zip(asked.tolist(), (said == labeling.labels_N[asked]).tolist(), strict=True))
-    both = [
-        _share([right[row] for row in rows[own].tolist() if row in right])
-        for own in (cause.sides.aligned, cause.sides.conflict)
-    ]
+    both: list[Interval | None] = [None, None]
+    if cause.sides.heaps:
+        both = [
+            _share([right[row] for row in rows[own].tolist() if row in right])
+            for own in (cause.sides.aligned, cause.sides.conflict)
+        ]
     follows = None
     if f"toward {c}" in answers[0].arrays:
         toward, away = (

@@ -139,11 +139,14 @@ def _column(name: str, values: pd.Series) -> Column:
 
 def _files(dataset: Dataset) -> tuple[FileFact, ...]:
     """Count what the files have in common, before anything was decoded; most frequent first."""
+    import pandas as pd
+
     facts = dataset.facts
     if facts is None or facts.empty:
         return ()
     size = facts["width"].astype(str) + " x " + facts["height"].astype(str)
     turned = facts["orientation"].where(facts["orientation"] > 1)
+    taken = facts["time"].dropna().to_numpy().astype("datetime64[s]")
     columns = {
         "format": facts["format"],
         "mode": facts["mode"],
@@ -153,6 +156,8 @@ def _files(dataset: Dataset) -> tuple[FileFact, ...]:
         "colour profile": facts["icc"][facts["icc"]].map({True: "embedded"}),
         "EXIF": facts["exif"][facts["exif"]].map({True: "present"}),
         "JPEG quality": facts["quality"].dropna().astype(int),
+        "camera": facts["camera"][facts["camera"] != ""],
+        "year": pd.Series(taken.astype("datetime64[Y]").astype(np.str_)),
     }
     found = []
     for fact, values in columns.items():

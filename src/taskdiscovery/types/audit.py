@@ -51,6 +51,7 @@ class Cue:
         mode_gain, mode_distance, mode_difference: M, two shared heaps against one a class: gain in
             log likelihood, distance in deviations, difference of the classes' shares; None where
             heaps are not looked for.
+        strength: what cues are ranked by: the strongest test, in its threshold.
         ratio: R, skill of the view over skill of the whole picture.
         skill: 1 minus its loss over that of a coin, out of fold.
         accuracy: out of fold, mean over both classes.
@@ -83,6 +84,7 @@ class Cue:
     mode_gain: float | None = None
     mode_distance: float | None = None
     mode_difference: float | None = None
+    strength: float
     ratio: float
     skill: float
     accuracy: float

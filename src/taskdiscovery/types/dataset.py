@@ -187,7 +187,9 @@ class Dataset:
         """What the files say of themselves, one row per image; None where there are no files.
 
         Columns: `bytes`, `bytes_per_pixel`, `format`, `mode`, `width`, `height` (upright),
-        `aspect`, `bits`, `exif`, `orientation`, `icc`, `quantization`, `quality`, `progressive`.
+        `aspect`, `bits`, `exif`, `orientation`, `icc`, `quantization`, `quality`, `progressive`,
+        `time` (seconds since 1970), `camera`; and of pixels before they were resized `blockiness`,
+        `noise`, `sharpness` (logarithms; NaN below 16 pixels a side).
 
         Raises:
             DataError: where there are other images than files.

@@ -49,7 +49,7 @@ class FileFact:
 
     Attributes:
         fact: `format`, `mode`, `bits`, `size`, `stored turned`, `colour profile`, `EXIF`,
-            `JPEG quality`.
+            `JPEG quality`, `camera`, `year` that EXIF says it was taken in.
         value: in words.
         images: how many.
     """

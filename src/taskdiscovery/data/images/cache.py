@@ -21,7 +21,7 @@ from taskdiscovery.data.listing import Listing, Reading, hash_text
 from taskdiscovery.runtime import disk
 
 #: raised when the same file and options give other pixels, or a folder holds other files.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _LOCK = ".lock"
 _LOG = logging.getLogger("taskdiscovery")
 

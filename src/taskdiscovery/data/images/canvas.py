@@ -15,6 +15,7 @@ from taskdiscovery.data.images.flat import as_array
 from taskdiscovery.data.images.pixels import read
 from taskdiscovery.data.images.resizing import fitted
 from taskdiscovery.data.images.scale import fits
+from taskdiscovery.data.images.traces import Traces
 from taskdiscovery.data.images.work import Work
 from taskdiscovery.data.listing import Reading, Source
 from taskdiscovery.errors import first_line
@@ -88,8 +89,11 @@ class _Canvas:
         self.range, self.size, self.fit = into.range, how.size, how.fit
         self.clipped = self.dark = 0
 
-    def put(self, content: Image.Image | Deep, row: int) -> None:
+    def put(self, content: Image.Image | Deep, row: int) -> Image.Image | ImageArray:
         """Write a picture into its row.
+
+        Returns:
+            It, not resized: of mode L or RGB, or its row, where that holds it as it is.
 
         Raises:
             ValueError: where it does not belong there.
@@ -105,12 +109,14 @@ class _Canvas:
             if self.mode == "L":
                 raise ValueError("it is in colour, unlike its header or the first")
             content = content.convert(self.mode)
+        native = content
         if self.size is not None:
             content = fitted(content, self.size, self.fit)
         pixels = as_array(content)
         if pixels.shape != self.shape:
             raise ValueError("it is of another size than its header or the first")
         self.rows[row] = pixels
+        return self.rows[row] if content is native else native
 
 
 def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[int] | None) -> Done:
@@ -124,6 +130,7 @@ def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[i
     """
     canvas = _Canvas(into, work.how)
     rows: list[Facts] = []
+    traces = Traces()
     remarks: list[str] = []
     late: dict[int, str] = {}
     for row, place, source in block:
@@ -132,7 +139,7 @@ def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[i
         try:
             with work.gate.entered() as hold:
                 content, found, own = read(source, hold)
-                canvas.put(content, row)
+                traces.take(len(rows), canvas.put(content, row), found.orientation)
                 del content
             rows.append(found)
             remarks += own
@@ -141,4 +148,5 @@ def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[i
             rows.append(NONE)
             if stop is not None:
                 stop.append(place)
-    return Done(len(block), block_of(rows), late, remarks, canvas.clipped, canvas.dark)
+    facts = block_of(rows, traces.numbers(len(rows)))
+    return Done(len(block), facts, late, remarks, canvas.clipped, canvas.dark)

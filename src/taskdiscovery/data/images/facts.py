@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from taskdiscovery.data.images.exif import taken
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +27,7 @@ _STANDARD = """
 #: TIFF's tags: bits of each sample, and where EXIF lies.
 _BITS, _EXIF = 258, 34665
 _BITS_OF_MODE = {"1": 1, "I": 16, "I;16": 16, "F": 32}
+Utf8: TypeAlias = bytes
 
 
 class Facts(NamedTuple):
@@ -43,6 +46,8 @@ class Facts(NamedTuple):
         quality: of the JPEG as libjpeg counts it (1 to 100), estimated from these tables;
             NaN elsewhere.
         progressive: whether a JPEG is progressive, or a PNG interlaced.
+        time: when it was taken, as EXIF says it, in seconds since 1970; NaN without.
+        camera: its maker and model, as EXIF says them, in UTF-8; empty without.
     """
 
     bytes: int
@@ -57,10 +62,12 @@ class Facts(NamedTuple):
     quantization: str
     quality: float
     progressive: bool
+    time: float
+    camera: Utf8
 
 
 #: of an image that could not be decoded; its row is left out.
-NONE = Facts(0, "", "", 1, 1, 0, False, 1, False, "", math.nan, False)
+NONE = Facts(0, "", "", 1, 1, 0, False, 1, False, "", math.nan, False, math.nan, b"")
 
 
 def facts_of(
@@ -85,18 +92,22 @@ def facts_of(
         bits = int(tags.get(_BITS, (1,))[0])
     elif raw:
         bits = _bits(raw, bits)
+    exif = "exif" in info or _EXIF in tags or "Raw profile type exif" in info
+    time, camera = taken(image) if exif or tags else (math.nan, b"")
     return Facts(
         size,
         format,
         mode,
         *shown,
         bits,
-        "exif" in info or _EXIF in tags or "Raw profile type exif" in info,
+        exif,
         orientation,
         "icc_profile" in info,
         quantization,
         quality,
         bool(info.get("progressive") or info.get("interlace")),
+        time,
+        camera,
     )
 
 

@@ -8,10 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from taskdiscovery.data.images.exif import CAMERA_AT_MOST
 from taskdiscovery.data.images.facts import Facts
-from taskdiscovery.types import BoolArray
+from taskdiscovery.data.images.traces import TRACES
+from taskdiscovery.types import BoolArray, FloatArray
 
-#: how facts are packed: eight bytes a number, texts as long as they come.
+#: how facts are packed: eight bytes a number, texts as long as they come; "S" is UTF-8.
 _KINDS = [
     ("bytes", "i8"),
     ("format", "U8"),
@@ -25,14 +27,21 @@ _KINDS = [
     ("quantization", "U8"),
     ("quality", "f8"),
     ("progressive", "?"),
+    ("time", "f8"),
+    ("camera", f"S{CAMERA_AT_MOST}"),
 ]
+_TRACES = [(name, "f8") for name in TRACES]
 Block: TypeAlias = NDArray[np.void]
 Columns: TypeAlias = dict[str, NDArray[Any]]
 
 
-def block_of(rows: Sequence[Facts]) -> Block:
-    """Pack the facts of some images."""
-    return np.array(rows, dtype=_KINDS)
+def block_of(rows: Sequence[Facts], traces_nT: FloatArray) -> Block:
+    """Pack the facts of some images, and the traces in their pixels."""
+    block = np.empty(len(rows), dtype=_KINDS + _TRACES)
+    block[[name for name, _ in _KINDS]] = np.array(rows, dtype=_KINDS)
+    for name, values in zip(TRACES, traces_nT.T, strict=True):
+        block[name] = values
+    return block
 
 
 def table_of(blocks: Sequence[Block], kept: BoolArray) -> Columns:
@@ -44,7 +53,7 @@ def table_of(blocks: Sequence[Block], kept: BoolArray) -> Columns:
     """
     packed = np.concatenate(blocks)[kept]
     columns: Columns = {}
-    for name, *_ in _KINDS:
+    for name, *_ in _KINDS + _TRACES:
         columns[name] = packed[name]
         if name == "bytes":
             columns["bytes_per_pixel"] = packed["bytes"] / (packed["width"] * packed["height"])
@@ -62,7 +71,13 @@ def to_parquet(columns: Columns) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"i": pa.int64(), "f": pa.float64(), "b": pa.bool_(), "U": pa.string()}
+    kinds = {
+        "i": pa.int64(),
+        "f": pa.float64(),
+        "b": pa.bool_(),
+        "U": pa.string(),
+        "S": pa.string(),
+    }
     arrays = []
     for values in columns.values():
         kind = kinds[values.dtype.kind]
@@ -78,7 +93,7 @@ def _buffers(values: NDArray[Any]) -> list[NDArray[Any] | bytes]:
     """Return a column as Arrow lays it out: bits, numbers, or offsets and texts."""
     if values.dtype.kind == "b":
         return [np.packbits(values, bitorder="little")]
-    if values.dtype.kind != "U":
+    if values.dtype.kind not in "US":
         return [np.ascontiguousarray(values)]
     texts = values.astype("S").tolist()
     offsets = np.zeros(len(texts) + 1, dtype=np.int32)
