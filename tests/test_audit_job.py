@@ -481,7 +481,7 @@ def house(monkeypatch):
     def groups_within(dataset, labelings, config, journal, callbacks):
         told["groups"] = (len(dataset), [one.name for one in labelings], config.features)
         own = {"target": "label", "class": "<b>", "group": 0, "accuracy": 0.5, "at_risk": True}
-        return pd.DataFrame([own])
+        return pd.DataFrame([{**own, "examples": ["3", "8"], "looks": None}])
 
     def tasks_present(dataset, labelings, tasks, config, journal, callbacks):
         told["tasks"] = tasks
@@ -527,8 +527,10 @@ def test_the_rest_of_the_house_is_asked_where_it_can_say_something(house, tmp_pa
     assert again.tasks["split_accuracy"].tolist() == [0.2]
     assert again.comparison == found.comparison
     page = (path / "audit.html").read_text("utf-8")
-    assert '<tr class="risk"><th scope="row">label</th><td>&lt;b&gt;</td>' in page
-    assert "At risk: dog." in page
+    assert '<tr class="risk"><th scope="row">&lt;b&gt;</th>' in page
+    assert "at risk are dog." in page
+    assert page.count("<figure>") == 2 * 16 + 2
+    assert '<span class="num">0.200 (0.200 to 0.200)</span>' in page
     document = yaml.safe_load((path / "config.yaml").read_text())
     assert document["other"] == "array"
     house.clear()

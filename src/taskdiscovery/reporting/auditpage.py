@@ -8,19 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from taskdiscovery.reporting import auditcommands
 from taskdiscovery.reporting.auditpictures import Strips
+from taskdiscovery.reporting.audittables import bar, plain, tables
 from taskdiscovery.reporting.rendering import render
 from taskdiscovery.store import environment
 from taskdiscovery.store.audited import cue_of_split, file_names
 from taskdiscovery.store.layout import ALIGNED, CONFLICT, CUE_IMAGES
 from taskdiscovery.types import Audit, Cue, Dataset, Document, Interval, Labeling
 from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FAIL, FILE, NONE, PASS, WARN
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: how verdicts look; the words are those of the style sheet.
 _LOOKS = {FAIL: "fail", WARN: "warn", PASS: "pass", NONE: "none"}
@@ -67,7 +64,6 @@ _TESTS = {
     "modes": "images fall into two heaps, with it and without",
     "ratio": "it alone tells nearly as much as the whole picture",
 }
-_MOST_ROWS = 20
 #: cues that are shown with pictures; of many targets there may be hundreds.
 _MOST_CUES = 24
 
@@ -101,7 +97,7 @@ def audit_page(
         "absent": _absent(found),
         "legend": FIGURES,
         "todo": _todo(found, cues, dataset, run),
-        "tables": [table for table in _tables(found) if table is not None],
+        "tables": tables(found, strips),
         "command": auditcommands.again(found, run),
         "provenance": _provenance(found, dataset),
         "pictures": strips.shown,
@@ -158,17 +154,17 @@ def _card(cue: Cue, strips: Strips, name: str | None) -> Document:
 
 def _figures(cue: Cue) -> list[Document]:
     """Return the figures of a cue by their letters."""
-    values = {"U": f"{_interval(cue.unique)}, z {_plain(cue.unique_z)}"}
+    values = {"U": f"{_interval(cue.unique)}, z {plain(cue.unique_z)}"}
     if cue.control_z is not None:
-        values["Z"] = _plain(cue.control_z)
+        values["Z"] = plain(cue.control_z)
     if cue.mode_gain is not None:
         more = [
             (cue.mode_distance, "{} deviations apart"),
             (cue.mode_difference, "shares differ by {}"),
         ]
-        told = [words.format(_plain(value)) for value, words in more if value is not None]
-        values["M"] = ", ".join([_plain(cue.mode_gain), *told])
-    values["R"] = _plain(cue.ratio)
+        told = [words.format(plain(value)) for value, words in more if value is not None]
+        values["M"] = ", ".join([plain(cue.mode_gain), *told])
+    values["R"] = plain(cue.ratio)
     if cue.follows is not None:
         values["F"] = _interval(cue.follows)
     return [
@@ -185,29 +181,18 @@ def _bars(cue: Cue) -> list[Document]:
         ("right where it is against", cue.conflict, "bad"),
     )
     return [
-        {
-            "name": name,
-            "kind": kind,
-            "low": 100 * _within(x.low),
-            "width": 100 * (_within(x.high) - _within(x.low)),
-            "mean": 100 * _within(x.mean),
-            "text": _interval(x),
-        }
+        bar(name, kind, (x.mean, x.low, x.high))
         for name, x, kind in known
         if x is not None and all(map(math.isfinite, (x.mean, x.low, x.high)))
     ]
-
-
-def _within(value: float) -> float:
-    return min(max(value, 0.0), 1.0)
 
 
 def _absent(found: Audit) -> list[list[str]]:
     """Return rows of the cues that are not present, the strongest first."""
     return [
         [
-            *(cue.view, cue.target, cue.class_name, _interval(cue.unique), _plain(cue.unique_z)),
-            *("" if cue.control_z is None else _plain(cue.control_z), _plain(cue.ratio)),
+            *(cue.view, cue.target, cue.class_name, _interval(cue.unique), plain(cue.unique_z)),
+            *("" if cue.control_z is None else plain(cue.control_z), plain(cue.ratio)),
         ]
         for cue in found.cues
         if not cue.present
@@ -233,68 +218,6 @@ def _todo(found: Audit, cues: Sequence[Document], dataset: Dataset, run: Path | 
     return {"remedies": remedies, "lists": lists, "split": split}
 
 
-def _tables(found: Audit) -> list[Document | None]:
-    """Return what the rest of the house says: groups, tasks, classes at risk."""
-    compared = found.comparison
-    classes = None if compared is None else list(compared.get("classes") or [])
-    risk = [] if compared is None else [str(one) for one in compared.get("classes_at_risk") or []]
-    return [
-        _table(
-            "Groups within classes",
-            "Found on frozen features, without any label but the class. A group is at risk where "
-            "networks are right on it less often than on groups of the same sizes drawn by chance "
-            "(control).",
-            _records(found.semantic),
-        ),
-        _table(
-            "Discovered tasks that are present in the labels",
-            "AUC says how well the task goes with the label. Split accuracy is that of networks "
-            "trained where label and task agree and asked where they part; beside it that of a "
-            "random split of the same size.",
-            _records(found.tasks),
-        ),
-        _table(
-            "Classes at risk on the second data set",
-            f"At risk: {', '.join(risk) or 'none'}.",
-            classes,
-        ),
-    ]
-
-
-def _records(table: pd.DataFrame | None) -> list[Document] | None:
-    if table is None:
-        return None
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-
-
-def _table(heading: str, text: str, rows: Sequence[Document] | None) -> Document | None:
-    """Return a table as texts; a row that is at risk is marked."""
-    if rows is None:
-        return None
-    columns = list(dict.fromkeys(key for row in rows for key in row if key != "at_risk"))
-    shown = sorted(rows, key=lambda row: not row.get("at_risk", False))
-    cells = [
-        {
-            "risk": bool(row.get("at_risk", False)),
-            "cells": [_cell(row.get(key)) for key in columns],
-        }
-        for row in shown[:_MOST_ROWS]
-    ]
-    more = len(rows) - len(cells)
-    heads = [str(name).replace("_", " ") for name in columns]
-    return {"heading": heading, "text": text, "columns": heads, "rows": cells, "more": more}
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return _plain(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value)
-
-
 def _provenance(found: Audit, dataset: Dataset) -> list[tuple[str, str]]:
     known = environment()
     versions = ", ".join(f"{name} {version}" for name, version in known["versions"].items())
@@ -309,12 +232,4 @@ def _provenance(found: Audit, dataset: Dataset) -> list[tuple[str, str]]:
 
 
 def _interval(value: Interval) -> str:
-    return f"{_plain(value.mean)} ({_plain(value.low)} to {_plain(value.high)})"
-
-
-def _plain(value: float) -> str:
-    if not math.isfinite(value):
-        return "–"
-    if abs(value) < 1:
-        return f"{value:.3f}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{plain(value.mean)} ({plain(value.low)} to {plain(value.high)})"

@@ -62,15 +62,22 @@ class Strips:
             chosen, names = self._chosen(cue, rows_n)
             if not len(chosen):
                 continue
-            self._sheet.add(heading, chosen, names)
-            row: Row = self._sheet.rows[-1]
-            cells = [
-                {"x": cell.x, "y": cell.y, "title": cell.title, "class": name}
-                for cell, name in zip(row.cells, names, strict=True)
-            ]
-            strip = {"side": side, "heading": heading, "count": len(rows_n), "cells": cells}
-            found.append(strip)
+            found.append(self._add(side, heading, chosen, names) | {"count": len(rows_n)})
         return found
+
+    def of_ids(self, heading: str, ids: Sequence[str]) -> list[Document]:
+        """Return a strip of the images of these ids, if any of them is among the images."""
+        rows = np.flatnonzero(np.isin(self._sheet.ids, np.asarray(ids[:SHOWN], dtype=np.str_)))
+        return [self._add("", heading, rows, [""] * len(rows))] if len(rows) else []
+
+    def _add(self, side: str, heading: str, chosen: IntArray, names: Sequence[str]) -> Document:
+        self._sheet.add(heading, chosen, list(names))
+        row: Row = self._sheet.rows[-1]
+        cells = [
+            {"x": cell.x, "y": cell.y, "title": cell.title, "class": name}
+            for cell, name in zip(row.cells, names, strict=True)
+        ]
+        return {"side": side, "heading": heading, "count": len(chosen), "cells": cells}
 
     def boxes(self, cue: Cue) -> list[str]:
         """Return where the view looks, as positions in shares of a picture."""

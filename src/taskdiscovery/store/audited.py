@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 #: bytes of `audit.json`, parsed thirty times as much.
 _MOST = 2**24
-_TRUE = ("unique_z", "ratio", "skill", "accuracy")
+_TRUE = ("strength", "unique_z", "ratio", "skill", "accuracy")
 _MAYBE = ("control_z", "mode_gain", "mode_distance", "mode_difference")
 _TEXTS = ("view", "kind", "words", "target", "class_name", "remedy")
 
