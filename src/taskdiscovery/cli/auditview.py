@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 #: rows of tables beside the cues; JSON has all.
 _LISTED = 12
+_GROUPS = (
+    *("target", "class", "group", "images", "accuracy", "control", "left_out", "taken_for"),
+    *("why", "looks"),
+)
+_TASKS = ("target", "class", "task", "about", "auc", "split_accuracy", "random_accuracy")
 
 
 def show_audit(found: Audit, style: str, run: Path | None, page: Path | None) -> None:
@@ -55,8 +61,8 @@ def _tables(found: Audit) -> None:
             if cue.remedy:
                 show.line(f"{cue.view}: {cue.remedy}")
         show.line("")
-    _table(found.semantic, "groups within classes, on frozen features", "at_risk")
-    _table(found.tasks, "tasks of the run that are present in the labels", None)
+    _table(found.semantic, "groups within classes, on frozen features, at risk", _GROUPS, "at_risk")
+    _table(found.tasks, "tasks of the run that are present in the labels", _TASKS, "present")
     if found.comparison is not None:
         risk = ", ".join(map(str, found.comparison.get("classes_at_risk", []))) or "none"
         show.line(f"classes at risk on the second data set: {risk}")
@@ -95,17 +101,22 @@ def _filled(rows: list[Document]) -> list[Document]:
     return [{key: row[key] for key in kept} for row in rows]
 
 
-def _table(table: pd.DataFrame | None, title: str, flag: str | None) -> None:
-    """Print a table of the house's, those rows first that are at risk."""
+def _table(table: pd.DataFrame | None, title: str, columns: Sequence[str], flag: str) -> None:
+    """Print those rows of a table of the house's that are flagged."""
     if table is None:
         return
-    rows = [
-        {str(k): None if v != v else v for k, v in row.items()} for row in table.to_dict("records")
+    rows: list[Document] = [
+        {name: None if _is_missing(row.get(name)) else row.get(name) for name in columns}
+        for row in table.to_dict("records")
+        if row.get(flag, True)
     ]
     if not rows:
-        show.line(f"{title}: none")
+        show.line(f"{title}: none of {len(table)}")
         return
-    if flag is not None:
-        rows.sort(key=lambda row: not row.get(flag, False))
     more = f", the first {_LISTED} of {len(rows)}" if len(rows) > _LISTED else ""
-    show.rows(rows[:_LISTED], "table", title=title + more)
+    shown = [{k.replace("_", " "): v for k, v in row.items()} for row in _filled(rows[:_LISTED])]
+    show.rows(shown, "table", title=title + more)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or value != value
