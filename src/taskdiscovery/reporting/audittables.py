@@ -136,14 +136,17 @@ def _table(heading: str, text: str, rows: Sequence[Document], columns: dict[str,
     columns = {**({"target": _cell("target")} if several else {}), **columns}
     cells = [[make(row) for make in columns.values()] for row in rows[:_MOST_ROWS]]
     kept = [j for j in range(len(columns)) if any(row[j] != "–" for row in cells)]
+    made = [
+        {"risk": bool(row.get("at_risk")), "cells": [own[j] for j in kept]}
+        for row, own in zip(rows, cells, strict=False)
+    ]
+    flagged = any("at_risk" in row for row in rows)
     return {
         "heading": heading,
         "text": text,
         "columns": [name for j, name in enumerate(columns) if j in kept],
-        "rows": [
-            {"risk": bool(row.get("at_risk")), "cells": [own[j] for j in kept]}
-            for row, own in zip(rows, cells, strict=False)
-        ],
+        "rows": [row for row in made if row["risk"] or not flagged],
+        "others": [row for row in made if flagged and not row["risk"]],
         "more": len(rows) - len(cells),
         "strips": [],
         "bars": [],
