@@ -10,7 +10,7 @@ Axes: N images, K statistics.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
@@ -34,23 +34,30 @@ class Likeness:
         view: that the operation belongs to.
         cosine: between both changes of the statistics, in deviations within classes.
         upper: whether it is the class that has it, or the rest.
-        operation: the strength that is most alike.
+        operation: of that view, the strength that comes nearest to the difference.
+        distance: of what it changes from the difference.
     """
 
     view: View
     cosine: float
     upper: bool
     operation: Operation
+    distance: float
+
+    @property
+    def weighted(self) -> float:
+        """What likenesses are ranked by."""
+        return self.cosine * (rules.CODEC_WEIGHT if self.view.name == statistics.CODEC else 1)
 
 
-def likenesses(
+def likeness(
     seen: Seen,
     rows: IntArray,
     labels_N: BoolArray,
     content_N: FloatArray,
     views: Sequence[View],
-) -> list[Likeness]:
-    """Compare operations with what the classes differ by, the most alike first.
+) -> Likeness:
+    """Return the view whose operations are most like what the classes differ by.
 
     Args:
         seen: the images.
@@ -77,9 +84,20 @@ def likenesses(
                 after_K = scale.apply(statistics.statistics(operation(images, rng))).mean(axis=0)
                 change_K = (after_K - before_K) @ turn_KK * (1 if upper else -1)
                 cosine = _cosine(change_K, difference_K)
-                cosine *= rules.CODEC_WEIGHT if view.name == statistics.CODEC else 1
-                found.append(Likeness(view=view, cosine=cosine, upper=upper, operation=operation))
-    return sorted(found, key=lambda likeness: -likeness.cosine)
+                distance = float(np.linalg.norm(change_K - difference_K))
+                found.append(
+                    Likeness(
+                        view=view,
+                        cosine=cosine,
+                        upper=upper,
+                        operation=operation,
+                        distance=distance,
+                    )
+                )
+    best = max(found, key=lambda one: one.weighted)
+    own = [one for one in found if one.view is best.view and one.upper is best.upper]
+    nearest = min(own, key=lambda one: one.distance)
+    return replace(best, operation=nearest.operation, distance=nearest.distance)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,11 +11,11 @@ from functools import cached_property
 
 import numpy as np
 
-from taskdiscovery.auditing import rules
-from taskdiscovery.auditing.likeness import Likeness, likenesses
+from taskdiscovery.auditing import rules, statistics
+from taskdiscovery.auditing.likeness import Likeness, likeness
 from taskdiscovery.auditing.modes import Modes, modes
 from taskdiscovery.auditing.reading import Reader, Readings, losses, skill
-from taskdiscovery.auditing.seen import Seen
+from taskdiscovery.auditing.seen import PEAKS, Seen
 from taskdiscovery.auditing.views.table import VIEWS
 from taskdiscovery.auditing.views.view import CONTROL, MODES, RATIO, UNIQUE, Columns, View
 from taskdiscovery.data import partition
@@ -138,8 +138,8 @@ class Look:
         Args:
             labels_nY: True for images of the class.
         """
-        everything = [name for name in self.seen.blocks if name != "files"]
-        whole_Y = skill(losses(self._read(self.seen.of(*everything), labels_nY), labels_nY))
+        whole = np.concatenate([self.seen.cells(), self.seen.of(PEAKS, *statistics.FAMILIES)])
+        whole_Y = skill(losses(self._read(whole, labels_nY), labels_nY))
         known: dict[tuple[Columns, Columns], _Compared] = {}
         found: list[list[Finding]] = [[] for _ in range(labels_nY.shape[1])]
         for view in VIEWS:
@@ -203,7 +203,7 @@ class Look:
         views = [one.view for one in found if one.view.likenesses]
         content = whole[0].view.rest(self.seen)
         content_n = self._read(content, whole[0].labels_n[:, None])[:, 0]
-        best = likenesses(self.seen, self.rows, whole[0].labels_n, content_n, views)[0]
+        best = likeness(self.seen, self.rows, whole[0].labels_n, content_n, views)
         if best.cosine < rules.LIKENESS:
             return found
         return [replace(one, likeness=best) if one.view is best.view else one for one in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 #: U: gain in nats an image over the rest, by view; the least of any other.
 UNIQUE_LEAST = {
-    **dict.fromkeys(("codec", "noise", "blur", "resolution", "brightness"), 0.03),
+    **dict.fromkeys(("codec", "noise", "blur", "resolution"), 0.03),
     "frame": 0.045,
     "colour": 0.08,
 }
@@ -23,7 +23,7 @@ RATIO = {"file": 0.8, "background": 0.95}
 RATIO_SKILL = 0.05
 #: how alike the classes' difference and an operation must be (cosine), and how much JPEG's counts:
 #: whatever redraws a picture removes traces of the codec that it had before.
-LIKENESS, CODEC_WEIGHT = 0.35, 0.7
+LIKENESS, CODEC_WEIGHT = 0.55, 0.6
 #: F, and the gap of accuracy between aligned and conflict images.
 FOLLOWS, GAP = 0.15, 0.3
 #: above this share of variance by position, pictures are laid out alike.

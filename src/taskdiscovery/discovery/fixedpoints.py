@@ -16,23 +16,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from taskdiscovery.discovery import subspace
-from taskdiscovery.discovery.blocks import Blocks, centre
 from taskdiscovery.discovery.modes import Modes, above, distinct
 from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.discovery.pursuit_options import PursuitOptions
-from taskdiscovery.discovery.starts import directions, starts
+from taskdiscovery.discovery.settling import FEW, SIGNS, excess_of_noise, settled, signs
+from taskdiscovery.discovery.starts import starts
 from taskdiscovery.discovery.tables import Prepared
 from taskdiscovery.discovery.trivial import explained_by_statistics
 from taskdiscovery.errors import NumericalError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray, Record
 
-#: rounds at the end in which labels are signs, no longer squashed coordinates.
-_SIGNS = 3
 #: starts that are iterated side by side.
 _GROUP = 64
-#: rows that thresholds are found on, until the last.
-_FEW = 8192
 #: for each task that is wanted, so many are refined on all rows.
 _SPARE = 2
 
@@ -124,14 +120,19 @@ def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
     begun_nS = starts(few, options.starts)
     S = begun_nS.shape[1]
     records: list[Record] = []
+
+    def by_chance(watch: object) -> Record:
+        excess = excess_of_noise(few.blocks, options.rounds, seed, groups_n)
+        return Record(values={"excess": excess})
+
     with few.problem.workbench.callbacks.stage("pursuit", S) as meter:
         for first in range(0, S, _GROUP):
             own_nS = begun_nS[:, first : first + _GROUP]
 
             def settle(watch: object, own_nS: Float32 = own_nS) -> Record:
-                z_nS = _settled(few.blocks, own_nS, options.rounds, seed, groups_n)
+                z_nS = settled(few.blocks, own_nS, options.rounds, seed, groups_n)
                 above_nS, found = above(z_nS, groups_n)
-                weights_RS = few.blocks.fit(_signs(above_nS, groups_n))
+                weights_RS = few.blocks.fit(signs(above_nS, groups_n))
                 sides = np.packbits(above_nS > 0, axis=0)
                 modes = {"bimodality": found.bimodality_S, "excess": found.excess_S}
                 return Record(arrays={"weights": weights_RS, "sides": sides, **modes})
@@ -140,7 +141,7 @@ def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
             meter.advance(own_nS.shape[1])
         least = -1.0
         if options.bimodality is None:
-            known = journal.do("pursuit/noise", lambda _: _by_chance(few, options))
+            known = journal.do("pursuit/noise", by_chance)
             least = float(known.values["excess"])
     joined = {
         name: np.concatenate([record.arrays[name] for record in records], axis=-1)
@@ -154,43 +155,6 @@ def _points(few: Prepared, options: PursuitOptions) -> tuple[Points, float]:
         sides_nS=sides_nS,
     )
     return points, least
-
-
-def _settled(
-    blocks: Blocks, start_NS: Float32, rounds: int, seed: int, groups_N: IntArray | None
-) -> Float32:
-    """Replace labels by what a ridge predicts of them on rows it has not seen, again and again."""
-    z_NS = start_NS
-    for number in range(rounds):
-        above_NS, found = above(z_NS, groups_N, _FEW)
-        if number < rounds - _SIGNS:
-            above_NS *= (2 / found.spread_S).astype(np.float32)
-            targets_NS = np.tanh(above_NS)
-            centre(targets_NS, groups_N)
-        else:
-            targets_NS = _signs(above_NS, groups_N)
-        z_NS = blocks.held_out(targets_NS, generator(seed, "pursuit", "halves", number))
-    return z_NS
-
-
-def _by_chance(few: Prepared, options: PursuitOptions) -> Record:
-    """Find the excess that a labeling must have to say more than the same search finds in noise.
-
-    Fixed points are chosen to fall in two, so that they do on Gaussian features, too: their J is
-    0.7 to 0.75 in place of 2/π on some thousand rows. Starts of one table end within a narrow
-    range; the margin is twice that from their median to their greatest.
-    """
-    rng = generator(few.problem.seed, "pursuit", "noise")
-    table_nR, groups_n = few.blocks.table_NR, few.problem.constraints.groups
-    noise_nR = rng.standard_normal(table_nR.shape, dtype=np.float32)
-    noise_nR *= table_nR.std(axis=0)
-    centre(noise_nR, groups_n)
-    blocks = Blocks(noise_nR, few.blocks.sizes, few.blocks.strength)
-    begun_nS = directions(noise_nR, _GROUP, rng)
-    z_nS = _settled(blocks, begun_nS, options.rounds, few.problem.seed, groups_n)
-    found_S = above(z_nS, groups_n)[1].excess_S
-    greatest, middle = float(found_S.max()), float(np.median(found_S))
-    return Record(values={"excess": greatest + 2 * (greatest - middle)})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -211,7 +175,7 @@ class Refined:
 def _measured(searched: Prepared, points: Points, chosen: IntArray) -> Refined:
     """Take points as they are, and predict them once more on rows that were held out."""
     above_ND = np.where(points.sides_nS[:, chosen], 1, -1).astype(np.float32)
-    targets_ND = _signs(above_ND, searched.problem.constraints.groups)
+    targets_ND = signs(above_ND, searched.problem.constraints.groups)
     rng = generator(searched.problem.seed, "pursuit", "measured")
     correlation_D = subspace.column_correlations(
         searched.blocks.held_out(targets_ND, rng), targets_ND
@@ -223,9 +187,9 @@ def _refined(searched: Prepared, weights_RD: FloatArray) -> Refined:
     """Repeat the last rounds on all rows, and measure there."""
     groups_N, seed = searched.problem.constraints.groups, searched.problem.seed
     z_ND = searched.blocks.predict(weights_RD)
-    with searched.problem.workbench.callbacks.stage("refining on all images", _SIGNS) as meter:
-        for number in range(_SIGNS):
-            targets_ND = _signs(above(z_ND, groups_N, _FEW)[0], groups_N)
+    with searched.problem.workbench.callbacks.stage("refining on all images", SIGNS) as meter:
+        for number in range(SIGNS):
+            targets_ND = signs(above(z_ND, groups_N, FEW)[0], groups_N)
             rng = generator(seed, "pursuit", "refined", number)
             z_ND = searched.blocks.held_out(targets_ND, rng)
             meter.advance(1)
@@ -244,7 +208,7 @@ def _found(
 ) -> Found:
     """Fit the encoder to the labels of the chosen, and say what is known of them."""
     problem, groups_N = whole.problem, whole.problem.constraints.groups
-    targets_ND = _signs(refined.above_ND[:, chosen], groups_N)
+    targets_ND = signs(refined.above_ND[:, chosen], groups_N)
     reproduced_D = _reproduced(searched, targets_ND)
     weights_RD = whole.blocks.fit(targets_ND)
     fitted_ND = whole.blocks.predict(weights_RD)
@@ -286,17 +250,11 @@ def _reproduced(searched: Prepared, targets_ND: Float32) -> FloatArray:
     middle = len(halves[0].table_NR)
     for number, rows in enumerate((slice(middle), slice(middle, None))):
         groups_n = None if groups_N is None else groups_N[rows]
-        own_nD = _signs(targets_ND[rows], groups_n)
-        for i in range(_SIGNS):
+        own_nD = signs(targets_ND[rows], groups_n)
+        for i in range(SIGNS):
             rng = generator(seed, "pursuit", "reproduced", number, i)
             z_nD = halves[number].held_out(own_nD, rng)
-            own_nD = _signs(above(z_nD, groups_n, _FEW)[0], groups_n)
+            own_nD = signs(above(z_nD, groups_n, FEW)[0], groups_n)
         z_ND = searched.blocks.predict(halves[number].fit(own_nD))
-        labels.append(_signs(above(z_ND, groups_N, _FEW)[0], groups_N))
+        labels.append(signs(above(z_ND, groups_N, FEW)[0], groups_N))
     return np.abs(subspace.column_correlations(*labels))
-
-
-def _signs(above_NS: Float32, groups_N: IntArray | None) -> Float32:
-    targets_NS = np.where(above_NS > 0, 1, -1).astype(np.float32)
-    centre(targets_NS, groups_N)
-    return targets_NS

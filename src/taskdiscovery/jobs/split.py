@@ -78,7 +78,7 @@ def run(
     if not is_untrained(tasks):
         chosen = choose(dataset, tasks, named_networks(config.learner, config.objects))
         check_binary(chosen, "--from" if isinstance(tasks, str) else "tasks")
-    verdicts = _verdicts(tasks)
+    verdicts = verdicts_of(tasks)
     seen_N = None if chosen is None else chosen.seen_N
     seen_N = partition.of(dataset, config.seed) if seen_N is None else seen_N
     held: list[Labeling] = [] if isinstance(target, str) else [wanted]
@@ -106,7 +106,7 @@ def _check_given(target: Any, tasks: Any) -> None:
         )
 
 
-def _verdicts(tasks: Any) -> Mapping[str, str]:
+def verdicts_of(tasks: Any) -> Mapping[str, str]:
     """Return what the evidence of a run says of its tasks; nothing where there is no run or none.
 
     Raises:

@@ -151,9 +151,13 @@ class Audit:
         networks: what was trained to see what is used; empty where nothing was.
         semantic: groups within classes found on frozen features: `target`, `class`, `group`,
             `images`, `accuracy`, `low`, `high`, `control` (of groups of the same sizes drawn by
-            chance), `at_risk`; None where features were not given.
-        tasks: tasks of a run that are present in the labels: `target`, `task`, `about`, `auc`,
-            `low`, `high`, `split_accuracy`, `random_accuracy`; None where no run was given.
+            chance, with `control_low`, `control_high`), `left_out` (of a learner that has seen none
+            of the group, with an interval), `left_out_control` (of arbitrary cuts of the class,
+            with `left_out_control_low`), `taken_for`, `at_risk`, `why`, `looks`, `examples` (ids);
+            None where features were not given.
+        tasks: tasks of a run that are present in the labels: `target`, `task`, `class`, `about`,
+            `auc`, `low`, `high`, `present`, `cut`, `split_accuracy`, `random_accuracy`, both with
+            an interval, `split_images`; None where no run was given.
         comparison: classes at risk on a second data set, as `compare` says it; None without.
         seconds: what it took.
         config: every option.

@@ -20,7 +20,7 @@ from taskdiscovery.types import ImageArray, IntArray
 from taskdiscovery.types.audit import ARTEFACT
 
 #: strengths that are tried; `plant` has others.
-_NOISES, _BLURS, _SCALES, _QUALITIES = (3, 5, 12), (0.55, 0.7, 1.0), (0.5, 0.75, 0.85), (20, 55, 75)
+_NOISES, _BLURS, _SCALES, _QUALITIES = (3, 5, 12), (0.55, 0.7, 1.0), (0.5, 0.75, 0.85), (15, 30, 55, 75)
 
 
 def _own(seen: Seen) -> IntArray:
@@ -53,10 +53,9 @@ def _blurred(picture: Image.Image, radius: float) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(radius))
 
 
-def _resampled(picture: Image.Image, scale: float) -> Image.Image:
+def _resampled(picture: Image.Image, scale: float, smaller: Image.Resampling) -> Image.Image:
     small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    cubic = Image.Resampling.BICUBIC
-    return picture.resize(small, cubic).resize(picture.size, cubic)
+    return picture.resize(small, smaller).resize(picture.size, Image.Resampling.BICUBIC)
 
 
 def _compressed(picture: Image.Image, quality: int) -> Image.Image:
@@ -88,7 +87,9 @@ VIEWS = (
         words="the resolution that the pictures had before they were resized",
         remedy="bring all originals to the smallest resolution among them before they are resized",
         likenesses=tuple(
-            partial(_pictured, change=partial(_resampled, scale=scale)) for scale in _SCALES
+            partial(_pictured, change=partial(_resampled, scale=scale, smaller=smaller))
+            for scale in _SCALES
+            for smaller in (Image.Resampling.BICUBIC, Image.Resampling.BOX)
         ),
     ),
     _camera(

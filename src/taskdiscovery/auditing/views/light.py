@@ -17,6 +17,8 @@ from taskdiscovery.types import FloatArray, ImageArray, IntArray
 from taskdiscovery.types.audit import CONTEXT
 
 _LUMA = np.array([0.299, 0.587, 0.114])
+#: of red, green and blue: white balances that are tried; `plant` has another.
+_GAINS = ((1.07, 1, 0.92), (0.92, 1, 1.07), (1.2, 1, 0.8), (0.8, 1, 1.2), (1, 1.07, 1))
 #: luma and two colour differences (YIQ), in which a turn is a turn of the hue.
 _TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
@@ -96,7 +98,7 @@ VIEWS = (
         rest=lambda seen: seen.cells(kinds=(GREY, LIGHT)),
         likenesses=(
             *map(_turned, (25, -25, 70)),
-            *(_balanced(*gains) for gains in ((1.07, 1, 0.92), (0.92, 1, 1.07), (1, 1.07, 1))),
+            *(_balanced(*gains) for gains in _GAINS),
             _paled(0.7),
         ),
     ),
