@@ -280,6 +280,15 @@ def test_the_split_of_a_cue_trains_on_one_part_and_is_measured_on_the_other(fini
     assert set(scores[0].ids_n) == set(cut.image_id[cut.split == "test"])
 
 
+def test_a_split_needs_images_enough(tmp_path):
+    images, labels = drawn(wrong=4)  # eight images are against the mark
+    path = tmp_path / "run"
+    td.audit(td.load(images, labels=labels), out=path, **QUICK)
+    assert len(rows_of(path / f"images/conflict-{MARK}.csv")) == 8
+    assert not (path / "images/split.csv").exists()
+    assert "split.csv" not in (path / "audit.html").read_text("utf-8")
+
+
 # --- stopped, and resumed ------------------------------------------------------------------------
 
 BOUNDARY = JournalWatch.boundary

@@ -43,7 +43,7 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
-from taskdiscovery.store.layout import AUDIT_PAGE
+from taskdiscovery.store.layout import AUDIT_PAGE, CUE_SPLIT
 from taskdiscovery.types import Dataset
 from taskdiscovery.types.audit import FAIL
 from taskdiscovery.types.showing import showing
@@ -241,7 +241,8 @@ def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
         found = job.run(data, job.Given(), config, sink, callbacks, audit_page)
     auditview.show_audit(found, format, path, path / AUDIT_PAGE)
     _say_partition(config, format)
-    if format == "table" and (again := command_of_split(found, path)):
+    again = command_of_split(found, path) if (path / CUE_SPLIT).exists() else ""
+    if format == "table" and again:
         show.line(f"next: {again}")
     if strict and found.verdict == FAIL and ranks.first():
         raise StrictError(

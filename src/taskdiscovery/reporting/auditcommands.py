@@ -9,7 +9,6 @@ from taskdiscovery.config import ReadConfig, part_of, words_of
 from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.errors import TaskDiscoveryError, command
 from taskdiscovery.jobs.contents import words_again
-from taskdiscovery.store.audited import cue_of_split
 from taskdiscovery.store.layout import CUE_SPLIT
 from taskdiscovery.types import Audit
 
@@ -50,14 +49,14 @@ def again(found: Audit, run: Path | None) -> str:
 
 def command_of_split(found: Audit, run: Path) -> str:
     """Return the command that trains where the cue agrees with the label, and asks where it does
-    not; empty where there is no such split, or the data cannot be read again.
+    not; empty where the data cannot be read again.
 
     Args:
         found: the audit.
         run: path of its run.
     """
     data = data_again(found)
-    if not data or cue_of_split(found) is None:
+    if not data:
         return ""
     try:
         how = part_of(ReadConfig, found.config, str(run))

@@ -96,7 +96,7 @@ def audit_page(
         "more": [[cue.view, cue.target, cue.class_name, _interval(cue.unique)] for cue in more],
         "absent": _absent(found),
         "legend": FIGURES,
-        "todo": _todo(found, cues, dataset, run),
+        "todo": _todo(found, cues, cue_of_split(found, labelings), run),
         "tables": tables(found, strips),
         "command": auditcommands.again(found, run),
         "provenance": _provenance(found, dataset),
@@ -199,9 +199,8 @@ def _absent(found: Audit) -> list[list[str]]:
     ]
 
 
-def _todo(found: Audit, cues: Sequence[Document], dataset: Dataset, run: Path | None) -> Document:
+def _todo(found: Audit, cues: Sequence[Document], chosen: Cue | None, run: Path | None) -> Document:
     """Return remedies, lists of images, and the split with the commands that use it."""
-    chosen = cue_of_split(found)
     split = None
     if chosen is not None and run is not None:
         split = {

@@ -38,6 +38,8 @@ from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FAIL, FILE, NONE, PASS,
 if TYPE_CHECKING:
     import pandas as pd
 
+#: images that follow a cue, and images against it, below which there is no split.
+LEAST_OF_SPLIT = 10
 #: bytes of `audit.json`, parsed thirty times as much.
 _MOST = 2**24
 _TRUE = ("strength", "unique_z", "ratio", "skill", "accuracy")
@@ -112,11 +114,11 @@ def split_of(found: Audit, labelings: Sequence[Labeling]) -> pd.DataFrame | None
     Returns:
         `image_id`; `split`, one of `train`, `test`, `unused`; `label`, the class, where the image
         is used; `partition`, by which `score --from FILE:label` trains on the one part and measures
-        on the other. None where no cue that is present has images of both kinds.
+        on the other. None where no cue that is present has images enough of both kinds.
     """
     import pandas as pd
 
-    cue = cue_of_split(found)
+    cue = cue_of_split(found, labelings)
     if cue is None:
         return None
     target = next(one for one in labelings if one.name == cue.target)
@@ -132,10 +134,22 @@ def split_of(found: Audit, labelings: Sequence[Labeling]) -> pd.DataFrame | None
     )
 
 
-def cue_of_split(found: Audit) -> Cue | None:
-    """Return the strongest cue that has both images that follow it and images against it."""
-    known = (cue for cue in found.present if len(cue.aligned_rows) and len(cue.conflict_rows))
-    return next(known, None)
+def cue_of_split(found: Audit, labelings: Sequence[Labeling]) -> Cue | None:
+    """Return the strongest cue that has images enough to train and to measure on.
+
+    Args:
+        found: an audit.
+        labelings: that it looked at.
+    """
+    labels = {labeling.name: labeling.labels_N for labeling in labelings}
+    for cue in found.present:
+        few = min(len(cue.aligned_rows), len(cue.conflict_rows)) < LEAST_OF_SPLIT
+        if cue.target not in labels or few:
+            continue
+        trained = labels[cue.target][cue.aligned_rows]
+        if len(np.unique(trained[trained >= 0])) > 1:
+            return cue
+    return None
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
