@@ -220,7 +220,7 @@ def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
 
     found = job.run(data, None, config, out, callbacks)
     show.mapping(found.numbers, "table")
-    show.line(f"next: taskdiscovery info folder:{out / job.IMAGES}")
+    show.line(f"next: {errors.command('audit', f'folder:{out / job.IMAGES}')}")
 
 
 def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
