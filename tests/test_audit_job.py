@@ -634,3 +634,20 @@ def test_what_is_allowed_is_told_and_is_no_reason(place, tmp_path):
     page = (path / "audit.html").read_text("utf-8")
     assert "But for what was allowed, none of these 2 cues" in page
     assert "allowed: no reason for a verdict" in page
+
+
+def test_a_second_data_set_and_tasks_that_were_objects_are_given_again(house, tmp_path, stopping):
+    images, labels = drawn()
+    data, path = td.load(images, labels=labels), tmp_path / "run"
+    one = td.Labeling(name="t", classes=("0", "1"), labels_N=labels, ids_N=data.ids)
+    tasks, other = td.Tasks.of([one]), td.load(images[:60], labels=labels[:60])
+    with pytest.raises(KeyboardInterrupt):
+        td.audit(data, "label", tasks, other=other, out=path, **QUICK)
+    stopping()
+    with pytest.raises(td.ConfigError, match="by the tasks of a run, and none is given"):
+        td.resume(path, data=data, callbacks=())
+    with pytest.raises(td.ConfigError, match="held in memory"):
+        td.resume(path, data=data, tasks=tasks, callbacks=())
+    found = td.resume(path, data=data, tasks=tasks, other=other, callbacks=())
+    assert house["compared"] == (tasks, other, 120)
+    assert found.comparison["classes_at_risk"] == ["dog"]
