@@ -298,6 +298,14 @@ def test_the_ratio_of_files_and_backgrounds():
     assert finding("background", gain=0.0, **around).reasons == (), "the middle tells it all"
 
 
+def test_heaps_of_a_place_count_where_it_tells_more_than_its_control():
+    scores, labels, _ = made_heaps((0.1, 0.9), 6.0, count=1000)
+    heaps = modes(scores, labels)
+    assert finding("frame", heaps=heaps, control_z=0.1).reasons == (MODES,)
+    assert finding("frame", heaps=heaps, control_z=-0.1).reasons == ()
+    assert finding("mark", heaps=heaps).reasons == (MODES,)
+
+
 def test_a_corner_must_tell_more_than_its_mirror():
     name, gain = "corner upper left", 0.1
     assert finding(name, gain=gain, control_z=rules.BEYOND_CONTROL_Z).reasons == (UNIQUE,)
@@ -367,6 +375,7 @@ def test_used_just_beyond_and_just_short():
     gap = {"aligned": interval(0.9, 0.88), "conflict": interval(0.9 - rules.GAP - 0.001, 0.5, 0.7)}
     assert used(**gap) is True
     assert used(**{**gap, "conflict": interval(0.61, 0.5, 0.7)}) is False
+    assert used(**gap, follows=interval(0.01, 0.0)) is False, "hard pictures, and no cue"
     assert used(**{**gap, "conflict": interval(0.5, 0.1, 0.89)}) is False
 
 

@@ -25,6 +25,7 @@ from taskdiscovery.types import Float32, FloatArray, ImageArray, IntArray
 GREY_FILTERS, COLOUR_FILTERS, PATCH, GRID = 16, 8, 5, 4
 #: brightness and two colour differences (YCbCr, ITU-R BT.601), of pixels from -1 to 1.
 _TO_YCC = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
+#: images at once, where they have 32 x 32 pixels; as many pixels of larger ones.
 _PATCHES, _FEW, _BATCH = 40_000, 2000, 256
 #: pixels between the outer ring and the one that it is compared with.
 _GAP = 3
@@ -74,8 +75,9 @@ def pooled(images: ImageArray, seed: int, meter: Meter | None = None) -> Pooled:
     weights_RP, names = regions(images.shape[1], images.shape[2])
     weights = torch.from_numpy(weights_RP.astype(np.float32))
     values, peaks = [], []
-    for start in range(0, len(images), _BATCH):
-        batch = _tensor(images[start : start + _BATCH])
+    size = max(1, _BATCH * 32**2 // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), size):
+        batch = _tensor(images[start : start + size])
         maps_BFP = _maps(batch, filters).flatten(2)
         values.append((maps_BFP @ weights.T).transpose(1, 2).numpy())
         most = max(1, maps_BFP.shape[2] // 100)

@@ -83,7 +83,8 @@ class Finding:
         if CONTROL in view.tests and (self.control_z or 0) >= rules.CONTROL_Z:
             found += [CONTROL] if gain >= rules.CONTROL_GAIN else []
         if MODES in view.tests and self.heaps is not None and heaped(self.heaps):
-            found.append(MODES)
+            # A place that tells less than one like it has the heaps of what it sees of the content.
+            found += [MODES] if view.control is None or (self.control_z or 0) > 0 else []
         if RATIO in view.tests and self.ratio >= rules.RATIO[view.name]:
             # What lies around the middle must also tell what the middle does not.
             told = self.skill >= rules.RATIO_SKILL and (unique or UNIQUE not in view.tests)
@@ -97,12 +98,13 @@ class Finding:
     @property
     def strength(self) -> float:
         """What cues are ranked by: how far beyond its threshold the strongest test is."""
-        heaps, view = self.heaps, self.view
+        view = self.view
+        heaps = self.heaps if MODES in self.reasons else None
         least = rules.UNIQUE_LEAST.get(view.name, rules.UNIQUE_OTHER)
         told = [self.unique[0] / least] if RATIO not in view.tests else []
         if RATIO in view.tests:
             told.append(self.ratio / rules.RATIO[view.name])
-        if heaps is not None and heaped(heaps):
+        if heaps is not None:
             told.append(heaps.gain / rules.MODES_GAIN)
         return max(told)
 

@@ -70,14 +70,17 @@ class Usage:
 
     @property
     def used(self) -> bool | None:
-        """Whether they follow it; None where they could not be asked."""
-        told = []
+        """Whether they follow it; None where they could not be asked.
+
+        The gap counts only where the view cannot be exchanged: pictures in which a view tells
+        another class may be hard for other reasons.
+        """
         if self.follows is not None:
-            told.append(self.follows.mean >= rules.FOLLOWS and self.follows.low > 0)
+            return self.follows.mean >= rules.FOLLOWS and self.follows.low > 0
         if self.aligned is not None and self.conflict is not None:
             gap = self.aligned.mean - self.conflict.mean
-            told.append(gap >= rules.GAP and self.aligned.low > self.conflict.high)
-        return any(told) if told else None
+            return gap >= rules.GAP and self.aligned.low > self.conflict.high
+        return None
 
 
 def ask(
