@@ -46,7 +46,7 @@ PLANTED = {
         "tests/test_journal.py::test_stopped_and_resumed_equals_never_stopped",
     ),
     "does not escape": (
-        "reporting/write.py",
+        "reporting/rendering.py",
         "autoescape=True",
         "autoescape=False",
         "tests/test_report.py::test_faults_58_to_60_names_are_inert_and_nothing_is_fetched",

@@ -140,6 +140,7 @@ def commands(run):
         "label": ["label", str(run), DATA, "--quiet"],
         "score": ["score", DATA, *SCORE, "--from", str(run)],
         "split": ["split", DATA, *SCORE, "--target", "label:disc,cross", "--from", str(run)],
+        "audit": ["audit", DATA, *NET, "--from", str(run), "--out", f"{run}-audit"],
     }
 
 
@@ -237,7 +238,7 @@ def _no_analysis(*_, **__):
 
 def test_every_option_that_is_a_text_says_what_it_names():
     """Or it is one of a few words; so a new option cannot be forgotten here."""
-    inside = {"exclude", "missing", "groups", "name"}  # columns of the data set, and words
+    inside = {"exclude", "missing", "groups", "name", "allow"}  # columns of the data, and words
     for config in (*CONFIGS.values(), *METHODS.values()):
         for item in options(config):
             if item.type in ("str", "tuple[str, ...]") and not item.metadata["choices"]:
@@ -259,6 +260,11 @@ def test_every_option_that_is_a_text_says_what_it_names():
         ("tasks", "untrained:convnet", Reach.INSIDE),
         ("tasks", "untrained:evil:load", Reach.CODE),
         ("tasks", "../other", Reach.OUTSIDE),
+        ("other", "array", Reach.INSIDE),
+        ("other", "digits", Reach.INSIDE),
+        ("other", "photos", Reach.OUTSIDE),
+        ("other", "folder:photos", Reach.OUTSIDE),
+        ("other", "evil:load", Reach.CODE),
         ("place", "features.npy", Reach.OUTSIDE),
         ("place", "", Reach.INSIDE),
     ],

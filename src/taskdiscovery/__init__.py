@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from taskdiscovery.api import (
         analyze,
+        audit,
         compare,
         discard,
         discover,
@@ -64,7 +65,9 @@ if TYPE_CHECKING:
     from taskdiscovery.store import Run
     from taskdiscovery.training.fitted import Fitted
     from taskdiscovery.types import (
+        Audit,
         Comparison,
+        Cue,
         Dataset,
         Evaluation,
         Evidence,
@@ -78,9 +81,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Audit",
     "Callback",
     "Comparison",
     "ConfigError",
+    "Cue",
     "DataError",
     "Dataset",
     "Discovery",
@@ -112,6 +117,7 @@ __all__ = [
     "Tasks",
     "WorkerError",
     "analyze",
+    "audit",
     "compare",
     "discard",
     "discover",
@@ -132,8 +138,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze compare discard discover embed fit info label load load_fitted open_run plant "
-    "report resume score split",
+    "api": "analyze audit compare discard discover embed fit info label load load_fitted open_run "
+    "plant report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",
@@ -147,8 +153,8 @@ _HOMES = {
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
     "training.fitted": "Fitted",
-    "types": "Comparison Dataset Evaluation Evidence Info Interval Labeling Score Scores Split "
-    "Tasks",
+    "types": "Audit Comparison Cue Dataset Evaluation Evidence Info Interval Labeling Score Scores "
+    "Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -23,6 +23,7 @@ What several verbs take means the same for each:
     name                          of scores or of a split in their run; by default after the
                                   labeling, so that they never replace others
     out                           a new run directory; `score`, `split` and `analyze` may add to one
+    no_images, blur               leave the pictures out of a page, or show each as 6 x 6 colours
     callbacks                     told of progress (`Callback`); by default a progress bar, on a
                                   terminal or in a notebook; `()` for silence
 
@@ -39,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 from taskdiscovery import data as _data
 from taskdiscovery.config import (
     AnalyzeConfig,
+    AuditConfig,
     CompareConfig,
     EmbedConfig,
     FitConfig,
@@ -54,10 +56,13 @@ from taskdiscovery.config import (
     name_of,
     to_mapping,
 )
+from taskdiscovery.config.options import entries
+from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.discovery import DiscoverConfig, Method
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.features import load as _load
 from taskdiscovery.jobs import analyze as _analyze
+from taskdiscovery.jobs import audit as _audit
 from taskdiscovery.jobs import compare as _compare
 from taskdiscovery.jobs import discard as _discard
 from taskdiscovery.jobs import discover as _discover
@@ -69,7 +74,12 @@ from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
 from taskdiscovery.jobs.inputs import read_alike, reading_of
-from taskdiscovery.jobs.looking import features_of, own_data, with_usual_features
+from taskdiscovery.jobs.looking import (
+    features_of,
+    own_data,
+    with_features_beside,
+    with_usual_features,
+)
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.trust import Allowed
@@ -78,7 +88,17 @@ from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.runtime.isolation import isolated
 from taskdiscovery.runtime.progress_bar import callbacks_of
 from taskdiscovery.store import Run
-from taskdiscovery.types import Comparison, Dataset, Document, Evidence, Info, Scores, Split, Tasks
+from taskdiscovery.types import (
+    Audit,
+    Comparison,
+    Dataset,
+    Document,
+    Evidence,
+    Info,
+    Scores,
+    Split,
+    Tasks,
+)
 from taskdiscovery.types.showing import showing
 
 if TYPE_CHECKING:
@@ -90,6 +110,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analyze",
+    "audit",
     "compare",
     "discard",
     "discover",
@@ -592,6 +613,89 @@ def analyze(
 
 
 @isolated
+def audit(
+    data: Any,
+    target: Any = "label",
+    tasks: Any = None,
+    *,
+    other: Any = None,
+    features: str = "",
+    allow: Sequence[str] = (),
+    layout: str = "auto",
+    networks: str = "auto",
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    runs: int = 3,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    no_images: bool = False,
+    blur: bool = False,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Audit:
+    """Audit labelled images for shortcuts: which cues go with the labels, and do networks follow?
+
+    A cue is *present* where the labels carry it beyond what the rest of the picture explains, and
+    *used* where networks follow it. FAIL is a trace of how images were made that is both; PASS says
+    that none of the cues looked for was found, never that there is none.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling to audit: SPEC, array, list, Series, `Labeling`; or several: a list of
+            these, SPECs between `;`, a frame or an array (N, D).
+        tasks: a run of `discover`, its path, or what it returned: tasks that are present in the
+            labels, and how networks fare where the two part.
+        other: a second data set, as `load` takes it: which classes are at risk there; with `tasks`.
+        features: of a frozen network (`lite0`) or a table, for groups within classes; by default
+            those that the data has.
+        allow: views that may go with the label, by name or kind (`colour`, `context`).
+        layout: `controlled` where places in the picture mean something (X-rays, digits).
+        networks: `auto` trains some where a cue is present; `always`, `never`.
+        learner, preset, runs: the networks that are asked which cues they follow.
+        no_images, blur: leave the pictures out of the page, or show each as 6 x 6 colours.
+        out: a new run directory: `audit.json`, `audit.html`, `cues.csv`, the images of each cue.
+            Other options: see `help(taskdiscovery.api)`.
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("target", "tasks", "other", "no_images", "blur"))
+    specs = _specs(target)
+    options |= {"target": specs or (), **_texts({"from": tasks, "other": other})}
+    config = from_mapping(AuditConfig, with_features_beside(data, options, tasks), "audit")
+    given = _audit.Given(target=None if specs else target, tasks=tasks, other=other)
+    from taskdiscovery.reporting import audit_page
+
+    with showing(no_images=no_images, blur=blur):
+        sink, told = Sink.of("audit", out), callbacks_of(callbacks)
+        return _audit.run(data, given, config, sink, told, audit_page)
+
+
+@isolated
 def compare(
     found: Any,
     other: Any,
@@ -711,7 +815,7 @@ def report(
         path: of the file.
         data: anything that `load` takes: the images that were searched.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit` alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
@@ -787,7 +891,8 @@ def plant(
 def open_run(
     path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
 ) -> Run:
-    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.splits`, `.split`, `.evidence`.
+    """Open a run directory: `.tasks`, `.encoder`, `.scores`, `.splits`, `.split`, `.evidence`,
+    `.audit`.
 
     Nothing that its files name is run or imported.
 
@@ -810,17 +915,19 @@ def resume(
     data: Any = None,
     tasks: Any = None,
     target: Any = None,
+    other: Any = None,
     learner: Network | Learner | Sequence[Network | Learner] = (),
     allow: Sequence[str] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
-) -> Discovery | Scores | Split | Evidence | None:
+) -> Discovery | Scores | Split | Evidence | Audit | None:
     """Go on with the job of a run that was stopped; finished work is not repeated.
 
     Args:
         run: its run directory.
         data: the data, if it has moved or was given as an object.
-        tasks, target: what was scored or split, if that was given as an object.
+        tasks, target: what was scored, split or audited, if that was given as an object.
+        other: the second data set of an audit, if that was given as an object.
         learner: your own network classes or factories, if the job was given some.
         allow: texts that the files of the run name and that may be used: in a run from elsewhere,
             anything outside of it (a features file, another run, a cluster); code in any run.
@@ -835,10 +942,12 @@ def resume(
         RunDirError: where options or data have changed, no checkpoint is whole, or another
             process is at work.
     """
+    from taskdiscovery.reporting import audit_page
+
     return _resume.run(
         Path(run),
         data,
-        {"tasks": tasks, "target": target},
+        {"tasks": tasks, "target": target, "other": other, "draw": audit_page},
         allowed=Allowed(networks=_named(learner), texts=allow),
         change_ranks=change_ranks,
         callbacks=callbacks_of(callbacks),
@@ -956,6 +1065,33 @@ def _given(data: Any, tasks: Any) -> tuple[Any, Any]:
     """Return DATA, or that of the run whose tasks are named, and the tasks; a path as a text."""
     tasks = str(tasks) if isinstance(tasks, Path) else tasks
     return own_data(data, tasks), tasks
+
+
+def _specs(target: Any) -> tuple[str, ...]:
+    """Return the texts that name labelings; nothing where labels are given as objects."""
+    from taskdiscovery.data.labels.targets import is_target_spec
+
+    if isinstance(target, str):
+        return entries(target, ";")
+    if not isinstance(target, list | tuple) or not all(isinstance(one, str) for one in target):
+        return ()
+    # One value an image may be a text, too.
+    named = all(is_target_spec(one) or ":" in one for one in target)
+    return tuple(target) if named else ()
+
+
+def _texts(given: Mapping[str, Any]) -> Document:
+    """Return what a config says of arguments: texts and paths as they are, objects by name.
+
+    A second data set that is an object is called what it is, so that `resume` asks for it again.
+    """
+    named = {k: v.path if isinstance(v, Run) else v for k, v in given.items()}
+    found = {k: str(v) for k, v in named.items() if isinstance(v, str | Path)}
+    other = given.get("other")
+    if other is not None and "other" not in found:
+        name = str(getattr(other, "name", ""))
+        found["other"] = name if name in IN_MEMORY else IN_MEMORY[0]
+    return found
 
 
 def _is_label(tasks: str) -> bool:

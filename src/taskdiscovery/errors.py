@@ -74,6 +74,12 @@ class WorkerError(TaskDiscoveryError):
     exit_code = 7
 
 
+class StrictError(TaskDiscoveryError):
+    """A finding that `--strict` does not let pass: `audit` found FAIL (exit code 8)."""
+
+    exit_code = 8
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `did you mean X?` for the known word nearest to `word`, else the known words."""
     known = sorted(known)

@@ -238,7 +238,9 @@ class _Target:
         if finding.view.kind != FILE or self.dataset.facts is None:
             return finding.view.words
         facts = self.dataset.facts.iloc[self.rows]
-        told = told_by(facts, finding.labels_n.astype(np.int64), self.config.seed)
+        groups = self.dataset.groups
+        own = None if groups is None else groups[self.rows]
+        told = told_by(facts, finding.labels_n.astype(np.int64), self.config.seed, own)
         return f"facts of the files, the {told[0][0]} first" if told else finding.view.words
 
 

@@ -50,6 +50,8 @@ def modes(scores_N: FloatArray, labels_N: IntArray) -> Modes:
     """
     x_N = (scores_N - scores_N.mean()) / max(float(scores_N.std()), 1e-12)
     tied = np.unique(np.round(x_N, 9), return_counts=True)[1].max() > len(x_N) / 10
+    if tied:
+        return Modes(gain=0.0, distance=0.0, shares=(0.0, 0.0), upper_N=np.zeros_like(x_N))
     apart = _likelihood_apart(x_N, labels_N)
     best: Modes | None = None
     for start in (0.3, 0.5, 0.7):
@@ -57,8 +59,6 @@ def modes(scores_N: FloatArray, labels_N: IntArray) -> Modes:
         if best is None or found.gain > best.gain:
             best = found
     assert best is not None
-    if tied:
-        return Modes(gain=0.0, distance=0.0, shares=best.shares, upper_N=best.upper_N)
     return best
 
 

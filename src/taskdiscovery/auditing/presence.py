@@ -90,6 +90,8 @@ class Finding:
             found += [RATIO] if told else []
         if view.likenesses and MODES in view.tests and self.likeness is None:
             return ()  # something else made the difference
+        if view.beyond_control and (self.control_z or 0) < rules.BEYOND_CONTROL_Z:
+            return ()  # what is in one corner as in the other is all over the picture
         return tuple(found)
 
     @property

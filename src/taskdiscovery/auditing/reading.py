@@ -80,8 +80,17 @@ class Reader:
             own_pp = gram_pp - grams[k] - count * np.outer(mean_p, mean_p)
             right_pY = cross_pY - cross[k] - count * np.outer(mean_p, rate_Y)
             scale = max(float(np.trace(own_pp)) / len(chosen), 1e-9)
+            few = count < len(chosen)
+            if few:
+                fit = np.setdiff1d(np.arange(N), rows)
+                centred_np = columns_Np[fit] - mean_p
+                own_nn, right_nY = centred_np @ centred_np.T, signs_NY[fit] - rate_Y
             for s, strength in enumerate(STRENGTHS):
-                weights_pY = _solved(own_pp, strength * scale, right_pY)
+                weights_pY = (
+                    centred_np.T @ _solved(own_nn, strength * scale, right_nY)
+                    if few
+                    else _solved(own_pp, strength * scale, right_pY)
+                )
                 held_np = columns_Np[rows]
                 scores_SNY[s, rows] = held_np @ weights_pY - mean_p @ weights_pY + rate_Y
                 parts_SNY[s, rows] = (held_np[:, asked] - mean_p[asked]) @ weights_pY[asked]
@@ -144,4 +153,5 @@ def calibrated(scores_NY: FloatArray, labels_NY: BoolArray) -> FloatArray:
         inner = np.maximum(haa * hbb - hab**2, 1e-12)
         slope_Y = slope_Y - np.clip((hbb * ga - hab * gb) / inner, -_LONGEST_STEP, _LONGEST_STEP)
         offset_Y = offset_Y - np.clip((haa * gb - hab * ga) / inner, -_LONGEST_STEP, _LONGEST_STEP)
-    return np.asarray(np.maximum(slope_Y, 0) * scores_NY + offset_Y)
+    # What tells the reverse of itself on other images tells nothing: a coin, of both classes alike.
+    return np.asarray(np.where(slope_Y > 0, slope_Y * scores_NY + offset_Y, 0.0))

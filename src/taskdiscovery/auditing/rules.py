@@ -15,6 +15,8 @@ UNIQUE_LEAST = {
 UNIQUE_OTHER, UNIQUE_Z = 0.02, 4.0
 #: Z: McNemar's, and the gain without which it says nothing.
 CONTROL_Z, CONTROL_GAIN = 4.0, 0.01
+#: the least of it for a corner, whatever speaks for it.
+BEYOND_CONTROL_Z = 2.0
 #: M: gain in log likelihood, distance of the heaps, difference of the classes' shares.
 MODES_GAIN, MODES_DISTANCE, MODES_DIFFERENCE = 0.05, 2.5, 0.5
 #: R: of facts of files, and of what lies around the middle.

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import errors
-from taskdiscovery.cli import fitview, infoview, parser, results, show
+from taskdiscovery.cli import auditview, fitview, infoview, parser, results, show
 from taskdiscovery.config import (
     AnalyzeConfig,
+    AuditConfig,
     CompareConfig,
     DataConfig,
     EmbedConfig,
@@ -30,7 +31,7 @@ from taskdiscovery.data import describe
 from taskdiscovery.data.joining import names_data
 from taskdiscovery.data.loading import KINDS
 from taskdiscovery.discovery import DiscoverConfig
-from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.errors import ConfigError, RunDirError, StrictError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.looking import with_usual_features
@@ -42,7 +43,9 @@ from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
+from taskdiscovery.store.layout import AUDIT_PAGE, CUE_SPLIT
 from taskdiscovery.types import Dataset
+from taskdiscovery.types.audit import FAIL
 from taskdiscovery.types.showing import showing
 
 
@@ -217,7 +220,36 @@ def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
 
     found = job.run(data, None, config, out, callbacks)
     show.mapping(found.numbers, "table")
-    show.line(f"next: taskdiscovery info folder:{out / job.IMAGES}")
+    show.line(f"next: {errors.command('audit', f'folder:{out / job.IMAGES}')}")
+
+
+def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
+    """Say which cues go with the labels, and whether networks follow them; write all of it."""
+    strict, pictures = given.pop("strict"), {k: given.pop(k) for k in ("no_images", "blur")}
+    data, config = _job("audit", given)
+    if config is None:
+        return
+    assert isinstance(config, AuditConfig)
+    path = out or next_run("audit", config.learner)
+    _check_new(path)
+    from taskdiscovery.jobs import audit as job
+    from taskdiscovery.reporting import audit_page
+    from taskdiscovery.reporting.auditcommands import command_of_split
+
+    sink = Sink.of("audit", path)
+    with showing(**pictures):
+        found = job.run(data, job.Given(), config, sink, callbacks, audit_page)
+    auditview.show_audit(found, format, path, path / AUDIT_PAGE)
+    _say_partition(config, format)
+    again = command_of_split(found, path) if (path / CUE_SPLIT).exists() else ""
+    if format == "table" and again:
+        show.line(f"next: {again}")
+    if strict and found.verdict == FAIL and ranks.first():
+        raise StrictError(
+            f"--strict, and the verdict is {FAIL}",
+            where=str(path),
+            hint=f"see {path / AUDIT_PAGE}; what may go with the label is named by --allow",
+        )
 
 
 def analyze(
@@ -342,7 +374,10 @@ def resume(
     from taskdiscovery.jobs.trust import Allowed
 
     allowed = Allowed(networks=_named(learner), texts=allow)
-    job.run(run, data, {}, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
+    from taskdiscovery.reporting import audit_page
+
+    given = {"draw": audit_page}
+    job.run(run, data, given, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
     show.line(f"{opened.job['command']} is done, in {run}")
     _next(run)
 

@@ -22,7 +22,7 @@ BUG = 1
 #: what does a command whose own name means something else there.
 FUNCTIONS = {"show": "show_run"}
 #: commands that all ranks do together; of the others the first rank does all.
-SHARED = ("discover", "score", "split", "resume")
+SHARED = ("discover", "score", "split", "audit", "resume")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,7 +126,8 @@ def _require_absolute(command: str, given: dict[str, Any]) -> None:
         ResourceError: naming the path.
     """
     relative = [str(v) for v in given.values() if isinstance(v, Path) and not v.is_absolute()]
-    if command in ("demo", "discover", "split") and not (given.get("out") or given.get("from")):
+    into = given.get("out") or (command != "audit" and given.get("from"))
+    if command in ("demo", "discover", "split", "audit") and not into:
         relative.append("runs/, where --out is not given")
     if relative:
         raise ResourceError(

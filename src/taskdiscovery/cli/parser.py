@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from taskdiscovery.config import (
     OF_DATA,
+    AuditConfig,
     CompareConfig,
     DataConfig,
     JobConfig,
@@ -27,7 +28,7 @@ from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
-from taskdiscovery.jobs.looking import own_data, with_usual_features
+from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.types import Document
 
@@ -39,8 +40,9 @@ _EXAMPLES = {
     "discover": "taskdiscovery discover parquet:train.parquet --tasks 16 --out runs/cifar",
     "score": "taskdiscovery score parquet:train.parquet --target label:0,1,2,3,4",
     "split": "taskdiscovery split folder:photos --target label --from runs/photos",
+    "audit": "taskdiscovery audit folder:photos --target label --strict",
 }
-_JOBS = ("discover", "score", "split")
+_JOBS = ("discover", "score", "split", "audit")
 _TRUST = "allow this factory, which the run was made with, to be imported"
 _TEST_OF_RUN = "its images to measure on, if it is from elsewhere and may read them"
 _DATA_OF_RUN = "DATA, if it has moved since, or the run is from elsewhere and may read it"
@@ -50,6 +52,7 @@ _HELP = {
     "label": "the tasks of a run on other images",
     "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
     "plant": "a cue in some of the images, and the truth beside them, to try an audit on",
+    "audit": "shortcuts in labelled images: cues that go with the labels, and which are followed",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
@@ -108,6 +111,7 @@ COMMANDS = (
     "fit",
     "embed",
     "plant",
+    "audit",
     "analyze",
     "compare",
     "report",
@@ -161,6 +165,10 @@ def _job(command: Parser, name: str) -> None:
     command.add_argument(
         "--print-config", action="store_true", help="print the options as YAML and exit"
     )
+    if name == "audit":
+        _pictures(command)
+        strict = "exit with code 8 where the verdict is FAIL"
+        command.add_argument("--strict", action="store_true", help=strict)
     _format(command)
 
 
@@ -332,12 +340,14 @@ _CONFIG_HELP = {
     "discover": "YAML of these options; `published` is what the paper's code sets (--method meta)",
     "score": "YAML of these options",
     "split": "YAML of these options",
+    "audit": "YAML of these options",
 }
 _OUT_HELP = {
     "discover": "new run directory (default: the next runs/discover-LEARNER-N)",
     "score": "new run directory, or one to add to (default: the run of --from, else none)",
     "split": "new run directory, or one to add to (default: the run of --from, else the next "
     "runs/split-LEARNER-N)",
+    "audit": "new run directory (default: the next runs/audit-LEARNER-N)",
 }
 
 
@@ -370,7 +380,8 @@ def config_of(command: str, arguments: Document) -> tuple[str, WorkConfig]:
     if not isinstance(data, str) or not data:
         raise ConfigError("no DATA is given", where=f"taskdiscovery {command}", hint=DATA_HELP)
     where = str(file) if file else f"taskdiscovery {command}"
-    values = with_usual_features(data, values, values.get("from"))
+    usual = with_features_beside if kind is AuditConfig else with_usual_features
+    values = usual(data, values, values.get("from"))
     config = from_mapping(kind, values, where)
     assert isinstance(config, WorkConfig)
     if file is not None:

@@ -144,7 +144,7 @@ def contents(found: Document, style: str) -> None:
     if style == "json":
         show.mapping(found, "json")
         return
-    lists = ("tasks", "scores", "splits", "comparisons")
+    lists = ("tasks", "scores", "splits", "cues", "comparisons")
     if style == "csv":
         rows = [
             {"what": "run", "name": key, "value": "" if value is None else value}
@@ -159,8 +159,9 @@ def contents(found: Document, style: str) -> None:
         rows += [{"what": "next", "name": "", "value": line} for line in found["next"]]
         show.rows(rows, "csv")
         return
+    expected = ("evidence", "report") if found["audit"] is None else ()
     single = {k: v for k, v in found.items() if k not in (*lists, "run", "next", "command")}
-    single = {k: v for k, v in single.items() if v is not None or k in ("evidence", "report")}
+    single = {k: v for k, v in single.items() if v is not None or k in expected}
     show.mapping(single, "table", title=found["run"])
     show.line(f"made by: {found['command']}")
     for key in lists:

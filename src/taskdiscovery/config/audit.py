@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskdiscovery.config.learners import is_convex
 from taskdiscovery.config.measure import TrainingConfig
 from taskdiscovery.config.options import option
+from taskdiscovery.errors import ConfigError
 
 LAYOUTS = ("auto", "free", "controlled")
 ASKED = ("auto", "always", "never")
@@ -50,8 +52,26 @@ class AuditConfig(TrainingConfig):
         "",
         "a second data set: which classes are at risk there, by the tasks of --from",
         metavar="DATA2",
-        names="data",
+        names="other",
     )
     runs: int = option(
         3, "networks, each asked about the images that it was not trained on", low=2, high=100
     )
+
+    def __post_init__(self) -> None:
+        if is_convex(self.learner):
+            raise ConfigError(
+                f"an audit asks networks about pixels, and {self.learner} looks at features",
+                where=f"--learner {self.learner}",
+                hint="take --learner convnet; --features are for groups within classes",
+            )
+        super().__post_init__()
+
+    def usual_learner(self) -> str:
+        """Say which learner is meant where none is named: one that looks at pixels."""
+        return "convnet"
+
+    @property
+    def on_features(self) -> bool:
+        """Whether the learner looks at features: never, cues are seen in pixels."""
+        return False

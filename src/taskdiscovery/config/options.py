@@ -34,8 +34,8 @@ class Limits(TypedDict, total=False):
         group: heading of the help that it stands under.
         separator: between the entries of a list on the command line.
         names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks`,
-            `features`, `test` or `place` (a file, a folder, a cluster); empty for a text that
-            names nothing.
+            `features`, `test`, `other` (a second data set) or `place` (a file, a folder, a
+            cluster); empty for a text that names nothing.
     """
 
     flag: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from taskdiscovery.config import (
     AnalyzeConfig,
+    AuditConfig,
     CompareConfig,
     EmbedConfig,
     FitConfig,
@@ -23,6 +24,7 @@ CONFIGS: dict[str, type[Options]] = {
     "discover": DiscoverConfig,
     "score": ScoreConfig,
     "split": SplitConfig,
+    "audit": AuditConfig,
     "analyze": AnalyzeConfig,
     "compare": CompareConfig,
     "label": LabelConfig,

@@ -8,6 +8,7 @@ from pathlib import Path
 from taskdiscovery import errors
 from taskdiscovery.config import (
     PRESETS,
+    AuditConfig,
     Options,
     ScoreConfig,
     SplitConfig,
@@ -20,7 +21,7 @@ from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.session import FREE
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.store import Run
-from taskdiscovery.store.layout import REPORT, SCORES, SPLITS
+from taskdiscovery.store.layout import AUDIT_PAGE, REPORT, SCORES, SPLITS
 from taskdiscovery.types import Document
 from taskdiscovery.types.scores import RANDOM
 
@@ -29,7 +30,7 @@ _CONFIGS: dict[str, type[Options]] = {
     SCORES: ScoreConfig,
     SPLITS: SplitConfig,
 }
-_CONFIGS |= {"score": ScoreConfig, "split": SplitConfig}
+_CONFIGS |= {"score": ScoreConfig, "split": SplitConfig, "audit": AuditConfig}
 
 
 def contents(run: Run) -> Document:
@@ -52,7 +53,10 @@ def contents(run: Run) -> Document:
             "tasks": [_task(row) for row in numbers.get("tasks", [])],
             SCORES: [_score(name, numbers) for name in run.names(SCORES)],
             SPLITS: [_split(name, row) for name, row in numbers.get(SPLITS, {}).items()],
+            "cues": [_cue(cue) for cue in numbers.get("audit", {}).get("cues", [])],
             "comparisons": [_comparison(name, own) for name, own in run.comparisons.items()],
+            "audit": _audit(numbers.get("audit")),
+            "audit page": str(run.path / AUDIT_PAGE) if run.has(AUDIT_PAGE) else None,
             "evidence": None if analysis is None else f"{analysis['images']} images",
             "report": str(run.path / REPORT) if run.has(REPORT) else None,
             "unfinished": None if run.state == "done" else str(run.job["command"]),
@@ -64,7 +68,7 @@ def words_again(kind: str, path: Path, options: Document) -> list[str]:
     """Return the words that do a job again: DATA and options; none where objects were handed over.
 
     Args:
-        kind: `discover`, or the folder of a score or split.
+        kind: `discover`, `audit`, or the folder of a score or split.
         path: of the run that holds it.
         options: as they were resolved, and `data`.
     """
@@ -77,6 +81,8 @@ def words_again(kind: str, path: Path, options: Document) -> list[str]:
         return []
     if isinstance(config, SplitConfig) and not (config.target and config.tasks):
         return []
+    if isinstance(config, AuditConfig) and not config.target:
+        return []
     if isinstance(config, ScoreConfig) and not (config.target or config.tasks):
         return []
     return [str(options.get("data", "")), *words_of(_without_preset(config))]
@@ -84,7 +90,7 @@ def words_again(kind: str, path: Path, options: Document) -> list[str]:
 
 def _without_preset(config: Options) -> Options:
     """Leave out what the preset decides, as it was left out when the job was asked for."""
-    if not isinstance(config, ScoreConfig | SplitConfig):
+    if not isinstance(config, ScoreConfig | SplitConfig | AuditConfig):
         return config
     preset = PRESETS[config.preset]
     names = ("train_images", "test_images", "epochs", "shared_order")
@@ -123,6 +129,23 @@ def _score(name: str, numbers: Document) -> Document:
         "mean agreement": sum(float(row["agreement"]) for row in own) / max(1, len(own)),
         "random labels": random[0] if random else None,
         "intervals cover": str(first["covers"]),
+    }
+
+
+def _audit(own: Document | None) -> str | None:
+    return None if own is None else f"{own['verdict']}: {own['sentence']}"
+
+
+def _cue(own: Document) -> Document:
+    """Return one cue that an audit found present, as a row."""
+    return {
+        "cue": str(own["view"]),
+        "target": str(own["target"]),
+        "class": str(own["class_name"]),
+        "kind": str(own["kind"]),
+        "unique": own["unique"],
+        "followed": own["follows"],
+        "used": {True: "yes", False: "no", None: None}[own["used"]],
     }
 
 

@@ -40,6 +40,13 @@ def with_usual_features(data: Any, options: Mapping[str, Any], tasks: Any = None
     return values
 
 
+def with_features_beside(data: Any, options: Mapping[str, Any], tasks: Any = None) -> Document:
+    """As `with_usual_features`, for a job whose learner looks at pixels whatever it is called."""
+    found = with_usual_features(data, {**options, "learner": "auto"}, tasks)
+    kept = {"learner": options["learner"]} if "learner" in options else {}
+    return {k: v for k, v in found.items() if k != "learner"} | kept
+
+
 def own_data(data: Any, tasks: Any) -> Any:
     """Return DATA, or that of the run whose tasks are named, where it is left out.
 

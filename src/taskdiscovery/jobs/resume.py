@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery import errors
-from taskdiscovery.config import ScoreConfig, SplitConfig, WorkConfig, from_mapping
+from taskdiscovery.config import AuditConfig, ScoreConfig, SplitConfig, WorkConfig, from_mapping
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
-from taskdiscovery.jobs import discover, score, split
+from taskdiscovery.jobs import audit, discover, score, split
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.jobs.trust import Allowed, check_job, data_of
@@ -20,7 +20,7 @@ from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store import Run
-from taskdiscovery.types import Document, Evidence, Scores, Split
+from taskdiscovery.types import Audit, Document, Evidence, Scores, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +36,14 @@ def run(
     allowed: Allowed,
     change_ranks: bool,
     callbacks: Callbacks,
-) -> Discovery | Scores | Split | Evidence | None:
+) -> Discovery | Scores | Split | Evidence | Audit | None:
     """Do what is left of the job.
 
     Args:
         path: of the run directory.
         data: where it is no longer where it was, or was no specification; else None.
-        given: `tasks` and `target`, where those were objects.
+        given: `tasks`, `target` and `other`, where those were objects; `draw` makes the page of an
+            audit.
         allowed: what the caller has named again of what the run's files name.
         change_ranks: whether another number of ranks than before may go on; sums are then rounded
             otherwise, and `result.json` says `exact: false`.
@@ -78,14 +79,24 @@ def run(
         if not opened.is_ours(document):
             config = _within_means(config, where)
         sink = Sink.of(command, None, opened)
-        tasks, target = given.get("tasks"), given.get("target")
         with _explained(opened):
-            if isinstance(config, DiscoverConfig):
-                return discover.run(data, config, sink, callbacks)
-            if isinstance(config, ScoreConfig):
-                return score.run(data, tasks, config, sink, callbacks)
-            assert isinstance(config, SplitConfig)
-            return split.run(data, target, tasks, config, sink, callbacks)
+            return _go_on(data, given, config, sink, callbacks)
+
+
+def _go_on(
+    data: Any, given: Mapping[str, Any], config: WorkConfig, sink: Sink, callbacks: Callbacks
+) -> Discovery | Scores | Split | Audit:
+    """Do the job that a config is of."""
+    tasks, target = given.get("tasks"), given.get("target")
+    if isinstance(config, DiscoverConfig):
+        return discover.run(data, config, sink, callbacks)
+    if isinstance(config, ScoreConfig):
+        return score.run(data, tasks, config, sink, callbacks)
+    if isinstance(config, AuditConfig):
+        own = audit.Given(target=target, tasks=tasks, other=given.get("other"))
+        return audit.run(data, own, config, sink, callbacks, given.get("draw"))
+    assert isinstance(config, SplitConfig)
+    return split.run(data, target, tasks, config, sink, callbacks)
 
 
 @contextlib.contextmanager
@@ -131,6 +142,7 @@ _CONFIGS: dict[str, type[WorkConfig]] = {
     "discover": DiscoverConfig,
     "score": ScoreConfig,
     "split": SplitConfig,
+    "audit": AuditConfig,
 }
 
 
@@ -149,13 +161,15 @@ def _config(run: Run, document: Document, allowed: Allowed, where: str) -> WorkC
     return from_mapping(kind, own, where)
 
 
-def _value(run: Run) -> Discovery | Scores | Split | Evidence | None:
+def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | None:
     """Return what a finished job left in its run."""
     command = str(run.job["command"])
     if command == "discover":
         return run.discovery
     if command == "score":
         return run.scores
+    if command == "audit":
+        return run.audit
     return run.split if command == "split" else run.evidence
 
 
@@ -169,6 +183,8 @@ def _check_objects(run: Run, document: Document, given: Mapping[str, Any], where
     lacking = [name for name in named if not named[name] and given.get(name) is None]
     if run.job["command"] == "score" and "tasks" in lacking and "target" in lacking:
         lacking = ["tasks"]
+    elif run.job["command"] == "audit" and "target" in lacking:
+        lacking = ["target"]  # tasks need not be given
     elif run.job["command"] != "split" or not lacking:
         return
     raise RunDirError(

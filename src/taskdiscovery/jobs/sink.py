@@ -15,6 +15,8 @@ from taskdiscovery.store.layout import SCORES, SPLITS, is_taken
 
 #: the folder of a run that a command writes to, under a name.
 KINDS = {"score": SCORES, "split": SPLITS}
+#: commands whose results have a run of their own, always.
+OWN_RUN = ("discover", "audit")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,8 +41,8 @@ class Sink:
 
         Args:
             command: the subcommand.
-            out: a new directory; for jobs other than `discover` also a finished run to add to;
-                None to write nothing.
+            out: a new directory; for jobs other than `discover` and `audit` also a finished run to
+                add to; None to write nothing.
             resumed: the run whose job goes on.
 
         Raises:
@@ -54,7 +56,7 @@ class Sink:
         if out is None:
             return cls(command=command)
         path = Path(out)
-        if command != "discover" and is_run(path):
+        if command not in OWN_RUN and is_run(path):
             check_free(path)  # it is taken when the job begins
             return cls(command=command, added=path)
         check_new(path)

@@ -245,6 +245,16 @@ def _of_test(text: str) -> Reach:
     return Reach.OUTSIDE if many else reach
 
 
+def _of_other(text: str) -> Reach:
+    if text in IN_MEMORY:  # it cannot be read again, and `audit` never tries
+        return Reach.INSIDE
+    reach = _of_data(text)
+    if reach is Reach.CODE and ":" not in text:  # a path
+        return Reach.OUTSIDE
+    many = reach is Reach.INSIDE and _pixels(text, None) > _MOST_PIXELS
+    return Reach.OUTSIDE if many else reach
+
+
 def _of_learner(text: str) -> Reach:
     spec = parse(text)
     library = spec.kind in ("timm", "torchvision")
@@ -291,6 +301,7 @@ def _pixels(spec: str, size: Any) -> int:
 REACHES = {
     "data": _of_data,
     "test": _of_test,
+    "other": _of_other,
     "learner": _of_learner,
     "labeling": _of_labeling,
     "tasks": _of_tasks,

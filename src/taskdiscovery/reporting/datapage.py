@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from taskdiscovery.reporting.pictures import COLUMNS, Sheet
+from taskdiscovery.reporting.rendering import render
 from taskdiscovery.reporting.thumbnails import thumbnails_of
-from taskdiscovery.reporting.write import render
 from taskdiscovery.store import atomic, environment
 from taskdiscovery.types import Dataset, Info, IntArray
 

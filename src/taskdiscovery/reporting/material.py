@@ -70,7 +70,7 @@ class Material:
         """
         numbers = run.numbers
         check_something(run)
-        _check_images(dataset, run.fingerprint, "--data")
+        check_images(dataset, run.fingerprint, "--data")
         has_tasks, encoder = "tasks" in numbers, None
         if has_tasks:
             with contextlib.suppress(RunDirError):
@@ -117,7 +117,7 @@ class Material:
         if discovery is None:
             known: Document = {"numbers": {}, "config": {}, "environment": environment()}
             return cls(dataset=dataset, tasks=None, **known, **more)
-        _check_images(dataset, discovery.fingerprint, "data")
+        check_images(dataset, discovery.fingerprint, "data")
         return cls(
             dataset=dataset,
             tasks=discovery.tasks,
@@ -129,13 +129,18 @@ class Material:
         )
 
 
+def holds_something(run: Run) -> bool:
+    """Say whether a run holds tasks, scores or splits."""
+    return "tasks" in run.numbers or bool(run.names(SCORES) or run.names(SPLITS))
+
+
 def check_something(run: Run) -> None:
     """Refuse a run that holds nothing to show.
 
     Raises:
         RunDirError: where it is not finished, or its job found neither tasks, scores nor splits.
     """
-    if "tasks" not in run.numbers and not run.names(SCORES) and not run.names(SPLITS):
+    if not holds_something(run):
         raise RunDirError(
             "the run has no tasks to report, and neither scores nor splits",
             where=str(run.path),
@@ -174,7 +179,17 @@ def _named(values: Sequence[Any]) -> Document:
     return found
 
 
-def _check_images(dataset: Dataset, fingerprint: str, where: str) -> None:
+def check_images(dataset: Dataset, fingerprint: str, where: str) -> None:
+    """Refuse images that are not those of what is shown.
+
+    Args:
+        dataset: the images.
+        fingerprint: of those that were searched.
+        where: the option that gives them.
+
+    Raises:
+        DataError: where they are others.
+    """
     if dataset.fingerprint != fingerprint:
         raise DataError(
             "these are not the images that were searched",

@@ -45,10 +45,12 @@ class Sheet:
     Args:
         images: (N, H, W, channels) uint8; or files; or None, where there is nothing but names.
         ids: (N,) image ids, shown on hover and read out.
+        side: pixels of a thumbnail at most.
     """
 
     images: ImageArray | Files | None
     ids: NDArray[np.str_]
+    side: int = _SIDE_AT_MOST
     rows: list[Row] = field(default_factory=list)
     _chosen: list[ImageArray] = field(default_factory=list)
 
@@ -98,8 +100,8 @@ class Sheet:
             for x, image in enumerate(chosen):
                 sheet[y * H : (y + 1) * H, x * W : (x + 1) * W] = image
         picture = Image.fromarray(sheet[..., 0] if channels != 3 else sheet)
-        if max(H, W) > _SIDE_AT_MOST:
-            scale = _SIDE_AT_MOST / max(H, W)
+        if max(H, W) > self.side:
+            scale = self.side / max(H, W)
             size = (round(W * scale) * COLUMNS, round(H * scale) * max(1, self.height))
             picture = picture.resize(size, Image.Resampling.LANCZOS)
         stream = io.BytesIO()

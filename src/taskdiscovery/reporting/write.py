@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+import numpy as np
 
 from taskdiscovery.config import JobConfig
+from taskdiscovery.data import target_of
+from taskdiscovery.errors import DataError, TaskDiscoveryError
 from taskdiscovery.jobs.inputs import read_data, reading_of
 from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
-from taskdiscovery.reporting.material import Material, check_something
+from taskdiscovery.reporting.auditpage import audit_page
+from taskdiscovery.reporting.material import (
+    Material,
+    check_images,
+    check_something,
+    holds_something,
+)
 from taskdiscovery.reporting.page import Page
+from taskdiscovery.reporting.rendering import render
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run, atomic
-from taskdiscovery.types import Dataset, Document
+from taskdiscovery.types import Audit, Dataset
 
 
 def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
@@ -28,16 +36,43 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     Args:
         path: of the file.
         dataset: the images that were searched.
-        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`.
+        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or an `Audit` alone.
 
     Raises:
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
-    page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
+    audits = [one for one in found if isinstance(one, Audit)]
+    if audits:
+        page = _audit_page(dataset, audits[0], alone=len(found) == 1)
+    else:
+        page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
     with atomic(path) as stream:
         stream.write(page.encode("utf-8", "backslashreplace"))
     return path
+
+
+def _audit_page(dataset: Dataset, found: Audit, *, alone: bool) -> str:
+    """Return the page of an audit; labels that were objects are not known any more.
+
+    Raises:
+        DataError: where other things are to be shown beside it, or the images are others.
+    """
+    if not alone:
+        raise DataError(
+            "an audit has a page of its own", where="report", hint="report the others apart from it"
+        )
+    if not np.array_equal(found.ids, dataset.ids):
+        raise DataError(
+            "these are not the images that were audited",
+            where=dataset.name,
+            hint="give the data of the audit",
+        )
+    labelings = []
+    for name in found.verdicts:
+        with contextlib.suppress(TaskDiscoveryError):
+            labelings.append(target_of(dataset, name))
+    return audit_page(found, labelings, dataset)
 
 
 def write_report_of_run(
@@ -49,7 +84,8 @@ def write_report_of_run(
     test: str = "",
     splits: Sequence[str] = (),
 ) -> Path:
-    """Write `report.html` into a run directory, and return the path of the file.
+    """Write `report.html` into a run directory, and return the path of the file; of an audit
+    `audit.html`, and `report.html` where the run holds tasks, scores or splits, too.
 
     Args:
         run: of `discover`, whose scores, splits and evidence are shown where there are some; or of
@@ -67,7 +103,9 @@ def write_report_of_run(
     """
     with Run.open(run.path, write=True):
         pass  # one that is busy is refused before its images are read
-    check_something(run)
+    audit = run.audit
+    if audit is None or holds_something(run):
+        check_something(run)
     for name in splits:
         run.split_named(name)
     features = features or features_of(run, data)
@@ -76,31 +114,16 @@ def write_report_of_run(
     how = JobConfig(**vars(reading_of(run)), features=features, test=test)
     how = with_parts(how, run, None)
     dataset = read_data(data, how, callbacks)
+    if audit is not None:
+        check_images(dataset, run.fingerprint, "--data")
+        with run.understood("material of the page", "restore the files, or audit again"):
+            drawn = audit_page(audit, run.audited, dataset, run.path)
+        with Run.open(run.path, write=True) as writable:
+            path = writable.write_audit_page(drawn)
+            writable.commit()
+        if not holds_something(run):
+            return path
     with run.understood("material of the report", "restore the files, or do the job again"):
         page = render("page.html.j2", Page(Material.of_run(run, dataset, splits)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
-
-
-def render(template: str, context: Document) -> str:
-    """Fill a template; everything is escaped but our own style, script and figures.
-
-    Args:
-        template: a file beside this one.
-        context: what it names, and `sprites`: data: addresses by name.
-    """
-    here = resources.files("taskdiscovery.reporting")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(lambda name: (here / name).read_text("utf-8")),
-    )
-    sprites = "".join(f"--s-{name}:url({uri});" for name, uri in context.pop("sprites").items())
-    style = (here / "style.css").read_text("utf-8") + f":root{{{sprites}}}"
-    return environment.from_string((here / template).read_text("utf-8")).render(
-        **context,
-        style=Markup(style),  # our own file, and base64
-        script=Markup((here / "script.js").read_text("utf-8")),
-    )

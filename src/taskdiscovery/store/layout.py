@@ -12,6 +12,11 @@ IMAGES = "images.parquet"
 ASSOCIATIONS = "associations.parquet"
 PROBES = "probes.parquet"
 REPORT = "report.html"
+#: of an audit: what it found, as a document, a table and a page; the labelings that it looked at.
+AUDIT, CUES, AUDIT_PAGE, TARGETS = "audit.json", "cues.csv", "audit.html", "targets.parquet"
+#: images of an audit's cues, a CSV each, and the split that follows from the strongest.
+CUE_IMAGES = "images"
+ALIGNED, CONFLICT, CUE_SPLIT = "aligned", "conflict", "images/split.csv"
 
 #: folders of what a run holds several of, each under a name of its own.
 SCORES, SPLITS = "scores", "splits"
@@ -31,6 +36,7 @@ _AGAIN = {
     SCORES: "score again: taskdiscovery score --from RUN",
     SPLITS: "split again: taskdiscovery split --target SPEC --from RUN",
 }
+_AUDIT_AGAIN = "audit again: taskdiscovery audit DATA, with another --out"
 #: how each file of results can be had again where it is damaged; NAME stands for any name.
 REMEDIES = {
     ENCODER: "discover again; the tasks of this data can be used without it",
@@ -41,6 +47,13 @@ REMEDIES = {
     ASSOCIATIONS: "measure again: taskdiscovery analyze RUN",
     PROBES: "measure again: taskdiscovery analyze RUN",
     REPORT: "write it again: taskdiscovery report RUN",
+    AUDIT: _AUDIT_AGAIN,
+    CUES: _AUDIT_AGAIN,
+    TARGETS: _AUDIT_AGAIN,
+    f"{CUE_IMAGES}/{ALIGNED}-VIEW.csv": _AUDIT_AGAIN,
+    f"{CUE_IMAGES}/{CONFLICT}-VIEW.csv": _AUDIT_AGAIN,
+    CUE_SPLIT: _AUDIT_AGAIN,
+    AUDIT_PAGE: "write it again: taskdiscovery report RUN",
 }
 
 
@@ -48,6 +61,8 @@ def remedy_of(file: str) -> str:
     """Say how a file of results can be had again; by its path within the run directory."""
     kind, _, rest = file.partition("/")
     known = f"{kind}/NAME/{rest.rpartition('/')[2]}" if kind in FILES else file
+    if kind == CUE_IMAGES and known not in REMEDIES:
+        known = f"{kind}/{rest.partition('-')[0]}-VIEW.csv"
     return REMEDIES.get(known, "run the job that wrote it again")
 
 
@@ -82,6 +97,28 @@ def free_name(what: str, learner: str, known: Mapping[str, str]) -> str:
         number += 1
         name = f"{stem}.{number}"
     return name
+
+
+def cue_names(cues: Iterable[tuple[str, str]]) -> list[str]:
+    """Name the files of cues by their views, and by their targets where there are several.
+
+    Args:
+        cues: target and view of each.
+
+    Returns:
+        A name each, no two alike.
+    """
+    pairs = list(cues)
+    several = len({target for target, _ in pairs}) > 1
+    found: list[str] = []
+    for target, view in pairs:
+        stem = name = _slug(f"{target}-{view}" if several else view)
+        number = 1
+        while is_taken(name, found):
+            number += 1
+            name = f"{stem}.{number}"
+        found.append(name)
+    return found
 
 
 def _slug(text: str) -> str:

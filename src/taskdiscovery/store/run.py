@@ -8,7 +8,7 @@ Axes: N images, D tasks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,19 @@ import numpy as np
 
 from taskdiscovery.config import Network
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.store import manifest
+from taskdiscovery.store import audited, manifest
 from taskdiscovery.store.files import RESULT
 from taskdiscovery.store.layout import (
+    ALIGNED,
     ASSOCIATIONS,
+    AUDIT,
+    AUDIT_PAGE,
     COMPARISONS,
+    CONFLICT,
     COORDINATES,
+    CUE_IMAGES,
+    CUE_SPLIT,
+    CUES,
     ENCODER,
     FILES,
     IMAGES,
@@ -32,11 +39,12 @@ from taskdiscovery.store.layout import (
     ROLES_TABLE,
     SCORES,
     SPLITS,
+    TARGETS,
     TASKS,
     remedy_of,
 )
 from taskdiscovery.store.named import NamedResults
-from taskdiscovery.types import Dataset, Document, Evidence, Name, Tasks
+from taskdiscovery.types import Audit, Dataset, Document, Evidence, Labeling, Name, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.discovery import Discovery
@@ -44,7 +52,10 @@ if TYPE_CHECKING:
     from taskdiscovery.encoders.linear import FeatureEncoder
 
 #: files of results that there is one of.
-_ALONE = (ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT)
+_ALONE = (
+    *(ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT),
+    *(AUDIT, CUES, TARGETS, AUDIT_PAGE, CUE_SPLIT),
+)
 
 
 class Run(NamedResults):
@@ -188,8 +199,13 @@ class Run(NamedResults):
         for kind in FILES:
             for name in self.names(kind):
                 self.drop(kind, name)
+        of_cues = self.place.inside(CUE_IMAGES)
+        for file in of_cues.names():
+            if file.startswith((f"{ALIGNED}-", f"{CONFLICT}-")) and file.endswith(".csv"):
+                of_cues.remove(file)
         for file in (*_ALONE, RESULT, manifest.NAME):
             self.place.remove(file)
+        of_cues.remove_itself()
         self.discard()
 
     # --- analyze ---
@@ -229,6 +245,35 @@ class Run(NamedResults):
         self.write_table(ASSOCIATIONS, found.associations)
         self.write_table(PROBES, found.probes)
         self.add_numbers({"analysis": found.numbers})
+
+    # --- audit ---
+
+    @property
+    def audit(self) -> Audit | None:
+        """What the audit of the run found, or None. Cues that are not present have no rows.
+
+        Raises:
+            RunDirError: where a file is damaged.
+        """
+        return None if "audit" not in self.numbers else audited.read(self)[0]
+
+    @property
+    def audited(self) -> list[Labeling]:
+        """The labelings that the audit of the run looked at; empty where there is none.
+
+        Raises:
+            RunDirError: where a file is damaged.
+        """
+        return [] if "audit" not in self.numbers else audited.read(self)[1]
+
+    def write_audit(self, found: Audit, labelings: Sequence[Labeling]) -> None:
+        """Write what an audit found, the images of its cues, and its headline numbers."""
+        audited.write(self, found, labelings)
+
+    def write_audit_page(self, page: str) -> Path:
+        """Write the page of an audit, and return its path; it counts once it is committed."""
+        self.write(AUDIT_PAGE, page.encode("utf-8", "backslashreplace"))
+        return self.path / AUDIT_PAGE
 
     # --- report ---
 

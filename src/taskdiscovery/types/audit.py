@@ -26,6 +26,10 @@ FAIL, WARN, PASS, NONE = "FAIL", "WARN", "PASS", "NONE"
 FILE, ARTEFACT, CONTEXT = "file", "artefact", "context"
 
 
+#: figures of a cue that have an interval.
+_INTERVALS = ("unique", "follows", "aligned", "conflict")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Cue:
     """What one view of the images says of one labeling.
@@ -93,6 +97,24 @@ class Cue:
     box: tuple[tuple[float, float, float, float], ...] = ()
     allowed: bool = False
     remedy: str = ""
+
+    @property
+    def row(self) -> Document:
+        """The same as `numbers` in plain cells, as in `cues.csv`: ends of intervals apart."""
+        found: Document = {}
+        for key, value in self.numbers.items():
+            if key == "box":
+                found[key] = "; ".join(" ".join(f"{x:.4g}" for x in box) for box in value)
+            elif isinstance(value, list):
+                found[key] = "; ".join(map(str, value))
+            elif key in _INTERVALS:
+                ends = ("mean", "low", "high") if value is None else tuple(value)
+                cells = [None] * 3 if value is None else list(value.values())
+                names = [key if end == "mean" else f"{key}_{end}" for end in ends]
+                found |= dict(zip(names, cells, strict=True))
+            else:
+                found[key] = value
+        return found
 
     @property
     def numbers(self) -> Document:
@@ -174,7 +196,7 @@ class Audit:
         """Return one row per target and view, with the figures."""
         import pandas as pd
 
-        return pd.DataFrame([cue.numbers for cue in self.cues])
+        return pd.DataFrame([cue.row for cue in self.cues])
 
     @property
     def numbers(self) -> Document:

@@ -61,6 +61,7 @@ def _corner(name: str) -> View:
         rest=lambda seen: seen.cells(*far),
         control=lambda seen: seen.cells((row, _LAST - column)),
         tests=(UNIQUE, MODES),
+        beyond_control=True,
         place=True,
         exchange=partial(_pasted, boxes=boxes),
         boxes=boxes,

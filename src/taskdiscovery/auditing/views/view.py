@@ -38,6 +38,7 @@ class View:
         rest: those that it must add to: what is left of the picture without it.
         control: columns of a place like it, for McNemar's test, or None.
         tests: which of `unique`, `control`, `modes`, `ratio` may say that it is present.
+        beyond_control: whether no test counts unless the view tells more than its control.
         place: whether it is a place in the picture: where all pictures are laid out alike, places
             mean something, and it is a warning at most.
         exchange: takes the view from donors, or None where it cannot be exchanged.
@@ -54,6 +55,7 @@ class View:
     rest: Columns
     control: Columns | None = None
     tests: tuple[str, ...] = (UNIQUE,)
+    beyond_control: bool = False
     place: bool = False
     exchange: Exchange | None = None
     likenesses: tuple[Operation, ...] = ()

@@ -89,11 +89,11 @@ class _Canvas:
         self.range, self.size, self.fit = into.range, how.size, how.fit
         self.clipped = self.dark = 0
 
-    def put(self, content: Image.Image | Deep, row: int) -> Image.Image | ImageArray:
+    def put(self, content: Image.Image | Deep, row: int) -> Image.Image | None:
         """Write a picture into its row.
 
         Returns:
-            It, not resized: of mode L or RGB, or its row, where that holds it as it is.
+            It, of mode L or RGB, before it was resized; None where it was not.
 
         Raises:
             ValueError: where it does not belong there.
@@ -116,7 +116,7 @@ class _Canvas:
         if pixels.shape != self.shape:
             raise ValueError("it is of another size than its header or the first")
         self.rows[row] = pixels
-        return self.rows[row] if content is native else native
+        return None if content is native else native
 
 
 def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[int] | None) -> Done:
@@ -130,7 +130,7 @@ def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[i
     """
     canvas = _Canvas(into, work.how)
     rows: list[Facts] = []
-    traces = Traces()
+    traces = Traces(canvas.rows)
     remarks: list[str] = []
     late: dict[int, str] = {}
     for row, place, source in block:
@@ -139,7 +139,7 @@ def decode_block(block: tuple[Item, ...], into: Filled, work: Work, stop: list[i
         try:
             with work.gate.entered() as hold:
                 content, found, own = read(source, hold)
-                traces.take(len(rows), canvas.put(content, row), found.orientation)
+                traces.take(len(rows), row, canvas.put(content, row), found.orientation)
                 del content
             rows.append(found)
             remarks += own

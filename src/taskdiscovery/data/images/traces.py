@@ -28,7 +28,7 @@ TRACES = ("blockiness", "noise", "sharpness")
 _BLOCK, _APART, _FIRST = 8, 4, 2
 _ROWS = _BLOCK // _APART
 #: the part that is looked at has this side at most, of large images the second.
-_SIDE, _LARGE = 128, 256
+_SIDE, _LARGE = 96, 256
 #: pixels that are looked at together: of so many 16-bit numbers an array is not mapped anew by
 #: the C library each time, which would take longer than the sums (from 128 KiB on, for glibc).
 _TOGETHER = 2**15
@@ -42,37 +42,49 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 
 class Traces:
-    """Takes cuts of images, and measures those of one shape together."""
+    """Takes images of a block one by one, and measures those of one shape together.
 
-    def __init__(self) -> None:
+    Args:
+        images: (rows, H, W, channels) of all, as they are kept.
+    """
+
+    def __init__(self, images: ImageArray) -> None:
+        self._images = images
+        self._kept: list[tuple[int, int]] = []
         self._cuts: dict[tuple[int, ...], list[tuple[int, ImageArray]]] = defaultdict(list)
 
-    def take(self, i: int, picture: Image.Image | ImageArray, orientation: int) -> None:
-        """Keep a cut of an image; nothing of one that is too small.
+    def take(self, i: int, row: int, native: Image.Image | None, orientation: int) -> None:
+        """Take an image; nothing of one that is too small.
 
         Args:
-            i: its place among those that `numbers` is of.
-            picture: of mode L or RGB, or (H, W, channels), upright and not resized. Of an array a
-                view is kept until it is measured: give what stays in memory anyway.
+            i: its place in the block.
+            row: among those that are kept.
+            native: before it was resized, of mode L or RGB, upright; None where its row is that.
             orientation: how it lies in the file, 1 to 8.
         """
-        if isinstance(picture, Image.Image):
-            width, height = picture.size
-        else:
-            height, width = picture.shape[:2]
-        if width < 2 * _BLOCK or height < 2 * _BLOCK:
+        if native is None and orientation == 1:  # the commonest; its row is looked at in the end
+            self._kept.append((i, row))
             return
-        plane = _rows(picture, _box(width, height, orientation), orientation)
-        self._cuts[plane.shape].append((i, plane))
+        picture = self._images[row] if native is None else native
+        height, width = picture.shape[:2] if isinstance(picture, np.ndarray) else picture.size[::-1]
+        if width >= 2 * _BLOCK and height >= 2 * _BLOCK:
+            plane = _rows(picture, _box(width, height, orientation), orientation)
+            self._cuts[plane.shape].append((i, plane))
 
     def numbers(self, count: int) -> FloatArray:
-        """Return (count, T) traces; NaN where nothing was taken."""
+        """Return (count, T) traces of the images of the block; NaN where nothing was taken."""
         found = np.full((count, len(TRACES)), math.nan)
-        for (height, width), cuts in self._cuts.items():
-            some = max(1, _TOGETHER // (height * width))
-            for start in range(0, len(cuts), some):
-                places, planes = zip(*cuts[start : start + some], strict=True)
-                found[list(places)] = _measured(np.stack(planes))
+        for cuts in self._cuts.values():
+            places, planes = zip(*cuts, strict=True)
+            found[list(places)] = _all_measured(np.stack(planes))
+        height, width, channels = self._images.shape[1:]
+        if self._kept and width >= 2 * _BLOCK and height >= 2 * _BLOCK:
+            kept = np.array(self._kept)  # rows of a block follow each other
+            first, last = kept[0, 1], kept[-1, 1]
+            left, top, right, bottom = _box(width, height, 1)
+            rows = slice(top + _FIRST, bottom, _APART)
+            planes_nRW = self._images[first : last + 1, rows, left:right, channels // 2]
+            found[kept[:, 0]] = _all_measured(planes_nRW)[kept[:, 1] - first]
         return found
 
 
@@ -130,6 +142,13 @@ def _laid(plane_HW: ImageArray, orientation: int) -> ImageArray:
 def _turned(orientation: int) -> tuple[bool, bool, bool]:
     """Say how an image is made upright: sides exchanged, then turned over across and down."""
     return orientation > 4, orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+
+
+def _all_measured(planes_nRW: ImageArray) -> FloatArray:
+    """Return (n, T) traces as `_measured`, of as many together as is quick."""
+    some = max(1, _TOGETHER // planes_nRW[0].size)
+    parts = [planes_nRW[start : start + some] for start in range(0, len(planes_nRW), some)]
+    return np.concatenate([_measured(part) for part in parts])
 
 
 def _measured(planes_nRW: ImageArray) -> FloatArray:
