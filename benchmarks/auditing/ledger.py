@@ -87,8 +87,9 @@ def fill(place: Path, cells: Sequence[Cell], jobs: int, limit: int | None = None
         limit: do at most so many.
     """
     ended = finished(read(place))
-    left = [cell for cell in cells if cell.name not in ended][:limit]
+    left = [cell for cell in cells if cell.name not in ended]
     print(f"{len(cells) - len(left)} of {len(cells)} cells are done", file=sys.stderr)
+    left = left[:limit]
     if not left:
         return
     stamp = {"commit": commit()}

@@ -26,10 +26,13 @@ NAMES |= {"resolution": ("blurry_score",), "contrast": ("dark_score", "light_sco
 
 def flagged(images: Any, labels: Any) -> dict[str, Any]:
     """Return cleanlab's score of each property, its threshold, and the properties below it."""
+    import cleanvision.imagelab
     from cleanlab import Datalab
     from datasets import Dataset, Features, Image, Value
     from PIL import Image as Pictures
 
+    # Several processes would each be sent the whole set with every image: minutes for seconds.
+    cleanvision.imagelab.get_max_n_jobs = lambda: 1
     pictures = [Pictures.fromarray(one.squeeze()) for one in images]
     table = Dataset.from_dict(
         {"image": pictures, "label": labels.tolist()},

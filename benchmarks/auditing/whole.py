@@ -24,7 +24,7 @@ _PROGRAM = (
     "import sys, taskdiscovery as td\n"
     "data, target, networks, threads = sys.argv[1:]\n"
     "found = td.audit(data, target=target, networks=networks, threads=int(threads), callbacks=())\n"
-    "print(found.verdict, '|', found.sentence)"
+    "print(found.verdict, found.sentence, sep=': ')"
 )
 
 
