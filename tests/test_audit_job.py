@@ -553,6 +553,19 @@ def test_nobody_is_asked_who_was_not_given_anything(house, place):
     assert (found.semantic, found.tasks, found.comparison) == (None, None, None)
 
 
+def test_the_engine_is_told_the_same_whoever_trains(place, monkeypatch):
+    told = []
+
+    def engine(dataset, targets, config, journal, callbacks):
+        told.append((config.executor, config.jobs, config.threads))
+        return stand_in.audit(dataset, targets, config, journal, callbacks)
+
+    monkeypatch.setattr("taskdiscovery.auditing.auditing.audit", engine)
+    for own in ({"executor": "serial"}, {"executor": "processes", "jobs": 2}):
+        td.audit(f"npz:{place / 'marked.npz'}", **QUICK, **own)
+    assert told == [("serial", None, 1)] * 2
+
+
 def test_a_second_data_set_needs_tasks(place):
     with pytest.raises(td.ConfigError, match="by the tasks of a run"):
         td.audit(f"npz:{place / 'marked.npz'}", other="digits", **QUICK)
