@@ -155,8 +155,8 @@ def _found(
     """Look for cues, then for what the rest of the house says of the same labels."""
     from taskdiscovery.auditing.auditing import audit
 
-    # Networks that are asked with views exchanged are kept, and so trained in this process, with the
-    # threads of one training whoever does the others: any executor gives the same figures.
+    # Networks that are asked with views exchanged are kept, and so trained in this process, with
+    # the threads of one training whoever does the others: any executor gives the same figures.
     here = replace(config, executor="serial", jobs=None, **_OF_RAY)
     found = audit(dataset, labelings, here, job.journal, job.callbacks)
     more: Document = {}
