@@ -175,7 +175,11 @@ def judged(dataset: Dataset, seen: Seen, targets: Sequence[Labeling], seed: int 
 
 def asked_of(dataset: Dataset, target: Labeling, seed: int, **more: Any) -> Audit:
     """Audit with networks."""
-    return audit(dataset, [target], config_of(seed, **more), Journal(), Callbacks())
+    from taskdiscovery.executors import resolve_training
+
+    config = config_of(seed, **more).filled()
+    config = resolve_training(config, dataset, config.runs, {config.learner: {target.k}})
+    return audit(dataset, [target], config, Journal(), Callbacks())
 
 
 def marks_cells(where: Path) -> list[Cell]:

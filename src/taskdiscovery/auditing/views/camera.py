@@ -20,12 +20,8 @@ from taskdiscovery.types import ImageArray, IntArray
 from taskdiscovery.types.audit import ARTEFACT
 
 #: strengths that are tried; `plant` has others.
-_NOISES, _BLURS, _SCALES, _QUALITIES = (
-    (3, 5, 12),
-    (0.55, 0.7, 1.0),
-    (0.5, 0.75, 0.85),
-    (15, 30, 55, 75),
-)
+_NOISES, _BLURS = (3, 5, 12), (0.55, 0.7, 1.0)
+_SCALES, _QUALITIES = (0.5, 0.75, 0.85), (15, 30, 55, 75)
 
 
 def _own(seen: Seen) -> IntArray:
