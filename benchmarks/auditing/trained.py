@@ -47,7 +47,7 @@ def used(where: Path, name: str, cue: str, strength: float, seed: int) -> Rows:
     dataset = drawn(where, name, seed)
     made = plant(dataset, dataset.target("label"), cue, strength, seed)
     began = time.process_time()
-    asked = asked_of(made.dataset, made.dataset.target("label"), seed)
+    asked = asked_of(made.dataset, made.dataset.target("label"), seed, networks="always")
     auditing = time.process_time() - began
     own = [of_cue(one) for one in asked.cues if one.view in RIGHT[cue].views]
     return [

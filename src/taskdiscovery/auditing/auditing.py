@@ -249,7 +249,8 @@ def _asked(
 ) -> dict[str, Usage]:
     """Ask networks about the cues that are present, by name of the view."""
     causes = target.causes
-    if config.networks == "never" or (not causes and config.networks == "auto"):
+    artefacts = any(cause.finding.view.kind == ARTEFACT for cause in causes)
+    if config.networks == "never" or (config.networks == "auto" and not artefacts):
         return {}
     labeling = _of_enough(target.labeling)
     found = ask(target.dataset, labeling, causes, config, journal, callbacks)

@@ -198,17 +198,30 @@ class Look:
         )
 
     def _told_apart(self, found: list[Finding]) -> list[Finding]:
-        """Say which of the views that cover the whole picture it is, where they are present."""
-        whole = [one for one in found if one.view.likenesses and MODES in one.view.tests]
-        if not whole or not _stirred(whole[0]):
-            return found
-        views = [one.view for one in found if one.view.likenesses]
-        content = whole[0].view.rest(self.seen)
-        content_n = self._read(content, whole[0].labels_n[:, None])[:, 0]
-        best = likeness(self.seen, self.rows, whole[0].labels_n, content_n, views)
-        if best.cosine < rules.LIKENESS:
-            return found
-        return [replace(one, likeness=best) if one.view is best.view else one for one in found]
+        """Say which of the views that cover the whole picture it is, where they are present.
+
+        Those of light are present by their own right; an operation is only what they can be
+        exchanged by.
+        """
+        whole = [one for one in found if one.view.likenesses]
+        camera = [one for one in whole if MODES in one.view.tests]
+        told: dict[str, Likeness] = {}
+        asked = [[one.view] for one in whole if one not in camera and one.reasons]
+        asked += [[one.view for one in whole]] if camera and _stirred(camera[0]) else []
+        for views in asked:
+            best = self._likeness(camera[0], views)
+            if best.cosine >= rules.LIKENESS or len(views) == 1:
+                told[best.view.name] = best
+        return [
+            replace(one, likeness=told[one.view.name]) if one.view.name in told else one
+            for one in found
+        ]
+
+    def _likeness(self, camera: Finding, views: Sequence[View]) -> Likeness:
+        """Compare operations with what the classes differ by, content of half the size apart."""
+        content = camera.view.rest(self.seen)
+        content_n = self._read(content, camera.labels_n[:, None])[:, 0]
+        return likeness(self.seen, self.rows, camera.labels_n, content_n, views)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ RATIO = {"file": 0.8, "background": 0.95}
 RATIO_SKILL = 0.05
 #: how alike the classes' difference and an operation must be (cosine), and how much JPEG's counts:
 #: whatever redraws a picture removes traces of the codec that it had before.
-LIKENESS, CODEC_WEIGHT = 0.55, 0.6
+LIKENESS, CODEC_WEIGHT = 0.55, 0.75
 #: F, and the gap of accuracy between aligned and conflict images.
 FOLLOWS, GAP = 0.15, 0.3
 #: above this share of variance by position, pictures are laid out alike.
