@@ -13,11 +13,13 @@ import shutil
 import signal
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 import audit_stand_in as stand_in
 import taskdiscovery as td
@@ -278,6 +280,23 @@ def test_the_split_of_a_cue_trains_on_one_part_and_is_measured_on_the_other(fini
     quick = {"preset": "smoke", "epochs": 1, **QUICK}
     scores = td.score(data, cut[["image_id", "label", "partition"]], **quick)
     assert set(scores[0].ids_n) == set(cut.image_id[cut.split == "test"])
+
+
+def test_a_fact_of_files_is_shown_as_one(tmp_path):
+    images, labels = drawn(60, wrong=0)
+    for i, (image, label) in enumerate(zip(images, labels, strict=True)):
+        file = tmp_path / "photos" / "ab"[label] / f"{i:02d}.{('png', 'bmp')[label]}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    data = td.load(tmp_path / "photos")
+    found = td.audit(data, **QUICK)
+    cue = replace(found.cues[0], kind="file", view="file", box=(), used=None, follows=None)
+    page = audit_page(replace(found, cues=(cue,)), [data.target("label")], data)
+    assert "seen in the files, not in the pictures" in page
+    assert "networks see pixels only" in page
+    assert "BMP, 16 × 16, 822 bytes" in page
+    assert "No image is against it." in page
+    assert "F and R speak alone" not in page
 
 
 def test_a_split_needs_images_enough(tmp_path):
@@ -551,6 +570,19 @@ def test_nobody_is_asked_who_was_not_given_anything(house, place):
     found = td.audit(f"npz:{place / 'marked.npz'}", **QUICK)
     assert house == {}
     assert (found.semantic, found.tasks, found.comparison) == (None, None, None)
+
+
+def test_the_engine_is_told_the_same_whoever_trains(place, monkeypatch):
+    told = []
+
+    def engine(dataset, targets, config, journal, callbacks):
+        told.append((config.executor, config.jobs, config.threads))
+        return stand_in.audit(dataset, targets, config, journal, callbacks)
+
+    monkeypatch.setattr("taskdiscovery.auditing.auditing.audit", engine)
+    for own in ({"executor": "serial"}, {"executor": "processes", "jobs": 2}):
+        td.audit(f"npz:{place / 'marked.npz'}", **QUICK, **own)
+    assert told == [("serial", None, 1)] * 2
 
 
 def test_a_second_data_set_needs_tasks(place):

@@ -77,6 +77,14 @@ def test_stopped_anywhere_and_resumed_it_is_the_same(number, finished, planted, 
     assert not (path / "checkpoints").exists()
 
 
+def test_who_trains_changes_no_figure(finished, planted, tmp_path):
+    path = tmp_path / "run"
+    own = [w for w in BRIEF if w not in ("--executor", "serial")]
+    own += ["--executor", "processes", "--jobs", "2"]
+    assert finish(start("audit", planted, *own, "--out", path))[0] == 0
+    assert (path / "cues.csv").read_bytes() == (finished[0] / "cues.csv").read_bytes()
+
+
 def test_a_second_process_is_refused(planted, tmp_path):
     path = tmp_path / "run"
     process = start("audit", planted, *BRIEF, "--checkpoint-every", "0", "--out", path)

@@ -22,6 +22,7 @@ from taskdiscovery.store import Run
 from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import Audit, Dataset, Document, Labeling
 
+_OF_RAY: Document = {"ray_address": "", "cpus_per_job": None, "gpus_per_job": None}
 #: makes the page of an audit: of what was found, the labelings, the images, and the run's path.
 Draw = Callable[[Audit, Sequence[Labeling], Dataset, Path], str]
 
@@ -154,7 +155,10 @@ def _found(
     """Look for cues, then for what the rest of the house says of the same labels."""
     from taskdiscovery.auditing.auditing import audit
 
-    found = audit(dataset, labelings, config, job.journal, job.callbacks)
+    # Networks that are asked with views exchanged are kept, and so trained in this process, with
+    # the threads of one training whoever does the others: any executor gives the same figures.
+    here = replace(config, executor="serial", jobs=None, **_OF_RAY)
+    found = audit(dataset, labelings, here, job.journal, job.callbacks)
     more: Document = {}
     if config.features:
         from taskdiscovery.auditing.semantic import groups_within

@@ -138,8 +138,9 @@ def _card(cue: Cue, strips: Strips, name: str | None) -> Document:
         "class_name": cue.class_name,
         "classes": cue.classes,
         "allowed": cue.allowed,
-        "used": _USED[cue.used],
-        "look": "bad" if cue.used else "",
+        "used": "networks see pixels only" if cue.kind == FILE else _USED[cue.used],
+        "place": _place(cue),
+        "look": "bad" if (cue.used or cue.kind == FILE) and not cue.allowed else "",
         "reasons": [_TESTS.get(one, one) for one in cue.reasons],
         "figures": _figures(cue),
         "bars": _bars(cue),
@@ -150,6 +151,13 @@ def _card(cue: Cue, strips: Strips, name: str | None) -> Document:
         "lists": lists,
         "remedy": cue.remedy,
     }
+
+
+def _place(cue: Cue) -> str:
+    """Say where a view without a box is seen."""
+    if cue.kind == FILE:
+        return "seen in the files, not in the pictures"
+    return "" if cue.box else "the view is the whole picture"
 
 
 def _figures(cue: Cue) -> list[Document]:

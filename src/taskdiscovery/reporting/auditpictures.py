@@ -6,12 +6,18 @@ Axes: N images, n chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from taskdiscovery.reporting.pictures import Row, Sheet
 from taskdiscovery.reporting.thumbnails import thumbnails_of
 from taskdiscovery.types import Cue, Dataset, Document, IntArray, Labeling
+from taskdiscovery.types.audit import FILE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: pictures of a strip, and pixels of each at most.
 SHOWN, _SIDE = 8, 128
@@ -27,7 +33,12 @@ class Strips:
 
     def __init__(self, dataset: Dataset, labelings: Sequence[Labeling]) -> None:
         self._sheet = Sheet(images=thumbnails_of(dataset), ids=dataset.ids, side=_SIDE)
+        self._dataset = dataset
         self._labelings = {labeling.name: labeling for labeling in labelings}
+
+    @cached_property
+    def _facts(self) -> pd.DataFrame | None:
+        return self._dataset.facts
 
     @property
     def shown(self) -> bool:
@@ -62,7 +73,11 @@ class Strips:
             chosen, names = self._chosen(cue, rows_n)
             if not len(chosen):
                 continue
-            found.append(self._add(side, heading, chosen, names) | {"count": len(rows_n)})
+            strip = self._add(side, heading, chosen, names) | {"count": len(rows_n)}
+            if cue.kind == FILE:
+                for cell, words in zip(strip["cells"], self._of_files(chosen), strict=True):
+                    cell["more"] = words
+            found.append(strip)
         return found
 
     def of_ids(self, heading: str, ids: Sequence[str]) -> list[Document]:
@@ -74,7 +89,7 @@ class Strips:
         self._sheet.add(heading, chosen, list(names))
         row: Row = self._sheet.rows[-1]
         cells = [
-            {"x": cell.x, "y": cell.y, "title": cell.title, "class": name}
+            {"x": cell.x, "y": cell.y, "title": cell.title, "class": name, "more": ""}
             for cell, name in zip(row.cells, names, strict=True)
         ]
         return {"side": side, "heading": heading, "count": len(chosen), "cells": cells}
@@ -85,6 +100,15 @@ class Strips:
             f"top:{100 * top:.2f}%;left:{100 * left:.2f}%;"
             f"height:{100 * (bottom - top):.2f}%;width:{100 * (right - left):.2f}%"
             for top, left, bottom, right in cue.box
+        ]
+
+    def _of_files(self, rows: IntArray) -> list[str]:
+        """Return format, size and bytes of the files of some images; nothing where not known."""
+        if self._facts is None:
+            return [""] * len(rows)
+        return [
+            f"{row['format']}, {row['width']} × {row['height']}, {row['bytes']:,} bytes"
+            for row in self._facts.iloc[rows].to_dict("records")
         ]
 
     def _chosen(self, cue: Cue, rows_n: IntArray) -> tuple[IntArray, list[str]]:
