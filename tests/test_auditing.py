@@ -492,7 +492,9 @@ def test_an_audit_of_two_targets_one_of_which_is_too_small(pictures):
     assert "--allow" in found.sentence
     assert (found.cues[0].kind, found.cues[0].target) == (CONTEXT, "label")
     assert {c.class_name for c in found.cues if c.target == "attr:three"} <= {"r", "s", "t"}
+    assert found.sentence.startswith("label: the labels go with")
     assert any("little power" in note for note in found.notes)
     assert any("--networks never" in line for line in found.not_looked_at)
     allowed = audited(dataset, "label", allow=(CONTEXT,))
     assert (allowed.verdict, allowed.present) == (PASS, ())
+    assert allowed.sentence.startswith("the labels go with none of")

@@ -81,11 +81,12 @@ def audit(
         for labeling in targets
     }
     overall = verdict.worst(list(verdicts.values()))
-    guilty = [cue for cue, amounts in judged if amounts == overall]
+    guilty = [cue for cue, amounts in judged if amounts == overall and cue.present]
     looked_at = _looked_at(seen)
     return Audit(
         verdict=overall,
-        sentence=verdict.sentence(overall, guilty, len(looked_at), len(dataset)),
+        sentence=_named(targets, guilty)
+        + verdict.sentence(overall, guilty, len(looked_at), len(dataset)),
         cues=tuple(cues),
         verdicts=verdicts,
         classes={labeling.name: _counts(labeling) for labeling in targets},
@@ -255,6 +256,11 @@ def _asked(
     labeling = _of_enough(target.labeling)
     found = ask(target.dataset, labeling, causes, config, journal, callbacks)
     return {c.finding.view.name: usage for c, usage in zip(causes, found, strict=True)}
+
+
+def _named(targets: Sequence[Labeling], guilty: Sequence[Cue]) -> str:
+    """Say which of several targets a sentence is of."""
+    return f"{guilty[0].target}: " if len(targets) > 1 and guilty else ""
 
 
 def _looked_at(seen: Seen) -> tuple[str, ...]:

@@ -190,4 +190,5 @@ def regions(height: int, width: int) -> tuple[FloatArray, tuple[str, ...]]:
         named[f"{name} left"] = inside & (x < near) & y_middle
         named[f"{name} right"] = inside & (x >= width - near) & y_middle
     masks_RP = np.stack([mask.ravel() for mask in named.values()]).astype(np.float64)
-    return masks_RP / masks_RP.sum(axis=1, keepdims=True), tuple(named)
+    # Of the smallest pictures, nothing is left within the ring.
+    return masks_RP / np.maximum(masks_RP.sum(axis=1, keepdims=True), 1), tuple(named)

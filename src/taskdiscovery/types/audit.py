@@ -147,7 +147,6 @@ class Audit:
         images: how many were looked at.
         data: what was audited.
         ids: (N,) of the data set, for the rows of cues.
-        files: (N,) names of the images' files, where they have some.
         networks: what was trained to see what is used; empty where nothing was.
         semantic: groups within classes found on frozen features: `target`, `class`, `group`,
             `images`, `accuracy`, `low`, `high`, `control` (of groups of the same sizes drawn by
