@@ -20,7 +20,7 @@ from taskdiscovery.types import Labeling
 
 P = 12
 QUIET = {"threads": 1, "callbacks": ()}
-CONFIG = AuditConfig(threads=1, executor="serial", features="data")
+CONFIG = AuditConfig(threads=1, executor="serial", features="data", learner="mlp", batch=128)
 
 
 def heap(rng, count, **at):
@@ -190,13 +190,13 @@ def shapes():
     """Features of drawn shapes: colours of a coarse grid."""
     images = td.load("shapes?n=1600").images[..., :3]
     coarse = images.reshape(-1, 4, 8, 4, 8, 3).mean(axis=(2, 4)).reshape(-1, 48)
-    return td.load(coarse.astype(np.float32))
+    return td.load(images, features=coarse.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
 def run(shapes, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "shapes"
-    td.discover(shapes, method=td.Pursuit(starts=60, rounds=5), tasks=2, out=out, **QUIET)
+    td.discover(shapes, features="data", method=td.Pursuit(starts=60, rounds=5), tasks=2, out=out, **QUIET)
     return td.open_run(out)
 
 
@@ -236,7 +236,8 @@ def test_what_the_evidence_says_of_a_task_stands_beside_it(shapes, run, tmp_path
     told = tmp_path / "told"
     shutil.copytree(run.path, told)
     column = np.where(run.tasks[0].labels_N, "warm", "cold")
-    td.analyze(td.load(shapes.features, attributes={"light": column}), told, out=told, **QUIET)
+    lit = td.load(shapes.images, features=shapes.features, attributes={"light": column})
+    td.analyze(lit, told, out=told, **QUIET)
     after = tasks_present(shapes, targets, str(told), CONFIG, Journal(), Callbacks())
     about = after.set_index("task")["about"][run.tasks[0].name]
     assert "light = warm" in about or "light = cold" in about
