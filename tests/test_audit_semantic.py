@@ -196,7 +196,9 @@ def shapes():
 @pytest.fixture(scope="module")
 def run(shapes, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "shapes"
-    td.discover(shapes, features="data", method=td.Pursuit(starts=60, rounds=5), tasks=2, out=out, **QUIET)
+    td.discover(
+        shapes, features="data", method=td.Pursuit(starts=60, rounds=5), tasks=2, out=out, **QUIET
+    )
     return td.open_run(out)
 
 

@@ -10,14 +10,14 @@ import taskdiscovery as td
 from taskdiscovery.auditing import rules, verdict
 from taskdiscovery.auditing.auditing import audit
 from taskdiscovery.auditing.modes import Modes, modes
-from taskdiscovery.auditing.presence import Finding, findings, heaped
+from taskdiscovery.auditing.presence import Finding, _places_first, findings, heaped
 from taskdiscovery.auditing.reading import STRENGTHS, Reader, calibrated, losses
 from taskdiscovery.auditing.seen import CELLS, halved, layout, look
 from taskdiscovery.auditing.sides import Sides, sides
 from taskdiscovery.auditing.usage import Cause, Usage, _usage
 from taskdiscovery.auditing.views import camera
 from taskdiscovery.auditing.views.table import NAMES, VIEWS
-from taskdiscovery.auditing.views.view import CONTROL, MODES, RATIO, UNIQUE
+from taskdiscovery.auditing.views.view import APART, CONTROL, MODES, RATIO, UNIQUE
 from taskdiscovery.config import AuditConfig
 from taskdiscovery.data.planting import plant
 from taskdiscovery.errors import ConfigError, DataError
@@ -67,7 +67,7 @@ def test_a_view_keeps_its_contract(view, seen):
     assert view.remedy
     assert not view.words.endswith(".")
     assert view.tests
-    assert set(view.tests) <= {UNIQUE, CONTROL, MODES, RATIO}
+    assert set(view.tests) <= {UNIQUE, CONTROL, MODES, APART, RATIO}
     assert RATIO not in view.tests or view.name in rules.RATIO
     for top, left, bottom, right in view.boxes:
         assert 0 <= top < bottom <= 1
@@ -304,6 +304,27 @@ def test_heaps_of_a_place_count_where_it_tells_more_than_its_control():
     assert finding("frame", heaps=heaps, control_z=0.1).reasons == (MODES,)
     assert finding("frame", heaps=heaps, control_z=-0.1).reasons == ()
     assert finding("mark", heaps=heaps).reasons == (MODES,)
+
+
+def test_a_mark_that_no_image_contradicts_has_a_heap_for_each_class():
+    def found(distance=rules.APART_DISTANCE, upper=1.0, skill=rules.APART_SKILL):
+        heaps = Modes(gain=0.0, distance=distance, shares=(0.0, upper), upper_N=np.zeros(1))
+        return finding("mark", heaps=heaps, skill=skill).reasons
+
+    assert found() == (APART,)
+    assert found(distance=rules.APART_DISTANCE - 0.1) == ()
+    assert found(upper=rules.APART_DIFFERENCE - 0.01) == ()
+    assert found(skill=rules.APART_SKILL - 0.01) == ()
+
+
+def test_a_place_is_named_before_a_mark_anywhere():
+    scores, labels, _ = made_heaps((0.1, 0.9), 6.0, count=1000)
+    mark = finding("mark", heaps=modes(scores, labels))
+    place, absent = finding("corners", gain=0.03), finding("frame")
+    assert mark.strength > place.strength
+    both = {one.view.name: one.strength for one in _places_first([mark, place, absent])}
+    assert both["mark"] < both["corners"] == place.strength
+    assert _places_first([mark, absent])[0].strength == mark.strength
 
 
 def test_a_corner_must_tell_more_than_its_mirror():

@@ -27,7 +27,7 @@ from taskdiscovery.types.audit import Audit
 
 Rows = list[dict[str, Any]]
 STRENGTHS = (1.0, 0.95, 0.8, 0.6)
-SEEDS = (0, 1, 2)
+SEEDS = (1, 2, 3)
 #: of `power`: images, shares, cues of four kinds.
 SIZES = (300, 600, 1200, 3000, 10_000)
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6)

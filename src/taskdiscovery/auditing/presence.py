@@ -17,7 +17,15 @@ from taskdiscovery.auditing.modes import Modes, modes
 from taskdiscovery.auditing.reading import Reader, Readings, losses, skill
 from taskdiscovery.auditing.seen import PEAKS, Seen
 from taskdiscovery.auditing.views.table import VIEWS
-from taskdiscovery.auditing.views.view import CONTROL, MODES, RATIO, UNIQUE, Columns, View
+from taskdiscovery.auditing.views.view import (
+    APART,
+    CONTROL,
+    MODES,
+    RATIO,
+    UNIQUE,
+    Columns,
+    View,
+)
 from taskdiscovery.data import partition
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray, Labeling
@@ -40,6 +48,7 @@ class Finding:
         ratio, skill, accuracy: as of `Cue`.
         logits_n: of the view alone.
         likeness: of the operation that made the difference; None where none was asked for.
+        below: its strength at most: what a place explains is named after it.
     """
 
     view: View
@@ -53,6 +62,7 @@ class Finding:
     accuracy: float
     logits_n: FloatArray
     likeness: Likeness | None = None
+    below: float = np.inf
 
     @cached_property
     def unique(self) -> tuple[float, float]:
@@ -85,6 +95,8 @@ class Finding:
         if MODES in view.tests and self.heaps is not None and heaped(self.heaps):
             # A place that tells less than one like it has the heaps of what it sees of the content.
             found += [MODES] if view.control is None or (self.control_z or 0) > 0 else []
+        if APART in view.tests and self.heaps is not None and self._apart(self.heaps):
+            found.append(APART)
         if RATIO in view.tests and self.ratio >= rules.RATIO[view.name]:
             # What lies around the middle must also tell what the middle does not.
             told = self.skill >= rules.RATIO_SKILL and (unique or UNIQUE not in view.tests)
@@ -95,15 +107,29 @@ class Finding:
             return ()  # what is in one corner as in the other is all over the picture
         return tuple(found)
 
+    def _apart(self, heaps: Modes) -> bool:
+        """Say whether a cue that no image contradicts may be the reason: one heap a class."""
+        return (
+            heaps.distance >= rules.APART_DISTANCE
+            and heaps.difference >= rules.APART_DIFFERENCE
+            and self.skill >= rules.APART_SKILL
+        )
+
     @property
     def strength(self) -> float:
         """What cues are ranked by: how far beyond its threshold the strongest test is."""
+        return min(self._strength, self.below)
+
+    @property
+    def _strength(self) -> float:
         view = self.view
         heaps = self.heaps if MODES in self.reasons else None
         least = rules.UNIQUE_LEAST.get(view.name, rules.UNIQUE_OTHER)
         told = [self.unique[0] / least] if RATIO not in view.tests else []
         if RATIO in view.tests:
             told.append(self.ratio / rules.RATIO[view.name])
+        if APART in self.reasons and self.heaps is not None:
+            told.append(self.heaps.distance / rules.APART_DISTANCE)
         if heaps is not None:
             told.append(heaps.gain / rules.MODES_GAIN)
         return max(told)
@@ -154,7 +180,7 @@ class Look:
                 known[key] = self._compared(view, labels_nY)
             for y, own in enumerate(found):
                 own.append(self._finding(view, known[key], labels_nY, y, float(whole_Y[y])))
-        return [self._told_apart(own) for own in found]
+        return [_places_first(self._told_apart(own)) for own in found]
 
     def _read(self, columns: IntArray, labels_nY: BoolArray) -> FloatArray:
         return self.reader.read(columns, labels_nY).logits_NY
@@ -234,6 +260,15 @@ class _Compared:
     both: Readings
     alone_nY: FloatArray
     control_nY: FloatArray | None
+
+
+def _places_first(found: list[Finding]) -> list[Finding]:
+    """Rank what lies anywhere below the places that are present."""
+    places = [one.strength for one in found if one.view.place and one.reasons]
+    if not places:
+        return found
+    below = 0.9 * max(places)
+    return [replace(one, below=below) if one.view.anywhere else one for one in found]
 
 
 def _stirred(found: Finding) -> bool:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from taskdiscovery.auditing import statistics
 from taskdiscovery.auditing.seen import PEAKS, Seen
-from taskdiscovery.auditing.views.view import MODES, View
+from taskdiscovery.auditing.views.view import APART, MODES, View
 from taskdiscovery.types import ImageArray, IntArray
 from taskdiscovery.types.audit import ARTEFACT
 
@@ -56,8 +56,9 @@ VIEWS = (
         remedy="look at the pictures with the mark, and cover it or take others",
         own=lambda seen: seen.of(PEAKS),
         rest=_content,
-        # The strongest responses of a picture tell content, too: only two heaps are evidence.
-        tests=(MODES,),
+        # The strongest responses of a picture tell content, too: only heaps are evidence.
+        tests=(MODES, APART),
+        anywhere=True,
         exchange=_exchanged,
     ),
 )

@@ -22,7 +22,7 @@ Operation = Callable[[ImageArray, np.random.Generator], ImageArray]
 #: top, left, bottom, right, as shares of height and width.
 Box = tuple[float, float, float, float]
 
-UNIQUE, CONTROL, MODES, RATIO = "unique", "control", "modes", "ratio"
+UNIQUE, CONTROL, MODES, APART, RATIO = "unique", "control", "modes", "apart", "ratio"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,8 +37,9 @@ class View:
         own: its columns.
         rest: those that it must add to: what is left of the picture without it.
         control: columns of a place like it, for McNemar's test, or None.
-        tests: which of `unique`, `control`, `modes`, `ratio` may say that it is present.
+        tests: which of `unique`, `control`, `modes`, `apart`, `ratio` may say that it is present.
         beyond_control: whether no test counts unless the view tells more than its control.
+        anywhere: whether it sees what places see, too: a place that is present is named first.
         place: whether it is a place in the picture: where all pictures are laid out alike, places
             mean something, and it is a warning at most.
         exchange: takes the view from donors, or None where it cannot be exchanged.
@@ -56,6 +57,7 @@ class View:
     control: Columns | None = None
     tests: tuple[str, ...] = (UNIQUE,)
     beyond_control: bool = False
+    anywhere: bool = False
     place: bool = False
     exchange: Exchange | None = None
     likenesses: tuple[Operation, ...] = ()
