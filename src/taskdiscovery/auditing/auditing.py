@@ -28,9 +28,7 @@ from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FILE, NONE
 #: the least side that filters and cosine transforms fit in.
 LEAST_SIDE = 16
 KINDS = (FILE, ARTEFACT, CONTEXT)
-_PLACES = frozenset(view.name for view in VIEWS if view.place)
-#: views that share columns count once.
-_SHARING = frozenset(view.name for view in VIEWS if view.likenesses and view.kind == ARTEFACT)
+_PLACES = frozenset(view.name for view in VIEWS if view.place or view.anywhere)
 
 
 def audit(
