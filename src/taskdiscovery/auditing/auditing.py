@@ -252,6 +252,7 @@ def _asked(
     if config.networks == "never" or (config.networks == "auto" and not artefacts):
         return {}
     labeling = _of_enough(target.labeling)
+    causes = [replace(cause, finding=cause.finding.with_operation()) for cause in causes]
     found = ask(target.dataset, labeling, causes, config, journal, callbacks)
     return {c.finding.view.name: usage for c, usage in zip(causes, found, strict=True)}
 

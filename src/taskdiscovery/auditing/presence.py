@@ -47,7 +47,8 @@ class Finding:
         heaps: of the view's part of the reading, or None.
         ratio, skill, accuracy: as of `Cue`.
         logits_n: of the view alone.
-        likeness: of the operation that made the difference; None where none was asked for.
+        look: that found it.
+        likeness: of the operation that made the difference, where it tells views apart.
         below: its strength at most: what a place explains is named after it.
     """
 
@@ -61,6 +62,7 @@ class Finding:
     skill: float
     accuracy: float
     logits_n: FloatArray
+    look: Look | None = None
     likeness: Likeness | None = None
     below: float = np.inf
 
@@ -84,36 +86,61 @@ class Finding:
     @cached_property
     def reasons(self) -> tuple[str, ...]:
         """The tests by which it is present."""
-        view, (gain, _) = self.view, self.unique
-        least = rules.UNIQUE_LEAST.get(view.name, rules.UNIQUE_OTHER)
-        unique = gain >= least and self.unique_z >= rules.UNIQUE_Z
-        found = []
-        if UNIQUE in view.tests and unique and RATIO not in view.tests:
-            found.append(UNIQUE)
-        if CONTROL in view.tests and (self.control_z or 0) >= rules.CONTROL_Z:
-            found += [CONTROL] if gain >= rules.CONTROL_GAIN else []
-        if MODES in view.tests and self.heaps is not None and heaped(self.heaps):
-            # A place that tells less than one like it has the heaps of what it sees of the content.
-            found += [MODES] if view.control is None or (self.control_z or 0) > 0 else []
-        if APART in view.tests and self.heaps is not None and self._apart(self.heaps):
-            found.append(APART)
-        if RATIO in view.tests and self.ratio >= rules.RATIO[view.name]:
-            # What lies around the middle must also tell what the middle does not.
-            told = self.skill >= rules.RATIO_SKILL and (unique or UNIQUE not in view.tests)
-            found += [RATIO] if told else []
-        if view.likenesses and MODES in view.tests and self.likeness is None:
-            return ()  # something else made the difference
-        if view.beyond_control and (self.control_z or 0) < rules.BEYOND_CONTROL_Z:
-            return ()  # what is in one corner as in the other is all over the picture
-        return tuple(found)
+        if self._explained:
+            return ()
+        passed = {
+            UNIQUE: self._adds(),
+            CONTROL: self._beats_control(),
+            MODES: self._has_heaps(),
+            APART: self._parts(),
+            RATIO: self._suffices(),
+        }
+        return tuple(test for test in passed if test in self.view.tests and passed[test])
 
-    def _apart(self, heaps: Modes) -> bool:
+    @property
+    def _explained(self) -> bool:
+        """Whether something else makes the difference."""
+        if self.view.beyond_control and (self.control_z or 0) < rules.BEYOND_CONTROL_Z:
+            return True  # what is in one corner as in the other is all over the picture
+        return bool(self.view.likenesses) and MODES in self.view.tests and self.likeness is None
+
+    def _adds(self) -> bool:
+        gain, _ = self.unique
+        return gain >= self._least and self.unique_z >= rules.UNIQUE_Z
+
+    @property
+    def _least(self) -> float:
+        return rules.UNIQUE_LEAST.get(self.view.name, rules.UNIQUE_OTHER)
+
+    def _beats_control(self) -> bool:
+        gain, _ = self.unique
+        return gain >= rules.CONTROL_GAIN and (self.control_z or 0) >= rules.CONTROL_Z
+
+    def _has_heaps(self) -> bool:
+        # A place that tells less than one like it has the heaps of what it sees of the content.
+        told = self.view.control is None or (self.control_z or 0) > 0
+        return told and self.heaps is not None and heaped(self.heaps)
+
+    def _parts(self) -> bool:
         """Say whether a cue that no image contradicts may be the reason: one heap a class."""
         return (
-            heaps.distance >= rules.APART_DISTANCE
-            and heaps.difference >= rules.APART_DIFFERENCE
+            self.heaps is not None
+            and self.heaps.distance >= rules.APART_DISTANCE
+            and self.heaps.difference >= rules.APART_DIFFERENCE
             and self.skill >= rules.APART_SKILL
         )
+
+    def _suffices(self) -> bool:
+        # A part of the picture must also tell what the rest does not; files are no part of it.
+        more = self.view.kind == FILE or self._adds()
+        enough = self.ratio >= rules.RATIO.get(self.view.name, np.inf)
+        return more and enough and self.skill >= rules.RATIO_SKILL
+
+    def with_operation(self) -> Finding:
+        """Return it with an operation that brings it about, where its view has some."""
+        if self.likeness is not None or not self.view.likenesses or self.look is None:
+            return self
+        return replace(self, likeness=self.look.likeness(self.labels_n, [self.view]))
 
     @property
     def strength(self) -> float:
@@ -122,16 +149,13 @@ class Finding:
 
     @property
     def _strength(self) -> float:
-        view = self.view
-        heaps = self.heaps if MODES in self.reasons else None
-        least = rules.UNIQUE_LEAST.get(view.name, rules.UNIQUE_OTHER)
-        told = [self.unique[0] / least] if RATIO not in view.tests else []
-        if RATIO in view.tests:
-            told.append(self.ratio / rules.RATIO[view.name])
-        if APART in self.reasons and self.heaps is not None:
+        if RATIO in self.view.tests:
+            return self.ratio / rules.RATIO[self.view.name]
+        told = [self.unique[0] / self._least]
+        if self.heaps is not None and APART in self.reasons:
             told.append(self.heaps.distance / rules.APART_DISTANCE)
-        if heaps is not None:
-            told.append(heaps.gain / rules.MODES_GAIN)
+        if self.heaps is not None and MODES in self.reasons:
+            told.append(self.heaps.gain / rules.MODES_GAIN)
         return max(told)
 
 
@@ -160,7 +184,6 @@ class Look:
         parts = partition.cut(np.arange(len(rows)), FOLDS, rng, self.groups)
         whole = len(rows) == len(seen.columns_NP)
         self.reader = Reader(seen.columns_NP if whole else seen.columns_NP[rows], parts)
-        self._indices: dict[Columns, IntArray] = {}
 
     def findings(self, labels_nY: BoolArray) -> list[list[Finding]]:
         """Return what every view says of every labeling: Y lists of findings.
@@ -223,33 +246,30 @@ class Look:
             skill=own,
             accuracy=float(np.mean([right_n[labels_n == c].mean() for c in (True, False)])),
             logits_n=alone_n,
+            look=self,
         )
 
     def _told_apart(self, found: list[Finding]) -> list[Finding]:
-        """Say which of the views that cover the whole picture it is, where they are present.
-
-        Those of light are present by their own right; an operation is only what they can be
-        exchanged by.
-        """
+        """Say which of the views that cover the whole picture it is, where they are present."""
         whole = [one for one in found if one.view.likenesses]
-        camera = [one for one in whole if MODES in one.view.tests]
-        told: dict[str, Likeness] = {}
-        asked = [[one.view] for one in whole if one not in camera and one.reasons]
-        asked += [[one.view for one in whole]] if camera and _stirred(camera[0]) else []
-        for views in asked:
-            best = self._likeness(camera[0], views)
-            if best.cosine >= rules.LIKENESS or len(views) == 1:
-                told[best.view.name] = best
-        return [
-            replace(one, likeness=told[one.view.name]) if one.view.name in told else one
-            for one in found
-        ]
+        camera = next(one for one in whole if MODES in one.view.tests)
+        if not _stirred(camera):
+            return found
+        best = self.likeness(camera.labels_n, [one.view for one in whole])
+        if best.cosine < rules.LIKENESS:
+            return found
+        return [replace(one, likeness=best) if one.view is best.view else one for one in found]
 
-    def _likeness(self, camera: Finding, views: Sequence[View]) -> Likeness:
-        """Compare operations with what the classes differ by, content of half the size apart."""
-        content = camera.view.rest(self.seen)
-        content_n = self._read(content, camera.labels_n[:, None])[:, 0]
-        return likeness(self.seen, self.rows, camera.labels_n, content_n, views)
+    def likeness(self, labels_n: BoolArray, views: Sequence[View]) -> Likeness:
+        """Compare operations with what a class differs by, content of half the size set apart.
+
+        Args:
+            labels_n: True for images of the class.
+            views: with operations.
+        """
+        content = next(view.rest for view in VIEWS if view.likenesses and MODES in view.tests)
+        content_n = self._read(content(self.seen), labels_n[:, None])[:, 0]
+        return likeness(self.seen, self.rows, labels_n, content_n, views)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from taskdiscovery.auditing import statistics
 from taskdiscovery.auditing.maps import GRID
 from taskdiscovery.auditing.seen import CELLS, GREY, LIGHT, TINT, Seen
-from taskdiscovery.auditing.views.view import RATIO, UNIQUE, Operation, View
+from taskdiscovery.auditing.views.view import RATIO, Operation, View
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 from taskdiscovery.types.audit import CONTEXT
 
@@ -109,7 +109,7 @@ VIEWS = (
         remedy="crop the pictures to their objects, or take each class before several backgrounds",
         own=lambda seen: seen.cells(*_OUTER),
         rest=lambda seen: seen.cells(*_INNER),
-        tests=(RATIO, UNIQUE),
+        tests=(RATIO,),
         boxes=(
             (0.0, 0.0, 0.25, 1.0),
             (0.75, 0.0, 1.0, 1.0),
