@@ -2,6 +2,7 @@
 
 What counts was fixed before the engine's last measurement:
 
+- *present*: a right view is present; what the unplanted images have stands beside it.
 - *found*: a right view is present, and it is not so in the audit of the same images without the
   plant, or is clearly weaker there (U under half, and intervals apart).
 - *named*: the strongest present cue is a right view.
@@ -129,12 +130,13 @@ def _weaker(clean: Document | None, planted: Document) -> bool:
 
 
 def judged(row: dict[str, Any], clean: dict[str, Any]) -> dict[str, bool]:
-    """Return `found`, `named` and `named_new` of a planted row beside its unplanted one."""
+    """Say what was found of a plant, beside the audit of the same images without it."""
     right = RIGHT[row["cue"]].views
     before = {cue["view"]: cue for cue in clean["figures"]}
     present = [cue for cue in row["figures"] if cue["present"]]
     new = [cue for cue in present if _weaker(before.get(cue["view"]), cue)]
     return {
+        "present": any(cue["view"] in right for cue in present),
         "found": any(cue["view"] in right for cue in new),
         "named": bool(present) and present[0]["view"] in right,
         "named_new": bool(new) and new[0]["view"] in right,

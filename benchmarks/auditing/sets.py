@@ -1,6 +1,6 @@
 """Images and labelings that an audit is measured on; none of them was used to tune it.
 
-Tuning data: rows 0 to 9,999 of CIFAR-10's training part, and Imagenette. Reported: rows 10,000 to
+Tuning data: rows 0 to 9,999 of CIFAR-10's training part, and seed 0 of its planted draws. Reported: rows 10,000 to
 29,999 (with plants), 30,000 to 49,999 (clean), BAR, Tiny-ImageNet, and the controlled sets below.
 
 Axes: N images.

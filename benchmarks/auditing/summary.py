@@ -46,7 +46,8 @@ def _planted(rows: list[Row]) -> str:
     strengths = sorted(distinct(every, "strength"), reverse=True)
     parts = []
     for what, words in (
-        ("found", "planted view present"),
+        ("present", "planted view present"),
+        ("found", "present, and not, or much weaker, without the plant"),
         ("named", "cause named"),
         ("named_new", "cause named, of the cues that the unplanted audit has not"),
     ):

@@ -13,7 +13,7 @@ import numpy as np
 
 from taskdiscovery.auditing import rules, verdict
 from taskdiscovery.auditing.filefacts import told_by
-from taskdiscovery.auditing.presence import Finding, findings
+from taskdiscovery.auditing.presence import Finding, alike, findings
 from taskdiscovery.auditing.seen import PASSES, Seen, look
 from taskdiscovery.auditing.sides import sides
 from taskdiscovery.auditing.usage import Cause, Usage, ask
@@ -63,9 +63,10 @@ def audit(
     controlled = config.layout == "controlled"
     controlled |= config.layout == "auto" and seen.layout >= rules.CONTROLLED
     enough = [labeling for labeling in targets if is_enough(labeling)]
-    with callbacks.stage("reading labels", max(1, len(enough))) as meter:
-        read = findings(seen, [_of_enough(labeling) for labeling in enough], config.seed)
-        meter.advance(max(1, len(enough)))
+    kept = [_of_enough(labeling) for labeling in enough]
+    looked_at = _looked_at(seen)
+    with callbacks.stage("reading labels", len(looked_at) * len(alike(kept))) as meter:
+        read = findings(seen, kept, config.seed, meter)
     cues: list[Cue] = []
     for labeling, found in zip(enough, read, strict=True):
         own = _Target(dataset, labeling, found, config)
@@ -80,7 +81,6 @@ def audit(
     }
     overall = verdict.worst(list(verdicts.values()))
     guilty = [cue for cue, amounts in judged if amounts == overall and cue.present]
-    looked_at = _looked_at(seen)
     return Audit(
         verdict=overall,
         sentence=_named(targets, guilty)

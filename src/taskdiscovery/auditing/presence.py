@@ -27,6 +27,7 @@ from taskdiscovery.auditing.views.view import (
     View,
 )
 from taskdiscovery.data import partition
+from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray, Labeling
 from taskdiscovery.types.audit import FILE
@@ -185,11 +186,12 @@ class Look:
         whole = len(rows) == len(seen.columns_NP)
         self.reader = Reader(seen.columns_NP if whole else seen.columns_NP[rows], parts)
 
-    def findings(self, labels_nY: BoolArray) -> list[list[Finding]]:
+    def findings(self, labels_nY: BoolArray, meter: Meter | None = None) -> list[list[Finding]]:
         """Return what every view says of every labeling: Y lists of findings.
 
         Args:
             labels_nY: True for images of the class.
+            meter: told of views that are done.
         """
         whole = np.concatenate([self.seen.cells(), self.seen.of(PEAKS, *statistics.FAMILIES)])
         whole_Y = skill(losses(self._read(whole, labels_nY), labels_nY))
@@ -203,6 +205,8 @@ class Look:
                 known[key] = self._compared(view, labels_nY)
             for y, own in enumerate(found):
                 own.append(self._finding(view, known[key], labels_nY, y, float(whole_Y[y])))
+            if meter is not None:
+                meter.advance()
         return [_places_first(self._told_apart(own)) for own in found]
 
     def _read(self, columns: IntArray, labels_nY: BoolArray) -> FloatArray:
@@ -312,22 +316,31 @@ def binary(labeling: Labeling, rows: IntArray) -> Iterator[tuple[str, BoolArray]
         yield labeling.classes[c], labels_n == c
 
 
+def alike(labelings: Sequence[Labeling]) -> list[list[int]]:
+    """Return the places of labelings of the same images, which are read together."""
+    found: dict[bytes, list[int]] = {}
+    for i, labeling in enumerate(labelings):
+        found.setdefault(labeling.known_N.tobytes(), []).append(i)
+    return list(found.values())
+
+
 def findings(
-    seen: Seen, labelings: Sequence[Labeling], seed: int
+    seen: Seen, labelings: Sequence[Labeling], seed: int, meter: Meter | None = None
 ) -> list[list[tuple[str, list[Finding]]]]:
     """Return, of every labeling, its classes and what every view says of each.
 
-    Labelings of the same images are read together.
+    Args:
+        seen: the images.
+        labelings: of them.
+        seed: decides the folds.
+        meter: told of views that are done, for each part of `alike`.
     """
     result: list[list[tuple[str, list[Finding]]]] = [[] for _ in labelings]
-    alike: dict[bytes, list[int]] = {}
-    for i, labeling in enumerate(labelings):
-        alike.setdefault(labeling.known_N.tobytes(), []).append(i)
-    for places in alike.values():
+    for places in alike(labelings):
         rows = np.flatnonzero(labelings[places[0]].known_N)
         parts = [(i, name, own) for i in places for name, own in binary(labelings[i], rows)]
         look = Look(seen, rows, seed)
-        found = look.findings(np.stack([own for _, _, own in parts], axis=1))
+        found = look.findings(np.stack([own for _, _, own in parts], axis=1), meter)
         for (i, name, _), own in zip(parts, found, strict=True):
             result[i].append((name, own))
     return result

@@ -1,7 +1,6 @@
 """When a view is present, when it is used, and what the verdict is: the thresholds, frozen.
 
-Chosen on CIFAR-10's rows 0 to 9,999 and on Imagenette; what they miss elsewhere is in
-docs/audit.md.
+What they were chosen on, and what they miss on other data, stands in docs/audit.md.
 """
 
 from __future__ import annotations
