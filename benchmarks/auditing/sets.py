@@ -1,7 +1,8 @@
 """Images and labelings that an audit is measured on; none of them was used to tune it.
 
-Tuning data: rows 0 to 9,999 of CIFAR-10's training part, and seed 0 of its planted draws. Reported: rows 10,000 to
-29,999 (with plants), 30,000 to 49,999 (clean), BAR, Tiny-ImageNet, and the controlled sets below.
+Tuning data: rows 0 to 9,999 of CIFAR-10's training part, and seed 0 of its planted draws. Reported:
+seeds 1 to 3 of rows 10,000 to 29,999 (with plants), rows 30,000 to 49,999 (clean), BAR,
+Tiny-ImageNet, and the controlled sets below.
 
 Axes: N images.
 """
