@@ -16,8 +16,8 @@ that a study can be stopped and goes on where it was. `--summary` prints the tab
 | `cleanlab` | its check of spurious correlations on the planted sets at 0.95 |
 | `growth` | seconds and memory of `td.audit` in a process of its own; run it with `--jobs 1` |
 
-Thresholds were tuned on rows 0 to 9,999 of CIFAR-10's training part and on seed 0 of the planted draws,
-neither of which is read here. What is counted stands in `auditing/answers.py`.
+Thresholds were tuned on rows 0 to 9,999 of CIFAR-10's training part and on seed 0 of the planted
+draws, neither of which is read here. What is counted stands in `auditing/answers.py`.
 """
 
 from __future__ import annotations
