@@ -479,6 +479,7 @@ def test_sentences():
     assert "hardly follow" in said(WARN, cue(used=False))
     assert "could not be asked" in said(WARN, cue())
     assert "--allow colour" in said(WARN, cue(CONTEXT, "colour"))
+    assert "a thing, those of a most of all: a" in said(WARN, cue(CONTEXT, classes=("a", "b")))
     assert "without looking" in said(FAIL, cue(FILE, "file"))
 
 

@@ -52,6 +52,8 @@ def sentence(verdict: str, cues: Sequence[Cue], looked: int, count: int) -> str:
         return f"the labels go with none of the {looked} cues that were looked at"
     cue = cues[0]
     text = f"the labels go with {cue.words}"
+    if len(cue.classes) > 1:
+        text += f", those of {cue.class_name} most of all"
     if cue.kind == FILE:
         return (
             f"{text}: without looking at a picture they tell the classes at {cue.ratio:.0%} of "
