@@ -59,6 +59,12 @@ def test_names_are_distinct_and_those_that_allow_takes():
     assert not set(NAMES) & {ARTEFACT, CONTEXT}
 
 
+def test_every_test_has_words_on_the_page():
+    from taskdiscovery.reporting.auditpage import _TESTS
+
+    assert set(_TESTS) == {UNIQUE, CONTROL, MODES, APART, RATIO}
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=NAMES)
 def test_a_view_keeps_its_contract(view, seen):
     """One file, one contract: columns, control, exchange, operations, words."""
@@ -513,7 +519,10 @@ def test_an_audit_of_two_targets_one_of_which_is_too_small(pictures):
     assert found.verdict == WARN
     assert "--allow" in found.sentence
     assert (found.cues[0].kind, found.cues[0].target) == (CONTEXT, "label")
-    assert {c.class_name for c in found.cues if c.target == "attr:three"} <= {"r", "s", "t"}
+    several = [c for c in found.cues if c.target == "attr:three"]
+    assert {c.class_name for c in several} <= {"r", "s", "t"}
+    assert all(0.2 < c.joint < 0.45 for c in several), "chance"
+    assert all(c.joint is None for c in found.cues if c.target == "label")
     assert found.sentence.startswith("label: the labels go with")
     assert any("little power" in note for note in found.notes)
     assert any("--networks never" in line for line in found.not_looked_at)

@@ -165,6 +165,8 @@ class _Target:
         for name, own in found:
             for finding in own:
                 by_view.setdefault(finding.view.name, []).append((name, finding))
+        #: of each view, how many classes it tells at once.
+        self.joint = {view: _joint([one for _, one in own]) for view, own in by_view.items()}
         #: of each view, the class that it tells best, and all that it is present for.
         self.best = {
             view: (
@@ -222,6 +224,7 @@ class _Target:
             ratio=finding.ratio,
             skill=finding.skill,
             accuracy=finding.accuracy,
+            joint=self.joint[view.name],
             follows=None if usage is None else usage.follows,
             aligned=None if usage is None else usage.aligned,
             conflict=None if usage is None else usage.conflict,
@@ -241,6 +244,16 @@ class _Target:
         own = None if groups is None else groups[self.rows]
         told = told_by(facts, finding.labels_n.astype(np.int64), self.config.seed, own)
         return f"facts of the files, the {told[0][0]} first" if told else finding.view.words
+
+
+def _joint(found: Sequence[Finding]) -> float | None:
+    """Return how often the class of the largest logit is right, mean over classes; None for two."""
+    if len(found) < 3:
+        return None
+    logits_nC = np.stack([one.logits_n for one in found], axis=1)
+    labels_nC = np.stack([one.labels_n for one in found], axis=1)
+    said_n = logits_nC.argmax(axis=1)
+    return float(np.mean([(said_n[own] == c).mean() for c, own in enumerate(labels_nC.T)]))
 
 
 def _asked(

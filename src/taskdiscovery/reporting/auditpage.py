@@ -62,6 +62,7 @@ _TESTS = {
     "unique": "it tells more than the rest of the picture",
     "control": "it tells more than its matched control",
     "modes": "images fall into two heaps, with it and without",
+    "apart": "no image contradicts it, and the classes lie further apart than content puts them",
     "ratio": "it alone tells nearly as much as the whole picture",
 }
 #: cues that are shown with pictures; of many targets there may be hundreds.
@@ -173,6 +174,8 @@ def _figures(cue: Cue) -> list[Document]:
         told = [words.format(plain(value)) for value, words in more if value is not None]
         values["M"] = ", ".join([plain(cue.mode_gain), *told])
     values["R"] = plain(cue.ratio)
+    if cue.joint is not None:
+        values["R"] += f"; it alone is right on {cue.joint:.0%} where all classes are told at once"
     if cue.follows is not None:
         values["F"] = _interval(cue.follows)
     return [

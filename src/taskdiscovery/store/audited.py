@@ -43,7 +43,7 @@ LEAST_OF_SPLIT = 10
 #: bytes of `audit.json`, parsed thirty times as much.
 _MOST = 2**24
 _TRUE = ("strength", "unique_z", "ratio", "skill", "accuracy")
-_MAYBE = ("control_z", "mode_gain", "mode_distance", "mode_difference")
+_MAYBE = ("joint", "control_z", "mode_gain", "mode_distance", "mode_difference")
 _TEXTS = ("view", "kind", "words", "target", "class_name", "remedy")
 
 

@@ -55,6 +55,8 @@ class Cue:
         ratio: R, skill of the view over skill of the whole picture.
         skill: 1 minus its loss over that of a coin, out of fold.
         accuracy: out of fold, mean over both classes.
+        joint: of more than two classes, the share that the view alone tells, all at once, out of
+            fold, mean over classes; None for two.
         follows: F, how much more often a network's decision becomes the donor's class where the
             view is taken from an image of another class than it changes where the donor is of the
             same; None where no network was asked, or the view cannot be exchanged.
@@ -88,6 +90,7 @@ class Cue:
     ratio: float
     skill: float
     accuracy: float
+    joint: float | None = None
     follows: Interval | None = None
     aligned: Interval | None = None
     conflict: Interval | None = None
