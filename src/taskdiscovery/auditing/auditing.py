@@ -178,11 +178,11 @@ class _Target:
 
     @property
     def causes(self) -> list[Cause]:
-        """What networks are asked about: artefacts that are present."""
+        """What networks are asked about: what is present, but files, which they do not see."""
         return [
             Cause(finding=finding, class_name=name, sides=sides(finding))
             for (name, finding), _ in self.best.values()
-            if finding.view.kind == ARTEFACT and finding.reasons
+            if finding.reasons and finding.view.kind != FILE
         ]
 
     def cues(self, used: dict[str, Usage]) -> list[Cue]:
