@@ -9,6 +9,7 @@ import pytest
 import taskdiscovery as td
 from taskdiscovery.auditing import rules, verdict
 from taskdiscovery.auditing.auditing import audit
+from taskdiscovery.auditing.likeness import likeness
 from taskdiscovery.auditing.modes import Modes, modes
 from taskdiscovery.auditing.presence import Finding, _places_first, findings, heaped
 from taskdiscovery.auditing.reading import STRENGTHS, Reader, calibrated, losses
@@ -95,7 +96,8 @@ def test_a_view_keeps_its_contract(view, seen):
         swapped = view.exchange(images, images[::-1])
         assert (swapped.shape, swapped.dtype) == (images.shape, np.uint8)
         assert 0 < (swapped != images).mean() < 0.7, "only what the view looks at is exchanged"
-    for operation in view.likenesses:
+    assert not view.strengths or len(view.strengths) > len(view.likenesses)
+    for operation in (*view.likenesses, *view.strengths):
         changed = operation(images, np.random.default_rng(0))
         assert (changed.shape, changed.dtype) == (images.shape, np.uint8)
         assert (changed != images).any()
@@ -247,6 +249,27 @@ def test_heaps_just_beyond_and_just_short_of_each_threshold():
     assert not heaped(Modes(**{**at, "gain": rules.MODES_GAIN - 1e-6}))
     assert not heaped(Modes(**{**at, "distance": rules.MODES_DISTANCE - 1e-6}))
     assert not heaped(Modes(**{**at, "shares": (0.2, 0.19 + rules.MODES_DIFFERENCE)}))
+
+
+# --- likeness ---
+
+
+def test_an_operation_is_named_and_as_strong_as_the_difference(pictures):
+    planted = plant(pictures, pictures.target("label"), "noise", 1.0, 0)
+    labels = planted.target.labels_N == 1
+    found = likeness(
+        look(planted.dataset, 0),
+        np.arange(len(labels)),
+        labels,
+        np.zeros(len(labels)),
+        [view for view in VIEWS if view.likenesses],
+    )
+    assert (found.view.name, found.upper) == ("noise", True)
+    assert found.operation.keywords["sigma"] in (6, 8, 10)
+    reversed_ = likeness(
+        look(planted.dataset, 0), np.arange(len(labels)), ~labels, np.zeros(480), [found.view]
+    )
+    assert not reversed_.upper
 
 
 # --- presence ---

@@ -9,7 +9,7 @@ Axes: N images, K statistics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,15 +34,13 @@ class Likeness:
         view: that the operation belongs to.
         cosine: between both changes of the statistics, in deviations within classes.
         upper: whether it is the class that has it, or the rest.
-        operation: of that view, the strength that comes nearest to the difference.
-        distance: of what it changes from the difference.
+        operation: of that view, the strength whose change comes nearest to the difference.
     """
 
     view: View
     cosine: float
     upper: bool
     operation: Operation
-    distance: float
 
     @property
     def weighted(self) -> float:
@@ -71,33 +69,29 @@ def likeness(
     known_N3 = np.stack([np.ones(len(rows)), labels_N - 0.5, content_N], axis=1)
     fitted_3K, *_ = np.linalg.lstsq(known_N3, table_NK, rcond=None)
     turn_KK = _whitening(table_NK - known_N3 @ fitted_3K)
-    difference_K = fitted_3K[1] @ turn_KK
-    found = []
-    for upper in (True, False):
-        # The class that has it was made from pictures as the other one has them.
+
+    def changes(upper: bool, operations: Sequence[Operation]) -> Iterator[FloatArray]:
+        """Yield what each does to pictures of the class that lacks it, toward the other."""
         rng = generator(0, "likeness", str(upper))
         plain = np.sort(rng.permutation(np.flatnonzero(labels_N != upper))[:_IMAGES])
-        images = seen.dataset.images[rows[plain]]
-        before_K = table_NK[plain].mean(axis=0)
-        for view in views:
-            for operation in view.likenesses:
-                after_K = scale.apply(statistics.statistics(operation(images, rng))).mean(axis=0)
-                change_K = (after_K - before_K) @ turn_KK * (1 if upper else -1)
-                cosine = _cosine(change_K, difference_K)
-                distance = float(np.linalg.norm(change_K - difference_K))
-                found.append(
-                    Likeness(
-                        view=view,
-                        cosine=cosine,
-                        upper=upper,
-                        operation=operation,
-                        distance=distance,
-                    )
-                )
+        images, before_K = seen.dataset.images[rows[plain]], table_NK[plain].mean(axis=0)
+        for operation in operations:
+            after_K = scale.apply(statistics.statistics(operation(images, rng))).mean(axis=0)
+            yield (after_K - before_K) @ turn_KK * (1 if upper else -1)
+
+    difference_K = fitted_3K[1] @ turn_KK
+    found = [
+        Likeness(view=view, cosine=_cosine(change_K, difference_K), upper=upper, operation=one)
+        for upper in (True, False)
+        for view in views
+        for one, change_K in zip(view.likenesses, changes(upper, view.likenesses), strict=True)
+    ]
     best = max(found, key=lambda one: one.weighted)
-    own = [one for one in found if one.view is best.view and one.upper is best.upper]
-    nearest = min(own, key=lambda one: one.distance)
-    return replace(best, operation=nearest.operation, distance=nearest.distance)
+    # How strong it is, is told by the whole difference: content that a cue goes with takes from it.
+    whole_K = (table_NK[labels_N].mean(axis=0) - table_NK[~labels_N].mean(axis=0)) @ turn_KK
+    ladder = best.view.strengths or best.view.likenesses
+    far = [float(np.linalg.norm(c_K - whole_K)) for c_K in changes(best.upper, ladder)]
+    return replace(best, operation=ladder[int(np.argmin(far))])
 
 
 @dataclass(frozen=True, eq=False)

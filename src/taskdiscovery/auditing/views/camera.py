@@ -7,7 +7,7 @@ told by what noise, blur, resampling and JPEG do to these very pictures (see `li
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,13 +15,15 @@ from PIL import Image, ImageFilter
 
 from taskdiscovery.auditing import statistics
 from taskdiscovery.auditing.seen import Seen
-from taskdiscovery.auditing.views.view import MODES, UNIQUE, View
+from taskdiscovery.auditing.views.view import MODES, UNIQUE, Operation, View
 from taskdiscovery.types import ImageArray, IntArray
 from taskdiscovery.types.audit import ARTEFACT
 
 #: strengths that are tried; `plant` has others.
 _NOISES, _BLURS = (3, 5, 12), (0.55, 0.7, 1.0)
 _SCALES, _QUALITIES = (0.5, 0.75, 0.85), (15, 30, 55, 75)
+_FINE_NOISES, _FINE_BLURS = (2, 3, 4, 5, 6, 8, 10, 13, 17), (0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.7)
+_FINE_SCALES, _FINE_QUALITIES = (0.4, 0.5, 0.6, 0.67, 0.75, 0.8, 0.85, 0.9), tuple(range(10, 95, 5))
 
 
 def _own(seen: Seen) -> IntArray:
@@ -65,6 +67,28 @@ def _compressed(picture: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream)
 
 
+def _noises(sigmas: Sequence[float]) -> tuple[Operation, ...]:
+    return tuple(partial(_noisy, sigma=sigma) for sigma in sigmas)
+
+
+def _blurs(radii: Sequence[float]) -> tuple[Operation, ...]:
+    return tuple(partial(_pictured, change=partial(_blurred, radius=radius)) for radius in radii)
+
+
+def _resamplings(scales: Sequence[float]) -> tuple[Operation, ...]:
+    return tuple(
+        partial(_pictured, change=partial(_resampled, scale=scale, smaller=smaller))
+        for scale in scales
+        for smaller in (Image.Resampling.BICUBIC, Image.Resampling.BOX)
+    )
+
+
+def _compressions(qualities: Sequence[int]) -> tuple[Operation, ...]:
+    return tuple(
+        partial(_pictured, change=partial(_compressed, quality=quality)) for quality in qualities
+    )
+
+
 _camera = partial(View, kind=ARTEFACT, own=_own, rest=_content, tests=(UNIQUE, MODES))
 VIEWS = (
     _camera(
@@ -72,35 +96,30 @@ VIEWS = (
         words="how noisy the pictures are",
         remedy="find out which camera or setting each class was taken with, and take both with "
         "one; noise added to all pictures alike, while training, hides it",
-        likenesses=tuple(partial(_noisy, sigma=sigma) for sigma in _NOISES),
+        likenesses=_noises(_NOISES),
+        strengths=_noises(_FINE_NOISES),
     ),
     _camera(
         name="blur",
         words="how sharp the pictures are",
         remedy="bring all pictures to the sharpness of the least sharp ones, and train with blur "
         "as an augmentation",
-        likenesses=tuple(
-            partial(_pictured, change=partial(_blurred, radius=radius)) for radius in _BLURS
-        ),
+        likenesses=_blurs(_BLURS),
+        strengths=_blurs(_FINE_BLURS),
     ),
     _camera(
         name="resolution",
         words="the resolution that the pictures had before they were resized",
         remedy="bring all originals to the smallest resolution among them before they are resized",
-        likenesses=tuple(
-            partial(_pictured, change=partial(_resampled, scale=scale, smaller=smaller))
-            for scale in _SCALES
-            for smaller in (Image.Resampling.BICUBIC, Image.Resampling.BOX)
-        ),
+        likenesses=_resamplings(_SCALES),
+        strengths=_resamplings(_FINE_SCALES),
     ),
     _camera(
         name="codec",
         words="traces of the codec (JPEG's blocks)",
         remedy="re-encode every picture alike, at the lowest quality among them, and train on "
         "these",
-        likenesses=tuple(
-            partial(_pictured, change=partial(_compressed, quality=quality))
-            for quality in _QUALITIES
-        ),
+        likenesses=_compressions(_QUALITIES),
+        strengths=_compressions(_FINE_QUALITIES),
     ),
 )

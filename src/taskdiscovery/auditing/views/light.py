@@ -5,6 +5,7 @@ Axes: N images, H, W pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -34,6 +35,10 @@ def _linear(images: ImageArray, rng: np.random.Generator, gain: float, add: floa
 def _contrasted(images: ImageArray, rng: np.random.Generator, gain: float) -> ImageArray:
     mean = images.mean(axis=(1, 2, 3), keepdims=True)
     return _bytes(mean + gain * (images - mean))
+
+
+def _contrasts(gains: Sequence[float]) -> tuple[Operation, ...]:
+    return tuple(partial(_contrasted, gain=gain) for gain in gains)
 
 
 def _mixed(images: ImageArray, rng: np.random.Generator, matrix: FloatArray) -> ImageArray:
@@ -78,6 +83,7 @@ VIEWS = (
             partial(_linear, gain=1.0, add=45),
             partial(_linear, gain=1.2, add=0),
         ),
+        strengths=tuple(partial(_linear, gain=1.0, add=add) for add in range(5, 70, 5)),
     ),
     View(
         name="contrast",
@@ -86,7 +92,8 @@ VIEWS = (
         remedy="vary the contrast while training, or allow it (--allow contrast)",
         own=lambda seen: seen.of(statistics.CONTRAST),
         rest=_shapes,
-        likenesses=tuple(partial(_contrasted, gain=gain) for gain in (0.5, 0.8, 1.3)),
+        likenesses=_contrasts((0.5, 0.8, 1.3)),
+        strengths=_contrasts((0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.15, 1.3, 1.6)),
     ),
     View(
         name="colour",
@@ -100,6 +107,12 @@ VIEWS = (
             *map(_turned, (25, -25, 70)),
             *(_balanced(*gains) for gains in _GAINS),
             _paled(0.7),
+        ),
+        strengths=(
+            *map(_turned, (*range(-90, -9, 10), *range(10, 91, 10))),
+            *(_balanced(1 + warm, 1, 1 - warm) for warm in (-0.2, -0.13, -0.07, 0.07, 0.13, 0.2)),
+            *(_balanced(1, green, 1) for green in (0.87, 0.93, 1.07, 1.13)),
+            *map(_paled, (0.4, 0.7, 1.4)),
         ),
     ),
     View(

@@ -45,6 +45,8 @@ class View:
         exchange: takes the view from donors, or None where it cannot be exchanged.
         likenesses: operations that bring it about, of several strengths: views that cover the whole
             picture are told apart by which of them changes the pictures as the classes differ.
+        strengths: the same in finer steps, one of which networks are asked with; `likenesses` where
+            none are given.
         boxes: where it lies.
     """
 
@@ -61,4 +63,5 @@ class View:
     place: bool = False
     exchange: Exchange | None = None
     likenesses: tuple[Operation, ...] = ()
+    strengths: tuple[Operation, ...] = ()
     boxes: tuple[Box, ...] = ()
