@@ -481,6 +481,8 @@ def cue(kind=ARTEFACT, view="corners", **more):
         (cue(used=True), True, True, WARN),
         (cue(used=False), False, False, WARN),
         (cue(used=None), False, False, WARN),
+        (cue(used=True, reasons=(APART,)), False, False, WARN),
+        (cue(used=True, reasons=(UNIQUE, APART)), False, False, FAIL),
         (cue(FILE, "file"), False, True, FAIL),
         (cue(CONTEXT, "colour", used=True), False, False, WARN),
     ],
@@ -506,6 +508,7 @@ def test_sentences():
     assert "12%" in said(FAIL, gap)
     assert "40% more" in said(FAIL, cue(used=True, follows=interval(0.4)))
     assert "hardly follow" in said(WARN, cue(used=False))
+    assert "may be what is meant" in said(WARN, cue(used=True, reasons=(APART,)))
     assert "could not be asked" in said(WARN, cue())
     assert "--allow colour" in said(WARN, cue(CONTEXT, "colour"))
     assert "a thing, those of a most of all: a" in said(WARN, cue(CONTEXT, classes=("a", "b")))

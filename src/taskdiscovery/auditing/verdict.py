@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskdiscovery.auditing import rules
+from taskdiscovery.auditing.views.view import APART
 from taskdiscovery.types.audit import ARTEFACT, CONTEXT, FAIL, FILE, NONE, PASS, WARN, Cue
 
 #: the order in which kinds matter.
@@ -24,9 +25,9 @@ def of_cue(cue: Cue, place: bool, controlled: bool) -> str:
         return PASS
     if cue.kind == FILE:
         return FAIL
-    if cue.kind == ARTEFACT and cue.used and not (place and controlled):
-        return FAIL
-    return WARN
+    # What no image contradicts may be what the label means.
+    known = not (place and controlled) and cue.reasons != (APART,)
+    return FAIL if cue.kind == ARTEFACT and cue.used and known else WARN
 
 
 def worst(verdicts: Sequence[str]) -> str:
@@ -54,6 +55,8 @@ def sentence(verdict: str, cues: Sequence[Cue], looked: int, count: int) -> str:
     text = f"the labels go with {cue.words}"
     if len(cue.classes) > 1:
         text += f", those of {cue.class_name} most of all"
+    if cue.reasons == (APART,):
+        text += ", which no image contradicts, so that it may be what is meant"
     if cue.kind == FILE:
         return (
             f"{text}: without looking at a picture they tell the classes at {cue.ratio:.0%} of "
