@@ -6,16 +6,16 @@ told by what noise, blur, resampling and JPEG do to these very pictures (see `li
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from taskdiscovery.auditing import statistics
 from taskdiscovery.auditing.seen import Seen
 from taskdiscovery.auditing.views.view import MODES, UNIQUE, Operation, View
+from taskdiscovery.data.images.operations import blurred, compressed, noisy, pictured, resampled
 from taskdiscovery.types import ImageArray, IntArray
 from taskdiscovery.types.audit import ARTEFACT
 
@@ -35,49 +35,23 @@ def _content(seen: Seen) -> IntArray:
     return np.concatenate([seen.cells(half=True), seen.of(*statistics.LIGHT)])
 
 
-def _noisy(images: ImageArray, rng: np.random.Generator, sigma: float) -> ImageArray:
-    noisy = images + rng.normal(0, sigma, images.shape)
-    return np.round(np.clip(noisy, 0, 255)).astype(np.uint8)
-
-
 def _pictured(
     images: ImageArray, rng: np.random.Generator, change: Callable[[Image.Image], Image.Image]
 ) -> ImageArray:
-    """Change every picture as Pillow does; pictures of other channels, channel by channel."""
-    if images.shape[3] in (1, 3):
-        shown = images[..., 0] if images.shape[3] == 1 else images
-        found = [np.asarray(change(Image.fromarray(image)), dtype=np.uint8) for image in shown]
-        return np.stack(found).reshape(images.shape)
-    planes = [_pictured(images[..., c : c + 1], rng, change) for c in range(images.shape[3])]
-    return np.concatenate(planes, axis=3)
-
-
-def _blurred(picture: Image.Image, radius: float) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(radius))
-
-
-def _resampled(picture: Image.Image, scale: float, smaller: Image.Resampling) -> Image.Image:
-    small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(small, smaller).resize(picture.size, Image.Resampling.BICUBIC)
-
-
-def _compressed(picture: Image.Image, quality: int) -> Image.Image:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
-    return Image.open(stream)
+    return pictured(images, change)
 
 
 def _noises(sigmas: Sequence[float]) -> tuple[Operation, ...]:
-    return tuple(partial(_noisy, sigma=sigma) for sigma in sigmas)
+    return tuple(partial(noisy, sigma=sigma) for sigma in sigmas)
 
 
 def _blurs(radii: Sequence[float]) -> tuple[Operation, ...]:
-    return tuple(partial(_pictured, change=partial(_blurred, radius=radius)) for radius in radii)
+    return tuple(partial(_pictured, change=partial(blurred, radius=radius)) for radius in radii)
 
 
 def _resamplings(scales: Sequence[float]) -> tuple[Operation, ...]:
     return tuple(
-        partial(_pictured, change=partial(_resampled, scale=scale, smaller=smaller))
+        partial(_pictured, change=partial(resampled, scale=scale, smaller=smaller))
         for scale in scales
         for smaller in (Image.Resampling.BICUBIC, Image.Resampling.BOX)
     )
@@ -85,7 +59,7 @@ def _resamplings(scales: Sequence[float]) -> tuple[Operation, ...]:
 
 def _compressions(qualities: Sequence[int]) -> tuple[Operation, ...]:
     return tuple(
-        partial(_pictured, change=partial(_compressed, quality=quality)) for quality in qualities
+        partial(_pictured, change=partial(compressed, quality=quality)) for quality in qualities
     )
 
 

@@ -14,27 +14,20 @@ from taskdiscovery.auditing import statistics
 from taskdiscovery.auditing.maps import GRID
 from taskdiscovery.auditing.seen import CELLS, GREY, LIGHT, TINT, Seen
 from taskdiscovery.auditing.views.view import RATIO, Operation, View
+from taskdiscovery.data.images.operations import LUMA, contrasted, lit, mixed, turn
 from taskdiscovery.types import FloatArray, ImageArray, IntArray
 from taskdiscovery.types.audit import CONTEXT
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 #: of red, green and blue: white balances that are tried; `plant` has another.
 _GAINS = ((1.07, 1, 0.92), (0.92, 1, 1.07), (1.2, 1, 0.8), (0.8, 1, 1.2), (1, 1.07, 1))
-#: luma and two colour differences (YIQ), in which a turn is a turn of the hue.
-_TO_YIQ = np.array([_LUMA, [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
-
-
-def _bytes(values: FloatArray) -> ImageArray:
-    return np.round(np.clip(values, 0, 255)).astype(np.uint8)
 
 
 def _linear(images: ImageArray, rng: np.random.Generator, gain: float, add: float) -> ImageArray:
-    return _bytes(images.astype(np.float64) * gain + add)
+    return lit(images, gain, add)
 
 
 def _contrasted(images: ImageArray, rng: np.random.Generator, gain: float) -> ImageArray:
-    mean = images.mean(axis=(1, 2, 3), keepdims=True)
-    return _bytes(mean + gain * (images - mean))
+    return contrasted(images, gain)
 
 
 def _contrasts(gains: Sequence[float]) -> tuple[Operation, ...]:
@@ -42,14 +35,11 @@ def _contrasts(gains: Sequence[float]) -> tuple[Operation, ...]:
 
 
 def _mixed(images: ImageArray, rng: np.random.Generator, matrix: FloatArray) -> ImageArray:
-    """Mix the channels of colour pictures; others have no colour to change."""
-    return _bytes(images.astype(np.float64) @ matrix.T) if images.shape[3] == 3 else images
+    return mixed(images, matrix)
 
 
 def _turned(degrees: float) -> Operation:
-    angle, turn = np.deg2rad(degrees), np.eye(3)
-    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    return partial(_mixed, matrix=np.linalg.inv(_TO_YIQ) @ turn @ _TO_YIQ)
+    return partial(_mixed, matrix=turn(degrees))
 
 
 def _balanced(red: float, green: float, blue: float) -> Operation:
@@ -57,7 +47,7 @@ def _balanced(red: float, green: float, blue: float) -> Operation:
 
 
 def _paled(share: float) -> Operation:
-    return partial(_mixed, matrix=share * np.eye(3) + (1 - share) * np.tile(_LUMA, (3, 1)))
+    return partial(_mixed, matrix=share * np.eye(3) + (1 - share) * np.tile(LUMA, (3, 1)))
 
 
 def _shapes(seen: Seen) -> IntArray:

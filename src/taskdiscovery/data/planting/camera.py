@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
+from taskdiscovery.data.images import operations
 from taskdiscovery.data.planting.cue import Cue
 from taskdiscovery.types import ImageArray
 
 
 def _pictured(image: ImageArray, change: Callable[[Image.Image], Image.Image]) -> ImageArray:
-    """Change an image as Pillow does: in colour where it has three channels, else each alone."""
-    if image.shape[2] == 3:
-        return np.asarray(change(Image.fromarray(image)), dtype=np.uint8)
-    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(image, 2, 0)]
-    return np.stack([np.asarray(change(plane), dtype=np.uint8) for plane in planes], axis=2)
+    return operations.pictured(image[None], change)[0]
 
 
 def _noise(image: ImageArray, rng: np.random.Generator) -> ImageArray:
-    noisy = image + rng.normal(0, 8, image.shape)
-    return np.round(np.clip(noisy, 0, 255)).astype(np.uint8)
+    return operations.noisy(image, rng, 8)
 
 
 def _blur(image: ImageArray, rng: np.random.Generator) -> ImageArray:
-    return _pictured(image, lambda picture: picture.filter(ImageFilter.GaussianBlur(0.8)))
+    return _pictured(image, partial(operations.blurred, radius=0.8))
 
 
 def _resolution(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     """Two thirds of the pixels, drawn large again: a smaller original."""
-    H, W = image.shape[:2]
-    small = (max(1, round(W * 2 / 3)), max(1, round(H * 2 / 3)))
-    return _pictured(
-        image,
-        lambda picture: picture.resize(small, Image.Resampling.BOX).resize(
-            (W, H), Image.Resampling.BICUBIC
-        ),
-    )
+    change = partial(operations.resampled, scale=2 / 3, smaller=Image.Resampling.BOX)
+    return _pictured(image, change)
 
 
 def _zoom(image: ImageArray, rng: np.random.Generator) -> ImageArray:
@@ -52,13 +42,7 @@ def _zoom(image: ImageArray, rng: np.random.Generator) -> ImageArray:
 
 def _jpeg(image: ImageArray, rng: np.random.Generator) -> ImageArray:
     """Kept once as JPEG of quality 40."""
-
-    def change(picture: Image.Image) -> Image.Image:
-        stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=40)
-        return Image.open(stream)
-
-    return _pictured(image, change)
+    return _pictured(image, partial(operations.compressed, quality=40))
 
 
 def _vignette(image: ImageArray, rng: np.random.Generator) -> ImageArray:
