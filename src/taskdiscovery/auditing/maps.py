@@ -38,7 +38,8 @@ class Pooled:
     Attributes:
         values_NRF: means of each map over each region; float32.
         regions: names of the regions: `cell 0,0` to `cell 3,3`, `ring top`, …, `inner top`, ….
-        maps: names of the maps: `grey …` of brightness, `colour …` of the differences.
+        maps: names of the maps: `grey …`, `light …` of brightness alone, `colour …` of its
+            differences.
         peaks_NF: (N, F) the mean of the greatest hundredth of each map, wherever it lies.
     """
 
@@ -120,13 +121,10 @@ def _filters(images: ImageArray, seed: int) -> _Filters:
     H, W = chosen.shape[2:]
     each = max(1, _PATCHES // len(few))
     found = []
-    for image in chosen:
+    for windows in chosen.unfold(2, PATCH, 1).unfold(3, PATCH, 1):
         tops, lefts = rng.integers(0, H - PATCH + 1, each), rng.integers(0, W - PATCH + 1, each)
-        found += [
-            image[:, t : t + PATCH, left : left + PATCH].flatten()
-            for t, left in zip(tops, lefts, strict=True)
-        ]
-    patches = torch.stack(found).double()
+        found.append(windows[:, tops, lefts].transpose(0, 1).flatten(1))
+    patches = torch.cat(found).double()
     size = PATCH * PATCH
     # Without the mean of each patch: what a filter answers does not depend on brightness.
     grey = patches[:, :size] - patches[:, :size].mean(dim=1, keepdim=True)
