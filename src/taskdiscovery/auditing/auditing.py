@@ -68,7 +68,7 @@ def audit(
     with callbacks.stage("reading labels", len(looked_at) * len(alike(kept))) as meter:
         read = findings(seen, kept, config.seed, meter)
     cues: list[Cue] = []
-    for labeling, found in zip(enough, read, strict=True):
+    for labeling, found in zip(kept, read, strict=True):
         own = _Target(dataset, labeling, found, config)
         cues += own.cues(_asked(own, config, journal, callbacks))
     cues.sort(key=lambda cue: (not cue.present, verdict.RANKS[cue.kind], -cue.strength))
@@ -150,7 +150,7 @@ def _counts(labeling: Labeling) -> dict[str, int]:
 
 
 class _Target:
-    """One labeling, and what every view says of its classes."""
+    """One labeling, without its smallest classes, and what every view says of the others."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _Target:
         config: AuditConfig,
     ) -> None:
         self.dataset, self.labeling, self.config = dataset, labeling, config
-        self.rows = np.flatnonzero(_of_enough(labeling).known_N)
+        self.rows = np.flatnonzero(labeling.known_N)
         by_view: dict[str, list[tuple[str, Finding]]] = {}
         for name, own in found:
             for finding in own:
@@ -175,14 +175,18 @@ class _Target:
             )
             for view, own in by_view.items()
         }
+        #: of each view that is present, on which images it tells the class.
+        self.sides = {
+            view: sides(finding) for view, ((_, finding), _) in self.best.items() if finding.reasons
+        }
 
     @property
     def causes(self) -> list[Cause]:
         """What networks are asked about: what is present, but files, which they do not see."""
         return [
-            Cause(finding=finding, class_name=name, sides=sides(finding))
-            for (name, finding), _ in self.best.values()
-            if finding.reasons and finding.view.kind != FILE
+            Cause(finding=finding, class_name=name, sides=self.sides[view])
+            for view, ((name, finding), _) in self.best.items()
+            if view in self.sides and finding.view.kind != FILE
         ]
 
     def cues(self, used: dict[str, Usage]) -> list[Cue]:
@@ -196,21 +200,19 @@ class _Target:
         self, name: str, finding: Finding, classes: tuple[str, ...], usage: Usage | None
     ) -> Cue:
         view, (gain, error) = finding.view, finding.unique
-        present = bool(finding.reasons)
-        heaps = finding.heaps
+        heaps, both = finding.heaps, self.sides.get(view.name)
         rows: dict[str, IntArray] = {}
-        if present:
-            both = sides(finding)
+        if both is not None:
             rows["aligned_rows"] = self.rows[both.aligned]
             rows["conflict_rows"] = self.rows[both.conflict]
         return Cue(
             view=view.name,
             kind=view.kind,
-            words=self._words(finding) if present else view.words,
+            words=view.words if both is None else self._words(finding),
             target=self.labeling.name,
             class_name=name,
             classes=classes,
-            present=present,
+            present=both is not None,
             reasons=finding.reasons,
             unique=Interval(
                 mean=gain, low=gain - 1.96 * error, high=gain + 1.96 * error, covers="images"
@@ -262,11 +264,10 @@ def _asked(
     """Ask networks about the cues that are present, by name of the view."""
     causes = target.causes
     artefacts = any(cause.finding.view.kind == ARTEFACT for cause in causes)
-    if config.networks == "never" or (config.networks == "auto" and not artefacts):
+    if config.networks == "never" or (config.networks == "auto" and not artefacts) or not causes:
         return {}
-    labeling = _of_enough(target.labeling)
     causes = [replace(cause, finding=cause.finding.with_operation()) for cause in causes]
-    found = ask(target.dataset, labeling, causes, config, journal, callbacks)
+    found = ask(target.dataset, target.labeling, causes, config, journal, callbacks)
     return {c.finding.view.name: usage for c, usage in zip(causes, found, strict=True)}
 
 
@@ -302,6 +303,8 @@ def _not_looked_at(
         cue.present and cue.kind == ARTEFACT for cue in cues
     ):
         lines.append("what networks follow: no artefact is present (--networks always asks them)")
+    elif config.networks == "always" and not any(cue.present for cue in cues):
+        lines.append("what networks follow: nothing is present")
     return tuple(lines)
 
 
@@ -330,7 +333,7 @@ def _notes(
                 f"out: {named}"
             )
     if dataset.groups is not None:
-        lines.append("groups are kept together, and are one draw each in intervals")
+        lines.append("groups are kept together, and are one draw each in the interval of U")
     return tuple(lines)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from taskdiscovery.auditing.presence import Finding, heaped
 from taskdiscovery.types import FloatArray, IntArray
@@ -38,7 +39,7 @@ def sides(finding: Finding) -> Sides:
     Args:
         finding: of a view and a class.
     """
-    share_n = 1 / (1 + np.exp(-np.clip(finding.logits_n, -30, 30)))
+    share_n = special.expit(np.clip(finding.logits_n, -30, 30))
     known = finding.heaps is not None and heaped(finding.heaps)
     if finding.heaps is not None and known:
         low, high = finding.heaps.shares

@@ -112,7 +112,8 @@ def ask(
     from taskdiscovery.training.members import kept
 
     rows = np.flatnonzero(labeling.known_N)
-    most = None if config.train_images is None else config.train_images * 3 // 2
+    # So many that each network is trained on as many as are asked for.
+    most = config.train_images and config.train_images * config.runs // (config.runs - 1)
     rows = partition.sample(rows, most, config.seed, "audit networks")
     rng = generator(config.seed, "audit networks", "folds")
     folds = partition.cut(rows, config.runs, rng, dataset.groups)
@@ -163,14 +164,14 @@ def _flips(
         cannot be exchanged.
     """
     labeling, cause = asked
+    wanted = labeling.classes.index(cause.class_name)
     view, likeness = cause.finding.view, cause.finding.likeness
     rng = generator(0, "exchange", cause.key)
     few = np.sort(rng.permutation(len(held))[:_ASKED])
-    upper_n = labeling.labels_N[held[few]] == labeling.classes.index(cause.class_name)
+    upper_n = labeling.labels_N[held[few]] == wanted
     images, says_n = dataset.images[held[few]], says_n[few]
 
     def decided(pictures: ImageArray) -> BoolArray:
-        wanted = labeling.classes.index(cause.class_name)
         return np.asarray(network.probabilities(pictures).argmax(axis=1) == wanted)
 
     if likeness is not None:

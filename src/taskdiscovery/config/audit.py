@@ -38,7 +38,8 @@ class AuditConfig(TrainingConfig):
     )
     networks: str = option(
         "auto",
-        "train networks to see which cues are followed: auto where one is present",
+        "train networks to see which cues are followed: auto where an artefact is present, always "
+        "where context is, too",
         choices=ASKED,
     )
     tasks: str = option(
