@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
+from taskdiscovery.networks.placing import Images
 from taskdiscovery.runtime.hardware import threads
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
@@ -22,7 +21,7 @@ class Serial:
         threads: of each training.
     """
 
-    def __init__(self, images: Tensor, journal: Journal, threads: int) -> None:
+    def __init__(self, images: Images, journal: Journal, threads: int) -> None:
         self.images, self.journal, self.threads = images, journal, threads
 
     def submit(self, requests: Sequence[Request], meter: Meter) -> None:
