@@ -1,6 +1,7 @@
 """Images on a device: one copy of what is used, the rest streamed; the same numbers either way."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.networks import Normalization, build_learner, placing, streaming
 from taskdiscovery.networks.placing import Placed, on_host, place
 from taskdiscovery.networks.prediction import predict
+from taskdiscovery.runtime.progress import Silent
 from taskdiscovery.training import Seeds, Training, forget_steps, steps
+from taskdiscovery.training.together import MOST, alike, room, run_together
 
 CPU = torch.device("cpu")
 
@@ -146,3 +149,39 @@ def test_what_goes_wrong_ahead_is_raised_where_it_is_read(images):
     next(ahead)
     with pytest.raises(IndexError):
         next(ahead)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "onecycle"])
+def test_trainings_in_step_with_each_other_do_what_they_do_alone(images, schedule):
+    several = [training(seed, schedule=schedule, recalibrate=True) for seed in range(3)]
+    assert all(alike(several[0], other) for other in several)
+    found = run_together(several, torch.from_numpy(images), Silent())
+    for own, outputs in zip(several, found, strict=True):
+        assert torch.equal(outputs, own.run(torch.from_numpy(images)))
+
+
+def test_one_that_diverges_is_left_to_be_done_alone(images):
+    several = [training(0, optimizer="sgd", learning_rate=rate) for rate in (1e-2, 1e30)]
+    assert not alike(*several)
+    diverging = [training(seed, optimizer="sgd", learning_rate=1e30) for seed in (0, 1)]
+    assert run_together(diverging, torch.from_numpy(images), Silent()) is None
+
+
+def test_small_trainings_are_done_at_once_and_large_ones_alone():
+    small = training(batch=512)
+    assert room(small) == MOST
+    large = replace(small, learner=replace(small.learner, network="resnet18"), shape=(32, 32, 3))
+    assert room(large) == 1
+    assert room(replace(small, monitored=np.arange(5))) == 1
+
+
+def test_networks_that_draw_from_the_common_generator_are_trained_alone(monkeypatch):
+    build = Training.build
+
+    def with_dropout(self):
+        model = build(self)
+        model.network.add_module("dropout", torch.nn.Dropout(0.1))
+        return model
+
+    monkeypatch.setattr(Training, "build", with_dropout)
+    assert room(training(batch=512)) == 1

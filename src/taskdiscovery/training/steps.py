@@ -37,6 +37,7 @@ from taskdiscovery.training.optimizers import make_optimizer
 from taskdiscovery.types import IntArray
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+Gradients = list[Tensor | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +121,15 @@ class _Work:
         chosen: (batch,) places among the training rows.
         drawn: what was drawn for each augmentation.
         pixels: (batch, H, W, channels) where images are streamed; else None.
-        run: finds the gradients, and returns them; updates where the update is recorded, too.
+        do: finds the gradients, and returns them; updates, too, where that is recorded.
+        run: the same, recorded on a GPU.
     """
 
     chosen: Tensor
     drawn: list[Tensor]
     pixels: Tensor | None
-    run: Captured[list[Tensor | None]]
+    do: Callable[[], Gradients]
+    run: Captured[Gradients]
 
 
 class Steps:
@@ -164,7 +167,11 @@ class Steps:
         self._works: dict[int, _Work] = {}
 
     def __call__(self, chosen: Tensor, drawn: Sequence[Tensor], pixels: Tensor | None) -> None:
-        """Do one update, in training mode, within `runtime.capture.aside`.
+        """Do one update, in training mode, within `runtime.capture.aside`."""
+        self.finish(self.prepared(chosen, drawn, pixels).run())
+
+    def prepared(self, chosen: Tensor, drawn: Sequence[Tensor], pixels: Tensor | None) -> _Work:
+        """Set what a step looks at; return what is to be done.
 
         Args:
             chosen: (batch,) places among the training rows, on the device.
@@ -180,7 +187,10 @@ class Steps:
         if work.pixels is not None:
             assert pixels is not None
             work.pixels.copy_(pixels)
-        gradients = work.run()
+        return work
+
+    def finish(self, gradients: Gradients) -> None:
+        """Do the update where it is not part of what was recorded."""
         if not self.whole:
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 parameter.grad = gradient
@@ -197,7 +207,7 @@ class Steps:
         names, mine = self.learner.recipe.augment, _part(size)
         share = (mine.stop - mine.start) / size
 
-        def work() -> list[Tensor | None]:
+        def work() -> Gradients:
             images = pixels
             if images is None:
                 images = take(self.images, self.rows.index_select(0, chosen))
@@ -218,7 +228,7 @@ class Steps:
             pool=self._pool,
             unchanged=(lambda: _attributes(self.model)) if adopted else None,
         )
-        return _Work(chosen, kept, pixels, run)
+        return _Work(chosen, kept, pixels, work, run)
 
     def begin(self, model: Model, examples: Examples, updates: int) -> None:
         """Go on with other weights, rows and targets of the same shapes, and a fresh optimizer."""

@@ -124,12 +124,19 @@ class Training:
         Raises:
             NumericalError: where training diverges.
         """
-        model = build_learner(
+        model = self.build()
+        train(self.learner, model, self.examples(images), self.seeds.order, hooks)
+        return model
+
+    def build(self) -> Model:
+        """Return the network before its training."""
+        return build_learner(
             self.learner, self.shape, self.outputs, self.normalization, self.seeds.init
         )
+
+    def examples(self, images: Images) -> Examples:
+        """Return what is trained on; images as of `run`."""
         targets = torch.from_numpy(self.targets)
         if targets.is_floating_point():
             targets = targets.float()
-        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
-        train(self.learner, model, examples, self.seeds.order, hooks)
-        return model
+        return Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
