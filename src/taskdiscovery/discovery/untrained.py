@@ -32,7 +32,8 @@ def network(bench: Workbench, outputs: int, rows: IntArray, seed: int) -> Model:
     """
     learner = bench.learner
     if is_convex(learner.name):  # untrained it is a linear map with random weights
-        learner = replace(learner, network="linear")
+        # It looks at the features where they lie, which need not be the device of the products.
+        learner = replace(learner, network="linear", device=str(bench.images.device))
     model = networks.build_learner(learner, bench.shape, outputs, bench.normalization, seed)
     calibrate(model, bench.images, rows)
     return model.eval()

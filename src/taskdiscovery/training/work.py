@@ -99,6 +99,7 @@ class Training:
                 images,
                 convex.Fit(self.rows, self.targets, self.outputs, self.groups),
                 self.measured,
+                learner.device,
             )
             (meter or Silent()).advance(self.passes)
             return outputs
