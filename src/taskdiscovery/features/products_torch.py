@@ -166,6 +166,15 @@ def products_on(device: str) -> Products:
     return CPU if device == "cpu" else OnDevice(device)
 
 
+def along(features_nP: Matrix, weights_PD: FloatArray, device: str) -> FloatArray:
+    """Return (n, D) products of rows of length 1 with weights, in float64 on a device."""
+    at = torch.device(device)
+    x_nP = staged(features_nP, at).to(at, non_blocking=True).double()
+    x_nP /= torch.linalg.vector_norm(x_nP, dim=1, keepdim=True).clamp_min(TINY)
+    found_nD: FloatArray = (x_nP @ torch.from_numpy(weights_PD.copy()).to(at)).cpu().numpy()
+    return found_nD
+
+
 def staged(block: Matrix, device: torch.device) -> Tensor:
     """Return a copy of rows in memory that a GPU copies from by itself."""
     rows = np.ascontiguousarray(block)
