@@ -1,4 +1,4 @@
-"""Work that a thread prepares while what it prepared before is used."""
+"""Work that threads prepare while what they prepared before is used."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prepared(prepare: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+def prepared(
+    prepare: Callable[[T], R], items: Iterable[T], ahead: int, threads: int = 1
+) -> Iterator[R]:
     """Yield `prepare(item)` of each item, in order.
 
     Args:
-        prepare: called in a thread; its errors are raised here, at the item's turn.
+        prepare: called in threads; its errors are raised here, at the item's turn.
         items: walked through in this thread.
         ahead: results that wait at most; 0 to prepare each here, when it is asked for.
+        threads: that prepare side by side.
     """
     if not ahead:
         yield from map(prepare, items)
         return
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(threads)
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
