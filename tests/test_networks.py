@@ -1,7 +1,10 @@
 """Every network passes one table of contracts."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from benchmarks import arithmetic
 
 from taskdiscovery import networks
 from taskdiscovery.config import learners
@@ -98,6 +101,12 @@ def test_what_an_image_of_224_pixels_costs(spec, operations):
     with torch.device("meta"):
         model = make(spec, (224, 224, 3), 1000)
         assert networks.flops(model, (224, 224, 3)) == operations
+
+
+def test_what_the_page_on_scale_computes():
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text("utf-8")
+    for row in [*arithmetic.learners(), *arithmetic.closed_forms()]:
+        assert row in page
 
 
 @pytest.mark.parametrize(
