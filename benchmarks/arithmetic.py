@@ -4,7 +4,7 @@ Operations of a forward pass are counted by `networks.flops` (convolutions and l
 multiplication and an addition each); a backward pass takes twice as many. One rate is assumed for
 all: `SUSTAINED`, what 2,500 images of 224 pixels a second are for ResNet-50, which is the order of
 published training results on one GPU of 80 GB. It is 6 % of the peak of an H100 in bf16; memory,
-not arithmetic, bounds such networks. The tables are those of `docs/scale.md`, which a test compares.
+not arithmetic, bounds such networks. A test holds the tables of `docs/scale.md` against these.
 
     python -m benchmarks.arithmetic
 """
@@ -72,7 +72,7 @@ def closed_forms(rows: float = N, P: int = 768, R: int = 384, S: int = 32) -> li
         ("their components", 2 * rows * P * R, read + 4 * rows * R / COPIED),
         ("Gram matrices of the blocks", 2 * rows * R * R, 4 * rows * R / COPIED),
         (
-            "an iteration: products with targets, predictions",
+            "an iteration: with targets, predictions",
             4 * rows * R * S,
             8 * rows * S / COPIED,
         ),
