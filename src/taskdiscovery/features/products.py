@@ -30,11 +30,11 @@ class Products(Protocol):
     def exact(self) -> AbstractContextManager[None]:
         """Multiply float32 as float32 within the block."""
 
-    def unit_rows(self, features_NP: Any, rows_N: IntArray) -> Iterator[Any]:
+    def unit_rows(self, features_NP: Matrix, rows_N: IntArray) -> Iterator[Any]:
         """Yield (n, P) float32 rows of length 1, a block at a time.
 
         Args:
-            features_NP: NumPy's, maybe memory-mapped; or a tensor on any device.
+            features_NP: NumPy's, maybe memory-mapped.
             rows_N: NumPy's.
         """
 
@@ -82,7 +82,7 @@ class OnCPU:
         """Do nothing: NumPy knows no other float32."""
         return nullcontext()
 
-    def unit_rows(self, features_NP: Any, rows_N: IntArray) -> Iterator[Float32]:
+    def unit_rows(self, features_NP: Matrix, rows_N: IntArray) -> Iterator[Float32]:
         """Yield rows of length 1."""
         for rows in chunks(rows_N):
             yield unit_rows(features_NP[rows])

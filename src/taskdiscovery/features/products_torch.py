@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from taskdiscovery.features.products import CPU, TINY, Products, chunks
-from taskdiscovery.runtime.ahead import prepared
+from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.streaming import prefetched, upload
 from taskdiscovery.runtime.arithmetic import ieee
+from taskdiscovery.runtime.device_memory import available_memory
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 #: share of the free memory that a table may take: targets, predictions and blocks need the rest.
 _SHARE = 0.5
 #: rows that are multiplied at once in float64.
 _ROWS = 16_384
-#: blocks that a thread reads ahead.
-_AHEAD = 2
 
 
 class Streamed:
@@ -41,7 +41,7 @@ class Streamed:
 
     def __getitem__(self, rows: slice) -> Tensor:
         """Return the (n, R) rows on the device; the host goes on before they have arrived."""
-        return staged(self.table[rows], self.device).to(self.device, non_blocking=True)
+        return upload(to_tensor(self.table[rows], "cpu"), self.device)
 
 
 class OnDevice:
@@ -59,20 +59,11 @@ class OnDevice:
         """Multiply float32 as float32 within the block."""
         return ieee(self.device)
 
-    def unit_rows(self, features_NP: Any, rows_N: IntArray) -> Iterator[Tensor]:
-        """Yield (n, P) float32 rows of length 1; a thread reads ahead what lies on the host."""
-        if isinstance(features_NP, Tensor) and features_NP.device.type != "cpu":
-            for rows in chunks(rows_N):
-                chosen = torch.from_numpy(rows).to(features_NP.device)
-                yield _unit(features_NP.index_select(0, chosen).to(self.device))
-            return
-        table = features_NP.numpy() if isinstance(features_NP, Tensor) else features_NP
-
-        def read(rows: IntArray) -> Tensor:
-            return staged(table[rows], self.device)
-
-        for block in prepared(read, chunks(rows_N), _AHEAD):
-            yield _unit(block.to(self.device, non_blocking=True))
+    def unit_rows(self, features_NP: Matrix, rows_N: IntArray) -> Iterator[Tensor]:
+        """Yield (n, P) float32 rows of length 1; a thread reads ahead."""
+        table = to_tensor(features_NP, "cpu")
+        for block in prefetched(table, list(chunks(rows_N)), self.device):
+            yield _unit(block)
 
     def hold(self, table_NR: Float32) -> Tensor | Streamed:
         """Return the table on the device where it fits, else one whose blocks are copied."""
@@ -80,8 +71,8 @@ class OnDevice:
             return Streamed(table_NR, self.device)
         own = torch.empty(table_NR.shape, dtype=torch.float32, device=self.device)
         for start in range(0, len(own), _ROWS):  # the host never holds a second one
-            block = staged(table_NR[start : start + _ROWS], self.device)
-            own[start : start + len(block)].copy_(block, non_blocking=True)
+            block = to_tensor(table_NR[start : start + _ROWS], "cpu")
+            own[start : start + len(block)].copy_(upload(block, self.device))
         return own
 
     def part(self, held: Tensor | Streamed, rows: slice) -> Tensor | Streamed:
@@ -92,13 +83,11 @@ class OnDevice:
 
     def room(self) -> int:
         """Return how many bytes a table may take now."""
-        return int(_SHARE * free(self.device))
+        return int(_SHARE * available_memory(self.device))
 
     def put(self, array: Any) -> Tensor:
         """Return NumPy's array as a tensor on the device."""
-        own = np.asarray(array)
-        # Torch warns of arrays that it could not write to.
-        return torch.from_numpy(own if own.flags.writeable else own.copy()).to(self.device)
+        return upload(torch.from_numpy(np.array(array)), self.device)
 
     def get(self, array: Tensor) -> Any:
         """Return a tensor as NumPy's array."""
@@ -169,30 +158,10 @@ def products_on(device: str) -> Products:
 def along(features_nP: Matrix, weights_PD: FloatArray, device: str) -> FloatArray:
     """Return (n, D) products of rows of length 1 with weights, in float64 on a device."""
     at = torch.device(device)
-    x_nP = staged(features_nP, at).to(at, non_blocking=True).double()
-    x_nP /= torch.linalg.vector_norm(x_nP, dim=1, keepdim=True).clamp_min(TINY)
+    x_nP = upload(to_tensor(features_nP, "cpu"), at).double()
+    x_nP = x_nP / torch.linalg.vector_norm(x_nP, dim=1, keepdim=True).clamp_min(TINY)
     found_nD: FloatArray = (x_nP @ torch.from_numpy(weights_PD.copy()).to(at)).cpu().numpy()
     return found_nD
-
-
-def staged(block: Matrix, device: torch.device) -> Tensor:
-    """Return a copy of rows in memory that a GPU copies from by itself."""
-    rows = np.ascontiguousarray(block)
-    tensor = torch.empty(
-        rows.shape,
-        dtype=torch.from_numpy(np.empty(0, dtype=rows.dtype)).dtype,
-        pin_memory=device.type == "cuda",
-    )
-    tensor.numpy()[...] = rows
-    return tensor
-
-
-def free(device: torch.device) -> int:
-    """Return the bytes that are free on a device, those that torch keeps for itself among them."""
-    if device.type != "cuda":
-        return 2**62
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(torch.cuda.mem_get_info(device)[0]) + kept
 
 
 def _unit(rows_nP: Tensor) -> Tensor:

@@ -6,14 +6,13 @@ Axes: N rows, P features, R reduced features, E excluded columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import linalg
 
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.features.products import BLOCK, CPU, Products, chunks
-from taskdiscovery.types import Float32, FloatArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,12 +31,12 @@ class Reduction:
 
     @classmethod
     def measure(
-        cls, features_NP: Any, rows_N: IntArray, most: int, products: Products = CPU
+        cls, features_NP: Matrix, rows_N: IntArray, most: int, products: Products = CPU
     ) -> Reduction:
         """Measure it on some rows.
 
         Args:
-            features_NP: (all rows, P), maybe memory-mapped, or a tensor: it is walked through once.
+            features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
             rows_N: the rows that may be looked at.
             most: R at most.
             products: where they are taken.
@@ -67,7 +66,7 @@ class Reduction:
 
     def free_of(
         self,
-        features_NP: Any,
+        features_NP: Matrix,
         rows_N: IntArray,
         excluded_NE: FloatArray,
         groups_N: IntArray | None = None,
@@ -79,7 +78,7 @@ class Reduction:
         that whatever is linear in them keeps the promise on these rows exactly.
 
         Args:
-            features_NP: (all rows, P), maybe memory-mapped, or a tensor: it is walked through once.
+            features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
             rows_N: the rows on which the promise is kept.
             excluded_NE: (N, E) columns, for these rows.
             groups_N: (N,) classes; inside of them nothing is to correlate, either.
@@ -111,7 +110,7 @@ class Reduction:
             )
         return Reduction(mean_P=self.mean_P, matrix_PR=self.matrix_PR @ left_RR)
 
-    def apply(self, features_NP: Any, rows_N: IntArray, products: Products = CPU) -> Float32:
+    def apply(self, features_NP: Matrix, rows_N: IntArray, products: Products = CPU) -> Float32:
         """Return the (n, R) reduced features of some rows; arguments as of `measure`."""
         result_nR = np.empty((len(rows_N), self.matrix_PR.shape[1]), dtype=np.float32)
         mean = products.put(self.mean_P.astype(np.float32))

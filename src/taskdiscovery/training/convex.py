@@ -89,7 +89,7 @@ def fitted_outputs(
 
     Args:
         learner: one of `LEARNERS`.
-        table: (N, …) features, floats of any type, maybe memory-mapped; on the CPU or the device.
+        table: (N, …) features, floats of any type on the CPU, maybe memory-mapped.
         fit: what it is fitted to.
         measured: (m,) rows whose outputs are wanted.
         device: where products are taken.
@@ -115,9 +115,8 @@ def _prepared(table: Tensor, rows: IntArray, device: str) -> Prepared:
     known: OrderedDict[tuple[str, bytes], Prepared] = _PREPARED[table]
     key = (device, rows.tobytes())
     if key not in known:
-        features = table.reshape(len(table), -1)
-        given = features.numpy() if features.device.type == "cpu" else features
-        known[key] = Prepared.of(given, rows, products_on(device))
+        features = table.reshape(len(table), -1).numpy()
+        known[key] = Prepared.of(features, rows, products_on(device))
         while len(known) > _REMEMBERED:
             known.popitem(last=False)
     known.move_to_end(key)

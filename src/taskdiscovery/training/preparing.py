@@ -15,7 +15,7 @@ from scipy import linalg
 from taskdiscovery.data.partition import cut
 from taskdiscovery.features.products import CPU, Products
 from taskdiscovery.features.reduction import Reduction
-from taskdiscovery.types import Float32, FloatArray, IntArray
+from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
 #: principal components of the features that are looked at.
 COMPONENTS = 384
@@ -48,19 +48,19 @@ class Prepared:
     """Rows to fit to, and what is the same for all that is learnt on them.
 
     Attributes:
-        features: (N, P) of all rows; a tensor where they lie on a GPU.
+        features: (N, P) of all rows.
         rows: (n,) the rows.
         reduction: measured on these rows alone.
         products: where products with the rows are taken.
     """
 
-    features: Any
+    features: Matrix
     rows: IntArray
     reduction: Reduction
     products: Products = CPU
 
     @classmethod
-    def of(cls, features: Any, rows: IntArray, products: Products = CPU) -> Prepared:
+    def of(cls, features: Matrix, rows: IntArray, products: Products = CPU) -> Prepared:
         """Measure the reduction."""
         reduction = Reduction.measure(features, rows, COMPONENTS, products)
         return cls(features, rows, reduction, products)
