@@ -106,8 +106,11 @@ def _session(spec: Spec, device: str) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    wanted = ["CUDAExecutionProvider"] if device != "cpu" else []
-    providers = [p for p in wanted if p in runtime.get_available_providers()]
+    cuda, providers = "CUDAExecutionProvider", []
+    if device != "cpu" and cuda in runtime.get_available_providers():
+        # By itself it takes the first GPU, and rounds float32 to TF32.
+        number = torch.device(device).index or 0
+        providers = [(cuda, {"device_id": number, "use_tf32": 0})]
     try:
         return runtime.InferenceSession(
             spec.path, options, providers=[*providers, "CPUExecutionProvider"]
