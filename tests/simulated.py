@@ -28,6 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 import taskdiscovery
+from taskdiscovery.networks import placing
+from taskdiscovery.training.steps import forget_steps
 
 CUDA = torch.device("cuda", 0)
 #: the device that torch itself believes in: without CUDA it cannot differentiate on `cuda`.
@@ -62,14 +64,19 @@ class Counts:
         uploads: copies to the device that the processor waited for, from memory not pinned.
         replays: of graphs.
         places: of the last file and line of the package that did so, for both.
+
+    What other threads wait for is not counted: they may.
     """
 
     def __init__(self) -> None:
+        self._thread = threading.get_ident()
         self.kernels = self.launches = self.synchronizations = self.uploads = self.replays = 0
         self.places: Counter[str] = Counter()
 
     def waited(self, what: str) -> None:
         """Count a synchronization or an upload, and where it came from."""
+        if threading.get_ident() != self._thread:
+            return
         setattr(self, what, getattr(self, what) + 1)
         self.places[f"{what} {_place()}"] += 1
 
@@ -293,7 +300,9 @@ class SimulatedGPU(TorchDispatchMode):
             return self._on_processor(func, args, kwargs)
         if func in (aten._to_copy.default, aten.copy_.default, aten._copy_from.default):
             return self._copied(func, args, kwargs, tensors)
-        self._check(func, tensors, kwargs)
+        if there:
+            self._check(func, tensors)
+        self._check_generator(kwargs.get("generator"))
         if func is aten._fused_sdp_choice.default:
             return 0  # attention as it is written: fused kernels are those of a device
         if func is aten._efficientzerotensor.default:  # zeros without memory, which are read here
@@ -320,7 +329,7 @@ class SimulatedGPU(TorchDispatchMode):
         """Say whether it is."""
         return tensor.untyped_storage().data_ptr() in self.pinned
 
-    def _check(self, func: Any, tensors: list[Tensor], kwargs: Any) -> None:
+    def _check(self, func: Any, tensors: list[Tensor]) -> None:
         """Refuse what CUDA refuses."""
         mixed = [x for x in tensors if not isinstance(x, OnGPU) and x.dim() > 0]
         # A gather from the device may be given its places by the processor: they are uploaded.
@@ -333,7 +342,8 @@ class SimulatedGPU(TorchDispatchMode):
                 f"{func}: expected all tensors to be on the same device, but found at least two "
                 "devices, cuda:0 and cpu!"
             )
-        generator = kwargs.get("generator")
+
+    def _check_generator(self, generator: Any) -> None:
         if generator is not None and generator._cdata not in _Generator.there:
             raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
 
@@ -487,6 +497,9 @@ def simulated_gpu(*, free: float = 70e9) -> Iterator[Counts]:
         _RUNNING.append(gpu)
         stack.callback(_RUNNING.pop)
         stack.enter_context(gpu)
+        for forget in (placing._STORES.clear, forget_steps):  # of jobs before, and of these
+            forget()
+            stack.callback(forget)
         yield gpu.counts
 
 
