@@ -40,6 +40,8 @@ class Lab:
         tiny: whether everything is as small as it goes: a dry run, whose times mean nothing.
         folder: for runs; removed afterwards.
         report: knows the time that is left.
+        full: whether what is shown is done as a whole, where a part of it would do.
+        data: SPEC of images that stand for CIFAR-10's training images; empty for made ones.
         ceilings: operations per second of a bf16 product, bytes per second of a copy.
     """
 
@@ -47,6 +49,8 @@ class Lab:
     tiny: bool
     folder: Path
     report: Report
+    full: bool = False
+    data: str = ""
     ceilings: dict[str, float] = field(default_factory=lambda: dict(CEILINGS))
 
     @property
@@ -84,6 +88,8 @@ class Lab:
     @cached_property
     def many(self) -> Dataset:
         """As many images as CIFAR-10 has, of which nine tenths are trained on."""
+        if self.data:
+            return td.load(self.data)
         return synthetic(600 if self.tiny else 50_000)
 
     @cached_property
