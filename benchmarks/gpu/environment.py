@@ -25,7 +25,7 @@ ASKED = "name,memory.total,driver_version,clocks.sm,clocks.mem,power.limit"
 def checks(lab: Lab) -> Iterator[Check]:
     """Yield the checks of this section."""
     yield Check(name="environment", work=partial(environment, lab.cuda))
-    if lab.cuda:
+    if lab.cuda and not lab.tiny:
         yield Check(name="ceilings", work=partial(ceilings, lab), need=10)
 
 

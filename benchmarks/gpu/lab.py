@@ -23,6 +23,7 @@ from benchmarks.metagrad import NORMAL, SHAPE
 from taskdiscovery import networks
 from taskdiscovery.config import ResolvedLearner, TrainingRecipe, learner_of
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.placing import Images, place
 from taskdiscovery.types import Dataset
 
 #: the usual throughput of an H100, until `environment` has measured what there is.
@@ -93,8 +94,13 @@ class Lab:
         return synthetic(600 if self.tiny else 50_000)
 
     @cached_property
+    def images(self) -> Images:
+        """The same images as jobs see them on the device."""
+        return place(self.many.images, self.device)
+
+    @cached_property
     def resident(self) -> Tensor:
-        """The same images on the device."""
+        """The same images, all on the device."""
         return torch.from_numpy(self.many.images).to(self.device)
 
     def learner(
