@@ -33,6 +33,8 @@ from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
+from taskdiscovery.runtime import memory_errors
+from taskdiscovery.runtime.devices import is_cuda
 from taskdiscovery.types import Dataset, Document, Float32, FloatArray, ImageArray, IntArray
 
 FORMAT = 1
@@ -91,6 +93,7 @@ class Encoder:
 
         Raises:
             DataError: where the images have another shape than the encoder was made for.
+            ResourceError: where memory runs out.
         """
         if getattr(images, "dtype", None) != np.uint8:
             kind = getattr(images, "dtype", type(images).__name__)
@@ -100,6 +103,14 @@ class Encoder:
                 hint="give load(images).images, which has them in the right range",
             )
         images = self.as_taken(images)
+        with memory_errors.explained(
+            "labelling images",
+            where=f"{len(images)} images, --device {device}",
+            hint="use --device cpu" if is_cuda(device) else "label fewer images at once",
+        ):
+            return self._coordinates(images, device, outputs)
+
+    def _coordinates(self, images: ImageArray, device: str, outputs: Float32 | None) -> Float32:
         model, tensor = self.model.to(device), to_tensor(images, device)
         if outputs is None:
             outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()

@@ -1,9 +1,9 @@
-"""Trainings in several processes of this machine, each with a few threads.
+"""Trainings in several processes of this machine, each with a few threads or with a GPU of its own.
 
 Small networks leave most threads waiting for each other: two trainings of one thread each are
 faster than one of two threads after the other, and the more so the more cores there are. The images
-are mapped from one file into all processes. A training is started again when its process dies, with
-fewer of them at once: most die for want of memory.
+are mapped from one file into all processes; one with a GPU uploads them once. A training is started
+again when its process dies, with fewer of them at once: most die for want of memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import loky
 import numpy as np
@@ -32,8 +32,9 @@ from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
 from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import interrupts
+from taskdiscovery.runtime import devices, disk, interrupts, memory_errors
 from taskdiscovery.runtime.hardware import keep_freed_memory
+from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
@@ -71,6 +72,50 @@ class Mapped:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cards:
+    """GPUs that processes share out among themselves, one each.
+
+    Attributes:
+        folder: of the job, where each card has a file that is locked by whoever has it.
+        count: how many there are; 0 for trainings on the processor.
+    """
+
+    folder: str
+    count: int
+
+    def take(self, patience: float = 60.0) -> tuple[str, IO[bytes] | None]:
+        """Take one that no other process of the job has.
+
+        Args:
+            patience: seconds to wait for one: a process that has ended gives up its own.
+
+        Returns:
+            The device, `cuda:N` or `cpu`; and the file that is this card's, which must stay open.
+
+        Raises:
+            ResourceError: where all stay taken.
+        """
+        if not self.count:
+            return "cpu", None
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            for number in range(self.count):
+                stream = (Path(self.folder) / f"card-{number}").open("ab")
+                try:
+                    disk.lock(stream)
+                except OSError:  # another process has it
+                    stream.close()
+                    continue
+                return f"cuda:{number}", stream
+            time.sleep(0.1)
+        raise ResourceError(
+            f"none of {self.count} cards has become free",
+            where="--executor processes",
+            hint="go on with taskdiscovery resume, or use --executor serial",
+        )
+
+
 class Processes(Workers):
     """Trains in processes of its own. Made by `started`.
 
@@ -87,7 +132,10 @@ class Processes(Workers):
     def __init__(self, config: WorkConfig, images: Mapped, folder: Path, journal: Journal) -> None:
         super().__init__(journal)
         self._jobs = config.jobs or 1
-        self._setting = (images, _paths(), config.threads or 1, os.getpid())
+        place = Cards(
+            folder=str(folder), count=devices.cards() if devices.is_cuda(config.device) else 0
+        )
+        self._setting = (images, _paths(), config.threads or 1, os.getpid(), place)
         self._counts_at = folder / "passed.npy"
         np.save(self._counts_at, np.zeros(4 * self._jobs + 4))
         self._counts = np.load(self._counts_at, mmap_mode="r+")
@@ -194,17 +242,55 @@ def _paths() -> list[str]:
     return [os.path.abspath(path) for path in sys.path]
 
 
-_images: Tensor
+@dataclass(kw_only=True)
+class _Place:
+    """Where a process trains.
+
+    Attributes:
+        mapped: where the images lie on disk.
+        cards: of the job.
+        images: on the device, once there was a first training.
+        device: that the process has taken.
+        file: that says so to the others, open as long as the process lives.
+    """
+
+    mapped: Mapped
+    cards: Cards
+    images: Tensor | None = None
+    device: str = "cpu"
+    file: IO[bytes] | None = None
+
+    def ready(self) -> tuple[Tensor, str]:
+        """Return the images on the device of this process, and the device.
+
+        Raises:
+            ResourceError: where no card is left, or the images do not fit on it.
+        """
+        if self.images is None:
+            if self.file is None:
+                self.device, self.file = self.cards.take()
+            if devices.is_cuda(self.device):  # whatever says `cuda` means this one
+                torch.cuda.set_device(self.device)
+            with memory_errors.explained(
+                "images were put on the GPU",
+                where=f"--device {self.device}",
+                hint="take fewer with --train-images, or smaller ones with --size",
+            ):
+                self.images = to_tensor(self.mapped.open(), self.device)
+        return self.images, self.device
 
 
-def _begin(images: Mapped, paths: list[str], threads: int, parent: int) -> None:
+_place: _Place
+
+
+def _begin(images: Mapped, paths: list[str], threads: int, parent: int, cards: Cards) -> None:
     """Prepare a process. A signal to all of the job reaches it, too, but is for the driver."""
-    global _images
+    global _place
     interrupts.leave_to_driver()
     sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
     keep_freed_memory()
-    _images = to_tensor(images.open(), "cpu")
+    _place = _Place(mapped=images, cards=cards)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -228,6 +314,8 @@ class _Told:
 def _work(training: Training, counts: str, seat: int) -> Any:
     """Do one training. An error that a user can mend is returned, not raised."""
     try:
-        return training.run(_images, meter=_Told(counts, seat)).numpy()
+        images, device = _place.ready()
+        with usual_torch():
+            return training.on(device).run(images, meter=_Told(counts, seat)).numpy()
     except TaskDiscoveryError as error:
         return error

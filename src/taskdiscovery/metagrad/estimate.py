@@ -92,14 +92,15 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
             "store": T * kept + graph,
             "recompute": (stride + -(-T // stride)) * kept + graph,
         },
-        available=available_memory(_tensors(state)[0].device.type),
+        available=available_memory(_tensors(state)[0].device),
     )
 
 
-def available_memory(device: str) -> int:
+def available_memory(device: torch.device | str) -> int:
     """Return the bytes that are free on a device now."""
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
+    device = torch.device(device)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     free = hardware.free_memory(0)
     # Where the system does not say: count on half of the memory.
     return free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

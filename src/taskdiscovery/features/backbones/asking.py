@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import numpy as np
 from taskdiscovery.errors import ConfigError, NumericalError
 from taskdiscovery.features.backbones.kind import Network
 from taskdiscovery.features.backbones.prepare import seen
+from taskdiscovery.runtime import devices, memory_errors
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.types import Backbone, Float32, ImageArray
 
@@ -36,6 +38,7 @@ class Plan:
         batch: images at once.
         ahead: batches that a thread prepares while the device computes; 0 for none.
         pinned: whether they lie in memory that the device copies from by itself.
+        exact: whether the same image gives the same features alone, for which the batch is fixed.
     """
 
     device: str
@@ -43,23 +46,25 @@ class Plan:
     batch: int
     ahead: int
     pinned: bool
+    exact: bool = False
 
 
 def plan_of(device: str, batch: int | None = None, *, exact: bool = False) -> Plan:
     """Return how features are computed on a device.
 
     Args:
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `cuda:N`.
         batch: images at once, if not as many as suit the device.
         exact: in float32 wherever it is, as the same image gives the same features alone.
     """
-    cuda = device.startswith("cuda")
+    cuda = devices.is_cuda(device)
     return Plan(
         device=device,
         precision="bf16" if cuda and not exact else "float32",
         batch=batch or (BATCH_CUDA if cuda and not exact else BATCH),
         ahead=2 if cuda else 0,
         pinned=cuda,
+        exact=exact,
     )
 
 
@@ -128,13 +133,30 @@ class Asked:
         tensor = torch.from_numpy(filled)
         return tensor.pin_memory() if self.plan.pinned else tensor
 
+    def _explained(self) -> AbstractContextManager[None]:
+        """Turn memory that runs out within the block into an error that says what takes less."""
+        hints = (
+            [f"try --batch {memory_errors.smaller(self.batch, 1)}"] if not self.plan.exact else []
+        )
+        hints += ["use --device cpu"] if devices.is_cuda(self.plan.device) else []
+        return memory_errors.explained(
+            f"asking the backbone {self.backbone.asked or self.backbone}",
+            where=f"{self.batch} images at once, --device {self.plan.device}",
+            hint=", or ".join(hints) or "give smaller images with --size",
+        )
+
     def _ask(self, batch: Tensor, count: int) -> Float32:
         """Return (count, P) features."""
         import torch
 
         kind = self.plan.device.partition(":")[0]
         low = self.plan.precision == "bf16"
-        with usual_torch(), torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=low):
+        with (
+            usual_torch(),
+            torch.no_grad(),
+            torch.autocast(kind, torch.bfloat16, enabled=low),
+            self._explained(),
+        ):
             given = self.network(batch)[:count]
         features = pooled(given, self.backbone).float()
         if not bool(torch.isfinite(features).all()):

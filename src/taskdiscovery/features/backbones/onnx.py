@@ -8,6 +8,7 @@ from taskdiscovery.config.pixels import PIXEL_OPTIONS, pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, DataError, first_line, nearest
 from taskdiscovery.features.backbones.kind import Kind, Network, wrong_weights
+from taskdiscovery.runtime import devices
 from taskdiscovery.types import Backbone, Document
 from taskdiscovery.types.backbone import LAYOUTS
 
@@ -106,8 +107,11 @@ def _session(spec: Spec, device: str) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    wanted = ["CUDAExecutionProvider"] if device != "cpu" else []
-    providers = [p for p in wanted if p in runtime.get_available_providers()]
+    providers: list[Any] = []
+    if devices.is_cuda(device) and "CUDAExecutionProvider" in runtime.get_available_providers():
+        number = devices.number_of(device)
+        own = torch.cuda.current_device() if number is None else number
+        providers.append(("CUDAExecutionProvider", {"device_id": own}))
     try:
         return runtime.InferenceSession(
             spec.path, options, providers=[*providers, "CPUExecutionProvider"]
