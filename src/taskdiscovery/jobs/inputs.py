@@ -411,6 +411,7 @@ def labelled(
         k=(encoder.classes,) * len(encoder.names),
         coordinates_NP=coordinates,
         seen_N=seen_N,
+        device=device,
         **_content(dataset),
     )
 

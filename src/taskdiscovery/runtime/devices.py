@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -128,12 +129,25 @@ def named_by_the_driver() -> list[Document]:
     return [dict(row) for row in _asked()]
 
 
+def of_job(config: Mapping[str, Any]) -> Document:
+    """Say what a job computes on, as `describe` does.
+
+    Args:
+        config: its options as they were resolved: `device`, `executor` and `jobs` among them.
+    """
+    device, executor = str(config.get("device", "cpu")), config.get("executor")
+    if executor == "ray":
+        return describe(device, several=0)
+    return describe(device, several=int(config.get("jobs") or 1) if executor == "processes" else 1)
+
+
 def describe(device: str, *, several: int = 1) -> Document:
     """Say what a job computes on; nothing of the CPU, which `environment.json` names.
 
     Args:
         device: resolved.
-        several: cards that share the work, from the first one on.
+        several: cards that share the work, from the first one on; 0 where they are elsewhere, and
+            none is asked for here.
 
     Returns:
         `device`; `cards`, of each its name, memory in bytes and compute capability (none where it
@@ -144,13 +158,9 @@ def describe(device: str, *, several: int = 1) -> Document:
         return {}
     import torch
 
-    there = cards()
-    if not there:
-        used: list[int] = []
-    elif several > 1:
-        used = list(range(min(several, there)))
-    else:
-        used = [_index(device)]
+    there = cards() if several else 0
+    one_alone = several == 1 or number_of(device) is not None
+    used = [_index(device)] if there and one_alone else list(range(min(several, there)))
     cudnn: Any = torch.backends.cudnn
     version = cudnn.version() if cudnn.is_available() else None
     return {
@@ -161,6 +171,37 @@ def describe(device: str, *, several: int = 1) -> Document:
         "cudnn": None if version is None else int(version),
         **arithmetic(device),
     }
+
+
+def in_words(described: Document) -> dict[str, str]:
+    """Return what `describe` gave as lines for people: a name and a text each; none for the CPU."""
+    if not described:
+        return {}
+    lines = {}
+    for number, card in enumerate(described["cards"]):
+        lines[f"gpu {number}" if len(described["cards"]) > 1 else "gpu"] = (
+            f"{card['name']}, {card['memory'] / 2**30:.0f} GiB, compute capability "
+            f"{card['capability']}"
+        )
+    versions = [f"{name} {described[name]}" for name in ("driver", "cuda", "cudnn")]
+    lines["gpu software"] = ", ".join(versions)
+    rounded = {
+        "convolutions": described["tf32_convolutions"],
+        "matrix products": described["tf32_products"],
+    }
+    in_tf32 = " and ".join(name for name, said in rounded.items() if said)
+    repeats = "deterministic" if described["cudnn_deterministic"] else "not deterministic"
+    lines["gpu training"] = f"float32 {in_tf32 or 'nothing'} in TF32, cuDNN {repeats}"
+    return lines
+
+
+def absence() -> str:
+    """Say why there is no card: what this torch is built for."""
+    import torch
+
+    built = torch.version.cuda and f"CUDA {torch.version.cuda}"
+    built = built or (torch.version.hip and f"ROCm {torch.version.hip}")
+    return f"none found (torch is built for {built})" if built else "none (torch has no CUDA)"
 
 
 def arithmetic(device: str) -> dict[str, bool]:

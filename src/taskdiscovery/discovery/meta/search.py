@@ -123,7 +123,7 @@ class MetaSearch:
         with (
             callbacks.stage("meta-gradient", options.outer_steps) as meter,
             random_states.private(derive(self.problem.seed, "meta"), str(self.device)),
-            self.explained(),
+            self._explained(),
             interrupts.deferred(),
         ):
             meter.advance(progress.step)
@@ -149,7 +149,7 @@ class MetaSearch:
                         hint="lower them, take fewer --inner-steps, or use --precision float32",
                     )
 
-    def explained(self) -> AbstractContextManager[None]:
+    def _explained(self) -> AbstractContextManager[None]:
         """Turn memory that runs out within the block into an error that says what takes less."""
         options = self.options
         less = {"graphs": "--memory store", "store": "--memory recompute"}.get(options.memory)

@@ -135,10 +135,9 @@ class Asked:
 
     def _explained(self) -> AbstractContextManager[None]:
         """Turn memory that runs out within the block into an error that says what takes less."""
-        hints = (
-            [f"try --batch {memory_errors.smaller(self.batch, 1)}"] if not self.plan.exact else []
-        )
-        hints += ["use --device cpu"] if devices.is_cuda(self.plan.device) else []
+        hints = ["use --device cpu"] if devices.is_cuda(self.plan.device) else []
+        if not self.plan.exact:
+            hints.insert(0, f"try --batch {memory_errors.smaller(self.batch, 1)}")
         return memory_errors.explained(
             f"asking the backbone {self.backbone.asked or self.backbone}",
             where=f"{self.batch} images at once, --device {self.plan.device}",
