@@ -29,7 +29,7 @@ from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import place
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
@@ -111,15 +111,15 @@ class Encoder:
             return self._coordinates(images, device, outputs)
 
     def _coordinates(self, images: ImageArray, device: str, outputs: Float32 | None) -> Float32:
-        model, tensor = self.model.to(device), to_tensor(images, device)
+        model, placed = self.model.to(device), place(images, device)
         if outputs is None:
-            outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
+            outputs = predict(model, placed, np.arange(len(images)), "float32").numpy()
         coordinates = outputs[:, self.columns] - self.centre
         # Matrix products differ in their last bits with the place of an image in its batch. Where
         # that could turn a label, the image is predicted again alone, so that its label is
         # independent of the other images in the batch.
         for i in np.flatnonzero(self._margins(coordinates) < CLOSE):
-            alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
+            alone = predict(model, placed, np.array([i]), "float32", batch=1).numpy()
             coordinates[i] = alone[0, self.columns] - self.centre
         return coordinates
 

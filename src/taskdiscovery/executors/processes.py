@@ -26,13 +26,12 @@ import numpy as np
 import torch
 from loky.backend import resource_tracker
 from loky.process_executor import BrokenProcessPool
-from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
-from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import devices, disk, interrupts, memory_errors
+from taskdiscovery.networks.placing import Images, place
+from taskdiscovery.runtime import devices, disk, interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.runtime.progress import Meter
@@ -249,34 +248,29 @@ class _Place:
     Attributes:
         mapped: where the images lie on disk.
         cards: of the job.
-        images: on the device, once there was a first training.
+        images: as the device sees them, once there was a first training.
         device: that the process has taken.
         file: that says so to the others, open as long as the process lives.
     """
 
     mapped: Mapped
     cards: Cards
-    images: Tensor | None = None
+    images: Images | None = None
     device: str = "cpu"
     file: IO[bytes] | None = None
 
-    def ready(self) -> tuple[Tensor, str]:
-        """Return the images on the device of this process, and the device.
+    def ready(self) -> tuple[Images, str]:
+        """Return the images as they are seen on the device of this process, and the device.
 
         Raises:
-            ResourceError: where no card is left, or the images do not fit on it.
+            ResourceError: where no card is left.
         """
         if self.images is None:
             if self.file is None:
                 self.device, self.file = self.cards.take()
             if devices.is_cuda(self.device):  # whatever says `cuda` means this one
                 torch.cuda.set_device(self.device)
-            with memory_errors.explained(
-                "images were put on the GPU",
-                where=f"--device {self.device}",
-                hint="take fewer with --train-images, or smaller ones with --size",
-            ):
-                self.images = to_tensor(self.mapped.open(), self.device)
+            self.images = place(self.mapped.open(), self.device)
         return self.images, self.device
 
 

@@ -17,17 +17,16 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import Images, place
 from taskdiscovery.runtime import devices, importing, interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.store.journal import Journal
-from taskdiscovery.training import Request, Training
+from taskdiscovery.training import Request, Training, forget_steps
 from taskdiscovery.types import ImageArray, Matrix
 
 #: seconds without a node that could take a training before the job gives up.
@@ -145,7 +144,7 @@ class Ray(Workers):
             )
 
 
-_resident: dict[str, Tensor] = {}
+_resident: dict[str, Images] = {}
 
 
 def _work(
@@ -166,10 +165,11 @@ def _work(
     if devices.is_cuda(device):  # one copy on the GPU for all trainings of this worker
         if data not in _resident:
             _resident.clear()
-            _resident[data] = to_tensor(images, device)
+            forget_steps()
+            _resident[data] = place(images, device)
         placed = _resident[data]
     else:
-        placed = to_tensor(images, device)
+        placed = place(images, device)
     try:
         with usual_torch():
             return training.run(placed).numpy()
