@@ -26,10 +26,10 @@ from taskdiscovery.config import (
 )
 from taskdiscovery.errors import ConfigError, ResourceError
 from taskdiscovery.executors import machine, processes, resolve_device, resolve_precision
-from taskdiscovery.executors.processes import Cards
 from taskdiscovery.metagrad.estimate import Estimate
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.runtime import arithmetic, devices, memory_errors, random_states, ranks
+from taskdiscovery.runtime.cards import Cards
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.store import environment
 
@@ -212,7 +212,7 @@ def test_each_worker_has_a_card_of_its_own(tmp_path):
 
 def test_a_card_of_a_process_that_was_killed_is_free(tmp_path):
     program = (
-        "import sys, time; from taskdiscovery.executors.processes import Cards\n"
+        "import time; from taskdiscovery.runtime.cards import Cards\n"
         f"device, held = Cards(folder={str(tmp_path)!r}, count=1).take()\n"
         "print(device, flush=True); time.sleep(60)"
     )
