@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from taskdiscovery.networks.activation import activated
 from taskdiscovery.networks.pooling import mean_over_pixels
 
 
@@ -45,7 +46,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        return self.head(mean_over_pixels(self.body(self.relu(self.stem(x)))))
+        conv, norm = self.stem.children()
+        return self.head(mean_over_pixels(self.body(activated(conv(x), norm, self.relu))))
 
 
 def resnet18(image_shape: tuple[int, int, int], outputs: int, *, width: float = 1.0) -> ResNet:
@@ -77,7 +79,12 @@ class _Block(nn.Module):
             self.shortcut = _normalized_conv(channels, fan_in, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x) + self.shortcut(x))
+        y, layers = x, list(self.residual)
+        for pair, relu in zip(layers[:-1:2], layers[1::2], strict=True):
+            conv, norm = pair.children()
+            y = activated(conv(y), norm, relu)
+        conv, norm = layers[-1].children()
+        return activated(conv(y), norm, self.relu, self.shortcut(x))
 
 
 def _normalized_conv(fan_in: int, fan_out: int, kernel: int, stride: int) -> nn.Sequential:
