@@ -357,7 +357,7 @@ def test_a_batch_of_analyze_does_not_wait(tasks):
                 td.load(f"shapes?n={n}&seed=0&size=8"), tasks, device="cuda", callbacks=[]
             )
         )
-        for n in (340, 400)
+        for n in (900, 1200)
     )
     assert many - few == (0, 0, {})
     assert many.kernels > few.kernels > 0
