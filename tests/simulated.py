@@ -50,6 +50,14 @@ READ_BACK = {
     aten.unique_consecutive.default,
     aten.bincount.default,
 }
+#: operations that take places (argument 1) of a tensor (argument 0).
+INDEXED = {
+    aten.index.Tensor,
+    aten.index_put.default,
+    aten.index_put_.default,
+    aten._unsafe_index.Tensor,
+    aten._index_put_impl_.default,
+}
 #: operations that change these arguments (by number) without saying so.
 SILENTLY_WRITTEN = {aten.native_batch_norm.default: (3, 4)}
 
@@ -301,7 +309,7 @@ class SimulatedGPU(TorchDispatchMode):
         if func in (aten._to_copy.default, aten.copy_.default, aten._copy_from.default):
             return self._copied(func, args, kwargs, tensors)
         if there:
-            self._check(func, tensors)
+            self._check(func, args, tensors)
         self._check_generator(kwargs.get("generator"))
         if func is aten._fused_sdp_choice.default:
             return 0  # attention as it is written: fused kernels are those of a device
@@ -311,7 +319,7 @@ class SimulatedGPU(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         if asked is not None and not to_gpu:  # as `zeros_like(x, device="cpu")`
             return func(*_held(args), **_held(kwargs))
-        if func in READ_BACK or _by_mask(func, tensors):
+        if func in READ_BACK or _by_mask(func, args):
             self._wait("synchronizations")
         return self._wrapped(func, args, kwargs)
 
@@ -329,14 +337,15 @@ class SimulatedGPU(TorchDispatchMode):
         """Say whether it is."""
         return tensor.untyped_storage().data_ptr() in self.pinned
 
-    def _check(self, func: Any, tensors: list[Tensor]) -> None:
-        """Refuse what CUDA refuses."""
+    def _check(self, func: Any, args: Any, tensors: list[Tensor]) -> None:
+        """Refuse tensors of both devices, but for single values."""
         mixed = [x for x in tensors if not isinstance(x, OnGPU) and x.dim() > 0]
-        # A gather from the device may be given its places by the processor: they are uploaded.
-        if func in (aten.index.Tensor, aten.index_put_.default) and isinstance(tensors[0], OnGPU):
-            for _ in mixed:
+        # A tensor of the device may be indexed by places on the processor: they are uploaded.
+        if func in INDEXED and isinstance(args[0], OnGPU):
+            places = [x for x in _tensors(args[1]) if not isinstance(x, OnGPU)]
+            for _ in places:
                 self._wait("uploads")
-            mixed = []
+            mixed = [x for x in mixed if not any(x is place for place in places)]
         if mixed:
             raise RuntimeError(
                 f"{func}: expected all tensors to be on the same device, but found at least two "
@@ -453,12 +462,11 @@ def _tensors(*values: Any) -> list[Tensor]:
     return found
 
 
-def _by_mask(func: Any, tensors: list[Tensor]) -> bool:
+def _by_mask(func: Any, args: Any) -> bool:
     """Say whether an operation looks for the places where a mask is true."""
-    if func not in (aten.index.Tensor, aten.index_put_.default):
+    if func not in INDEXED:
         return False
-    places = tensors[1:] if func is aten.index.Tensor else tensors[1:-1]
-    return any(x.dtype in (torch.bool, torch.uint8) for x in places)
+    return any(x.dtype in (torch.bool, torch.uint8) for x in _tensors(args[1]))
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> list[OnGPU]:
@@ -540,6 +548,8 @@ def _stand_ins(gpu: SimulatedGPU, free: int) -> Iterator[tuple[Any, str, Any]]:
     for name in ("_lazy_init", "init", "set_device", "empty_cache", "manual_seed"):
         yield torch.cuda, name, nothing()
     for name in ("manual_seed_all", "reset_peak_memory_stats", "set_rng_state"):
+        yield torch.cuda, name, nothing()
+    for name in ("set_per_process_memory_fraction", "ipc_collect"):
         yield torch.cuda, name, nothing()
     state = torch.zeros(16, dtype=torch.uint8)
     yield torch.cuda, "get_rng_state", lambda *given: state.clone()

@@ -16,7 +16,7 @@ from torch import nn
 import taskdiscovery as td
 from simulated import simulated_gpu
 from taskdiscovery.config import TrainingRecipe, learner_of
-from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks import Normalization, build_learner, prediction
 from taskdiscovery.networks.placing import place
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.capture import Captured, aside
@@ -48,14 +48,17 @@ def tasks(shapes):
 class Cost:
     """What a job costs, and how many trainings it does."""
 
-    def __init__(self, job):
+    def __init__(self, job, free=70e9):
         made, begin = [], TrainingState.__init__
 
         def counted(state, *given, **more):
             made.append(state)
             begin(state, *given, **more)
 
-        with mock.patch.object(TrainingState, "__init__", counted), simulated_gpu() as counts:
+        with (
+            mock.patch.object(TrainingState, "__init__", counted),
+            simulated_gpu(free=free) as counts,
+        ):
             job()
         self.synchronizations, self.uploads = counts.synchronizations, counts.uploads
         self.kernels, self.places, self.trainings = counts.kernels, counts.places, len(made)
@@ -113,6 +116,8 @@ def test_what_cuda_refuses_is_refused():
         assert (x + torch.tensor(1.0)).tolist() == [2] * 3
         with pytest.raises(RuntimeError, match="on the same device"):
             x + torch.ones(3)
+        with pytest.raises(RuntimeError, match="on the same device"):
+            x[[0, 1]] = torch.ones(2)
         with pytest.raises(TypeError, match="convert cuda:0"):
             x.numpy()
         with pytest.raises(RuntimeError, match="type for generator"):
@@ -192,6 +197,17 @@ def test_no_step_waits(shapes, recipe):
     few, many = (Cost(lambda b=b: trained(shapes.images, batch=b, **recipe)) for b in (100, 30))
     assert many - few == (0, 0, {})
     assert many.kernels > few.kernels
+
+
+def test_streamed_images_are_not_waited_for_either(shapes):
+    """Where memory lacks, images come batch by batch, and the weights are the same."""
+    few, many = (Cost(lambda b=b: trained(shapes.images, batch=b), free=1e4) for b in (100, 30))
+    assert many - few == (0, 0, {})
+    weights = []
+    for free in (70e9, 1e4):
+        with simulated_gpu(free=free):
+            weights.append([p.detach().cpu() for p in trained(shapes.images).parameters()])
+    assert all(map(torch.equal, *weights))
 
 
 def test_an_epoch_waits_once(shapes):
@@ -285,13 +301,13 @@ def test_no_step_of_a_job_waits(job, done):
 
 @pytest.mark.parametrize("job", JOBS)
 def test_an_epoch_of_a_job_waits_once(job, done):
-    few, many = (done(job, e, 64) for e in (1, 3))
+    few, many = (done(job, e, 64) for e in (1, 2))
     *_, places = many - few
     own = {place: n for place, n in places.items() if "networks/prediction.py" not in place}
     # Small trainings wait together.
     waits = sum(n for place, n in own.items() if "sync" in place)
-    assert 2 <= waits <= 2 * few.trainings, places
-    assert sum(n for place, n in own.items() if "upload" in place) <= 2 * few.trainings, places
+    assert 1 <= waits <= few.trainings, places
+    assert sum(n for place, n in own.items() if "upload" in place) <= few.trainings, places
 
 
 def test_a_score_is_that_of_the_processor(shapes, factor):
@@ -333,6 +349,12 @@ def test_an_outer_step_of_a_meta_gradient_waits_a_few_times(meta):
     assert synchronizations <= 3 * 2, places
 
 
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Have 128 images predicted at once: a GPU takes thousands of such small ones."""
+    monkeypatch.setattr(prediction, "_MOST", 128)
+
+
 def spectral(n):
     data = td.load(f"shapes?n={n}&seed=0&size=8")
     options = {"method": "spectral", "tasks": 2, "learner": NETWORK}
@@ -340,12 +362,12 @@ def spectral(n):
 
 
 @pytest.mark.xfail(reason="calibrate: batch norm reads its count", **LATER)
-def test_a_batch_of_spectral_does_not_wait():
-    assert spectral(2000) - spectral(900) == (0, 0, {})
+def test_a_batch_of_spectral_does_not_wait(small_batches):
+    assert spectral(900) - spectral(300) == (0, 0, {})
 
 
 @pytest.mark.xfail(reason="analyze has no --device yet", strict=False)
-def test_a_batch_of_analyze_does_not_wait(tasks):
+def test_a_batch_of_analyze_does_not_wait(tasks, small_batches):
     few, many = (
         Cost(
             lambda n=n: td.analyze(
@@ -358,7 +380,7 @@ def test_a_batch_of_analyze_does_not_wait(tasks):
     assert many.kernels > few.kernels > 0
 
 
-def test_a_batch_of_label_does_not_wait(tasks):
+def test_a_batch_of_label_does_not_wait(tasks, small_batches):
     def labelled(n):
         found = td.label(tasks, td.load(f"shapes?n={n}&seed=0&size=8"), device="cuda")
         tasks.encoder.model.to("cpu")
