@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -152,9 +153,23 @@ class OnGPU(Tensor):
         """Copy to the processor first, as CUDA does."""
         return self.cpu().tolist()
 
+    def __getitem__(self, index: Any) -> Any:
+        """Have places that are given as a list made on the processor, as CUDA does."""
+        return Tensor.__getitem__(self, _places(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """See `__getitem__`."""
+        Tensor.__setitem__(self, _places(index), value)
+
     def is_pinned(self, device: Any = None) -> bool:
         """Say no: memory of a device is never pinned."""
         return False
+
+
+def _places(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_places(x) for x in index)
+    return torch.as_tensor(index) if isinstance(index, (list, np.ndarray)) else index
 
 
 class _Generator(torch.Generator):
@@ -302,6 +317,8 @@ class SimulatedGPU(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         tensors = _tensors(args, kwargs)
         there = any(isinstance(x, OnGPU) for x in tensors)
+        if any(x.is_meta for x in tensors):
+            raise RuntimeError(f"{func}: torch has made a tensor past the simulation")
         asked = kwargs.get("device")
         to_gpu = asked is not None and torch.device(asked).type in THERE
         if not there and not to_gpu:

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.func import grad, jvp
 
 import taskdiscovery as td
 from simulated import simulated_gpu
@@ -109,11 +110,30 @@ def test_a_training_gives_what_it_gives_on_the_processor(captured):
     assert (counts.launches < counts.kernels) == captured
 
 
+def test_second_derivatives_are_those_of_the_processor():
+    torch.manual_seed(0)
+    given = [torch.randn(4, 3), torch.randn(6, 4), torch.randn(6, 3).softmax(1)]
+
+    def loss(weight, x, y):
+        return -(y * F.batch_norm(x @ weight, None, None, training=True).log_softmax(1)).mean()
+
+    def product(weight, x, y):
+        zeros = torch.zeros_like(x), torch.zeros_like(y)
+        return jvp(grad(loss, argnums=(0, 2)), (weight, x, y), (torch.ones_like(weight), *zeros))[1]
+
+    expected = product(*given)
+    with simulated_gpu():
+        found = [x.cpu() for x in product(*(x.to("cuda") for x in given))]
+    assert all(map(torch.equal, found, expected))
+    assert all(x.abs().max() > 1e-3 for x in expected)
+
+
 def test_what_cuda_refuses_is_refused():
     with simulated_gpu():
         x = torch.ones(3, device="cuda")
         assert x.device == torch.device("cuda:0")
         assert (x + torch.tensor(1.0)).tolist() == [2] * 3
+        assert torch.arange(4, device="cuda")[[3, 1]].tolist() == [3, 1]
         with pytest.raises(RuntimeError, match="on the same device"):
             x + torch.ones(3)
         with pytest.raises(RuntimeError, match="on the same device"):
@@ -162,7 +182,7 @@ def test_what_waits_is_counted():
             upload()
             assert counts.uploads == number
         torch.ones(2).pin_memory().to("cuda", non_blocking=True)
-        x[x.flip(0)]
+        assert x[x.flip(0)].shape == (4,)
         assert (counts.synchronizations, counts.uploads) == (len(waits), 3)
 
 
