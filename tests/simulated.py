@@ -310,7 +310,8 @@ class SimulatedGPU(TorchDispatchMode):
         self.recording: Graph | None = None
         self.streams: list[Any] = [Stream()]
         self.pinned: dict[int, Tensor] = {}
-        self._random = torch.Generator().manual_seed(0).get_state()
+        self.generator = _Generator("cuda")
+        self.generator.manual_seed(0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do an operation."""
@@ -426,11 +427,11 @@ class SimulatedGPU(TorchDispatchMode):
     def random_numbers(self) -> Iterator[None]:
         """Draw from the device's own generator: the processor's stays where it is."""
         before = torch.get_rng_state()
-        torch.set_rng_state(self._random)
+        torch.set_rng_state(self.generator.get_state())
         try:
             yield
         finally:
-            self._random = torch.get_rng_state()
+            self.generator.set_state(torch.get_rng_state())
             torch.set_rng_state(before)
 
     @contextmanager
@@ -562,16 +563,18 @@ def _stand_ins(gpu: SimulatedGPU, free: int) -> Iterator[tuple[Any, str, Any]]:
     }
     for name, value in values.items():
         yield torch.cuda, name, lambda *given, _value=value, **more: _value
-    for name in ("_lazy_init", "init", "set_device", "empty_cache", "manual_seed"):
-        yield torch.cuda, name, nothing()
-    for name in ("manual_seed_all", "reset_peak_memory_stats", "set_rng_state"):
+    for name in ("_lazy_init", "init", "set_device", "empty_cache", "reset_peak_memory_stats"):
         yield torch.cuda, name, nothing()
     for name in ("set_per_process_memory_fraction", "ipc_collect"):
         yield torch.cuda, name, nothing()
-    state = torch.zeros(16, dtype=torch.uint8)
-    yield torch.cuda, "get_rng_state", lambda *given: state.clone()
-    yield torch.cuda, "get_rng_state_all", lambda: [state.clone()]
-    yield torch.cuda, "set_rng_state_all", nothing()
+    own = gpu.generator
+    yield torch.cuda, "default_generators", (own,)
+    yield torch.cuda, "get_rng_state", lambda *card: own.get_state()
+    yield torch.cuda, "get_rng_state_all", lambda: [own.get_state()]
+    yield torch.cuda, "set_rng_state", lambda state, *card: own.set_state(state)
+    yield torch.cuda, "set_rng_state_all", lambda states: own.set_state(states[0])
+    for name in ("manual_seed", "manual_seed_all"):
+        yield torch.cuda, name, lambda seed: own.manual_seed(seed) and None
     yield torch.cuda, "synchronize", synchronize
     yield torch.cuda, "current_stream", lambda *device: gpu.streams[-1]
     yield torch.cuda, "default_stream", lambda *device: gpu.streams[0]
