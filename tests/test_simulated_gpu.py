@@ -374,8 +374,8 @@ def test_an_outer_step_of_a_meta_gradient_waits_a_few_times(meta):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    """Have 128 images predicted at once: a GPU takes thousands of such small ones."""
-    monkeypatch.setattr(prediction, "_MOST", 128)
+    """Have 32 images predicted at once: a GPU takes thousands of such small ones."""
+    monkeypatch.setattr(prediction, "_MOST", 32)
 
 
 def spectral(n):
@@ -388,13 +388,16 @@ def test_a_batch_of_spectral_does_not_wait(small_batches):
     assert spectral(900) - spectral(300) == (0, 0, {})
 
 
-def test_a_batch_of_analyze_does_not_wait(shapes, tasks, small_batches):
+def test_a_batch_of_analyze_does_not_wait(small_batches):
+    data = td.load("shapes?n=1000&seed=0&size=8")  # of which a hundred are probed at most
+    tasks = found_in(data)
+
     def analyzed(n):
-        found = td.analyze(shapes, tasks, probe_images=n, device="cuda", **QUIET)
+        found = td.analyze(data, tasks, probe_images=n, device="cuda", **QUIET)
         tasks.encoder.model.to("cpu")
         return found
 
-    few, many = (Cost(lambda n=n: analyzed(n)) for n in (100, 290))
+    few, many = (Cost(lambda n=n: analyzed(n)) for n in (30, 100))
     *_, places = many - few
     assert not [place for place in places if "networks/prediction.py" not in place], places
     assert many.kernels > few.kernels > 0
