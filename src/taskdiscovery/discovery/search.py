@@ -63,7 +63,7 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         DataError: for too few images.
     """
     fitted = len(view_of(dataset, config).rows)
-    config = resolve_hardware(config).with_epochs(fitted)
+    config = resolve_hardware(config, dataset).with_epochs(fitted)
     assert config.epochs is not None
     learner = config.learner_of()
     sought = Sought(

@@ -37,6 +37,9 @@ SPEED = {"bf16": 2e11, "float32": 1e11}
 WORTH = 20.0
 #: seconds of a training above which it is to be saved on the way, which this process alone does.
 LONG = 120.0
+#: numbers of a table of features (rows × columns) from which closed forms go to a GPU by
+#: themselves: 90,000 rows of 768, a hundred GFLOP or some seconds of a few cores a pass.
+LARGE_TABLE = 2**26
 #: bytes of memory that a process is taken to need.
 NEEDED = 1.5e9
 
@@ -56,7 +59,7 @@ def resolve_training(
     Raises:
         ConfigError: where it cannot be done as asked, or not with a network of the user's.
     """
-    config = resolve_hardware(config.filled())
+    config = resolve_hardware(config.filled(), dataset)
     outputs = {config.learner: (2,)} if outputs is None else outputs
     uses = [
         Use(
@@ -83,15 +86,21 @@ def shape_of(dataset: Dataset, config: WorkConfig) -> tuple[int, int, int]:
     return int(height), int(width), int(channels)
 
 
-def resolve_hardware(config: W) -> W:
+def resolve_hardware(config: W, dataset: Dataset) -> W:
     """Decide device and precision, and join the other ranks.
+
+    Args:
+        config: as given.
+        dataset: the images, or the features of them.
 
     Raises:
         ConfigError: where they cannot be had as asked.
         WorkerError: where a rank does not answer.
     """
     if is_convex(config.learner):  # solved here, in seconds
-        config = replace(config, device="cpu", precision="float32", executor="serial", jobs=None)
+        config = replace(config, precision="float32", executor="serial", jobs=None)
+        if config.device == "auto" and _few(dataset):
+            config = replace(config, device="cpu")
     there = resolve_ranks(config.ranks, config.executor)
     asked = config.device
     if config.executor == "ray" and asked == "auto" and config.gpus_per_job:
@@ -101,6 +110,11 @@ def resolve_hardware(config: W) -> W:
         ranks.take_card(device)
     precision = resolve_precision(config.precision, device, config.executor)
     return replace(config, ranks=there, device=device, precision=precision)
+
+
+def _few(dataset: Dataset) -> bool:
+    """Say whether a table of features is so small that a GPU would save a second at most."""
+    return dataset.features is None or dataset.features.size < LARGE_TABLE
 
 
 def resolve_device(device: str, executor: str = "serial") -> str:

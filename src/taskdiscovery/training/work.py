@@ -101,6 +101,7 @@ class Training:
                 on_host(images),
                 convex.Fit(self.rows, self.targets, self.outputs, self.groups),
                 self.measured,
+                learner.device,
             )
             (meter or Silent()).advance(self.passes)
             return outputs

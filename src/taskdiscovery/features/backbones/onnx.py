@@ -107,11 +107,12 @@ def _session(spec: Spec, device: str) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    providers: list[Any] = []
-    if devices.is_cuda(device) and "CUDAExecutionProvider" in runtime.get_available_providers():
-        number = devices.number_of(device)
-        own = torch.cuda.current_device() if number is None else number
-        providers.append(("CUDAExecutionProvider", {"device_id": own}))
+    cuda, providers = "CUDAExecutionProvider", []
+    if devices.is_cuda(device) and cuda in runtime.get_available_providers():
+        # By itself it takes the first GPU, and rounds float32 to TF32.
+        number = torch.device(device).index
+        number = torch.cuda.current_device() if number is None else number
+        providers = [(cuda, {"device_id": number, "use_tf32": 0})]
     try:
         return runtime.InferenceSession(
             spec.path, options, providers=[*providers, "CPUExecutionProvider"]
