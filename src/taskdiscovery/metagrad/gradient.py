@@ -33,6 +33,8 @@ class GradientStep:
         compiled: whether gradient and product are compiled; worth it where shapes recur often.
         graph_loss: the same loss, written so that autograd differentiates its gradient cheaply;
             used where graphs are kept.
+        product_loss: the same loss, written so that its gradient is cheap to differentiate along a
+            direction; used where products are taken and nothing is compiled.
     """
 
     def __init__(
@@ -43,9 +45,12 @@ class GradientStep:
         product: str = "forward",
         compiled: bool = False,
         graph_loss: Loss | None = None,
+        product_loss: Loss | None = None,
     ) -> None:
         self.loss, self.rule, self.forward_product = loss, rule, product == "forward"
         self.graph_loss = graph_loss or loss
+        # A compiler fuses the plain form by itself, and cannot read the other.
+        self.product_loss = loss if compiled else product_loss or loss
         self._gradient: Callable[..., Tree] = self._plain_gradient
         self._product: Callable[..., tuple[Tree, list[Tensor]]] = self._plain_product
         if compiled:
@@ -90,11 +95,13 @@ class GradientStep:
     def _plain_gradient(self, params: Tree, inputs: list[Any], spec: TreeSpec) -> Tree:
         constants = [x.detach() if isinstance(x, Tensor) else x for x in inputs]
         if self._compiled:  # the form that compiles
-            return torch.func.grad(lambda p: self.loss(p, tree_unflatten(constants, spec)))(params)
+            return torch.func.grad(lambda p: self.product_loss(p, tree_unflatten(constants, spec)))(params)
         leaves, shape = tree_flatten(params)
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
         with torch.enable_grad():
-            value = self.loss(tree_unflatten(leaves, shape), tree_unflatten(constants, spec))
+            value = self.product_loss(
+                tree_unflatten(leaves, shape), tree_unflatten(constants, spec)
+            )
         grads = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
         return tree_unflatten(list(grads), shape)
 
@@ -109,7 +116,7 @@ class GradientStep:
         varied, constants, which, spec = inputs
 
         def loss(own: Tree, given: list[Tensor]) -> Tensor:
-            return self.loss(own, merge(which, given, constants, spec))
+            return self.product_loss(own, merge(which, given, constants, spec))
 
         if curvature:
             by_both = torch.func.grad(loss, argnums=(0, 1) if varied else (0,))

@@ -79,14 +79,15 @@ class Inner:
             product=product,
             compiled=options.compile,
             graph_loss=partial(self._loss, twice=True),
+            product_loss=partial(self._loss, along=True),
         )
         return Parallel([step] * options.networks)
 
     def _loss(
-        self, params: dict[str, Tensor], inputs: tuple[Tensor, Tensor], twice: bool = False
+        self, params: dict[str, Tensor], inputs: tuple[Tensor, Tensor], **derivatives: bool
     ) -> Tensor:
         images, labels = inputs
-        outputs = self.net(params, images, twice=twice).float()
+        outputs = self.net(params, images, **derivatives).float()
         return objectives.soft_cross_entropy(outputs, labels)
 
     def logits(self, params: dict[str, Tensor], images: Tensor) -> Tensor:
