@@ -34,7 +34,7 @@ class GradientStep:
         graph_loss: the same loss, written so that autograd differentiates its gradient cheaply;
             used where graphs are kept.
         product_loss: the same loss, written so that its gradient is cheap to differentiate along a
-            direction; used where products are taken and nothing is compiled.
+            direction, and itself need not be right; used for products that are not compiled.
     """
 
     def __init__(
@@ -95,13 +95,11 @@ class GradientStep:
     def _plain_gradient(self, params: Tree, inputs: list[Any], spec: TreeSpec) -> Tree:
         constants = [x.detach() if isinstance(x, Tensor) else x for x in inputs]
         if self._compiled:  # the form that compiles
-            return torch.func.grad(lambda p: self.product_loss(p, tree_unflatten(constants, spec)))(params)
+            return torch.func.grad(lambda p: self.loss(p, tree_unflatten(constants, spec)))(params)
         leaves, shape = tree_flatten(params)
         leaves = [leaf.detach().requires_grad_() for leaf in leaves]
         with torch.enable_grad():
-            value = self.product_loss(
-                tree_unflatten(leaves, shape), tree_unflatten(constants, spec)
-            )
+            value = self.loss(tree_unflatten(leaves, shape), tree_unflatten(constants, spec))
         grads = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
         return tree_unflatten(list(grads), shape)
 

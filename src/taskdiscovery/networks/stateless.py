@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.batchnorm import CheapSecondDerivative
+from taskdiscovery.networks.directional import GradientsAlongADirection
 
 
 class Stateless:
@@ -65,8 +66,9 @@ class Stateless:
             images: a batch.
             twice: whether the gradient of this call will be differentiated; batch norm is then
                 one whose derivatives are cheap.
-            along: whether that is done forward, along a direction. In bf16 batch norms then keep
-                their statistics in float32.
+            along: whether that is done forward, along a direction, and nothing but how the gradient
+                moves is asked for: its own value is then wrong. In bf16 the statistics of batch
+                norms are float32.
         """
         own = {name.removeprefix("network."): p for name, p in params.items()}
         pixels = self.model.normalize(images)
@@ -74,7 +76,8 @@ class Stateless:
             pixels = pixels.to(torch.bfloat16)
             own = {name: p.to(torch.bfloat16) for name, p in own.items()}
         cheap = CheapSecondDerivative(wide=along) if twice or along else nullcontext()
-        with sdpa_kernel(SDPBackend.MATH), cheap:
+        moving = GradientsAlongADirection(own.values()) if along else nullcontext()
+        with sdpa_kernel(SDPBackend.MATH), cheap, moving:
             return functional_call(self.model.network, (own, self.buffers), (pixels,))
 
 
