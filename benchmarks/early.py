@@ -34,9 +34,9 @@ from taskdiscovery.jobs.inputs import tasks_of_run
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.store import Run
-from taskdiscovery.training import Batch, cross_entropy, step
+from taskdiscovery.training import Batch, Examples, Steps, cross_entropy, step
 from taskdiscovery.training.early import CHECKS, MONITORED, settled
-from taskdiscovery.training.state import TrainingState
+from taskdiscovery.training.state import TrainingState, batches_of
 from taskdiscovery.types import BoolArray, Dataset, IntArray
 
 #: checks at which the answers are kept, and the end.
@@ -86,7 +86,9 @@ def answers(
     order = torch.from_numpy(fit)
     pixels = Normalization.measure(dataset.images, fit)
     model = build_learner(learner, dataset.image_shape, 2, pixels, 1000 + run)
-    state = TrainingState(learner, model, len(fit), run)
+    updates = learner.recipe.epochs * batches_of(learner, len(fit))
+    examples = Examples(images, fit, y, cross_entropy)
+    state = TrainingState(learner, Steps(learner, model, examples, updates), len(fit), run)
     total, precision = state.batches * learner.recipe.epochs, learner.precision
     while state.epoch < learner.recipe.epochs:
         for chosen in state.permutation.tensor_split(state.batches):

@@ -41,6 +41,7 @@ from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.executors import Serial, resolve_precision
 from taskdiscovery.metagrad import GradientStep
 from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks.images import take
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store.journal import Journal
@@ -197,7 +198,7 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     ]
 
     def pixels(rows: Tensor) -> Tensor:
-        return trunk.model.normalize(trunk.images[rows]).contiguous()
+        return trunk.model.normalize(take(trunk.images, rows)).contiguous()
 
     held_out = pixels(torch.from_numpy(unseen).to(search.device))
     run = published.gradient(loss, tuple(start), [pixels(rows) for rows in batches], held_out)

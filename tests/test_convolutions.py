@@ -13,7 +13,7 @@ from taskdiscovery.networks.convnet import ConvNet
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts, weight_gradient
 from taskdiscovery.networks.pooling import mean_over_pixels
 from taskdiscovery.networks.resnet import resnet18
-from taskdiscovery.training import Batch, cross_entropy, loop, step
+from taskdiscovery.training import Batch, cross_entropy, step, steps
 
 GEOMETRIES = [  # kernel, stride, padding
     ((3, 3), (1, 1), (1, 1)),
@@ -145,7 +145,7 @@ def test_float32_training_is_left_alone(products):
 def test_a_training_step_takes_products_where_they_were_measured(
     units, precision, layers, products, monkeypatch
 ):
-    monkeypatch.setattr(loop, "bf16_units", lambda: units)
+    monkeypatch.setattr(steps, "bf16_units", lambda: units)
     learner = learner_of("convnet?width=0.1", TrainingRecipe(), device="cpu", precision=precision)
     normalization = Normalization((120.0,) * 3, (60.0,) * 3)
     model = build_learner(learner, (8, 8, 3), 2, normalization, 0).train()

@@ -448,7 +448,7 @@ def test_fault_7_and_8_out_of_memory_names_a_batch_to_try(monkeypatch, error):
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr(training.loop, "step", fails)
+    monkeypatch.setattr(training.steps, "find_gradients", fails)
     learner = ResolvedLearner("linear", TrainingRecipe(batch=512))
     model = build_learner(learner, (2, 2, 1), 2, Normalization((0.0,), (1.0,)), seed=0)
     images = torch.zeros(8, 2, 2, 1, dtype=torch.uint8)

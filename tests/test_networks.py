@@ -96,7 +96,7 @@ def test_mistakes_name_the_hint(spec, word):
 
 def test_the_words_known_without_torch_are_those_that_exist():
     assert set(learners.NETWORK_OPTIONS) == set(networks.NETWORKS)
-    assert set(learners.AUGMENTATIONS) == set(augment.FUNCTIONS)
+    assert set(learners.AUGMENTATIONS) == set(augment.AUGMENTATIONS)
 
 
 FACTORY = """

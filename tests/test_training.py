@@ -19,7 +19,7 @@ from taskdiscovery.networks.prediction import predict
 from taskdiscovery.store import Checkpoints
 from taskdiscovery.store.journal import Journal, JournalWatch
 from taskdiscovery.training import Examples, Hooks, Training, Unwatched, cross_entropy, train
-from taskdiscovery.training.augment import augment
+from taskdiscovery.training.augment import augment, draw
 from taskdiscovery.training.early import Settling
 
 RECIPE = TrainingRecipe(epochs=3, batch=64, recalibrate=True)
@@ -84,13 +84,12 @@ def test_augmentations_keep_shape_and_change_images():
     )
     random = torch.Generator().manual_seed(0)
     for name in ("flip", "crop", "grey"):
-        changed = augment(images, [name], random)
+        changed = augment(images, [name], draw([name], 16, images.shape[1:], random))
         assert changed.shape == images.shape
         assert changed.dtype == torch.uint8
         assert not torch.equal(changed, images)
-    assert torch.equal(
-        augment(images, ["flip"], random).sort(dim=2).values, images.sort(dim=2).values
-    )
+    flipped = augment(images, ["flip"], draw(["flip"], 16, images.shape[1:], random))
+    assert torch.equal(flipped.sort(dim=2).values, images.sort(dim=2).values)
     with pytest.raises(ConfigError, match="flipp"):
         learner("convnet?augment=flipp")
 

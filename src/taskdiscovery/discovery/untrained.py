@@ -15,8 +15,9 @@ from torch import Tensor
 from taskdiscovery import networks
 from taskdiscovery.config import is_convex
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.images import take
-from taskdiscovery.networks.prediction import PREDICTION_BATCH, calibrate
+from taskdiscovery.networks.placing import Images
+from taskdiscovery.networks.prediction import asked, calibrate, prediction_batch
+from taskdiscovery.runtime.arithmetic import ieee
 from taskdiscovery.training import Workbench
 from taskdiscovery.types import Float32, IntArray
 
@@ -39,19 +40,22 @@ def network(bench: Workbench, outputs: int, rows: IntArray, seed: int) -> Model:
 
 
 @torch.no_grad()
-def features(model: Model, images: Tensor, rows: IntArray) -> Float32:
+def features(model: Model, images: Images, rows: IntArray) -> Float32:
     """Return (n, F) float32 features of the chosen rows: what enters the last linear layer.
 
     A table that is large lies in a temporary file, which ends with the array.
     """
-    table_nF: Float32 | None = None
-    for start in range(0, len(rows), PREDICTION_BATCH):
-        chosen = torch.from_numpy(rows[start : start + PREDICTION_BATCH]).to(images.device)
-        found = networks.features(model, take(images, chosen)).float().cpu().numpy()
-        if table_nF is None:
-            table_nF = table((len(rows), found.shape[1]))
-        table_nF[start : start + len(found)] = found
-    assert table_nF is not None
+    table_nF, start = table((0, 0)), 0
+
+    def ask(block: Tensor) -> Tensor:
+        return networks.features(model, block).float()
+
+    with ieee(images.device):
+        for found in asked(ask, images, rows, prediction_batch(images), filled=False):
+            if not start:
+                table_nF = table((len(rows), found.shape[1]))
+            table_nF[start : start + len(found)] = found.numpy()
+            start += len(found)
     return table_nF
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from torch import Tensor
-
 from taskdiscovery.config import ResolvedLearner, WorkConfig, takes_features
 from taskdiscovery.executors.serial import Serial
 from taskdiscovery.networks import Normalization
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import Images, place
 from taskdiscovery.runtime import hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
-from taskdiscovery.training import Executor, Workbench
+from taskdiscovery.training import Executor, Workbench, forget_steps
 from taskdiscovery.types import Dataset, ImageArray, IntArray, Matrix
 
 
@@ -43,22 +41,25 @@ def workbench(
         WorkerError: where no cluster answers.
     """
     inputs = inputs_of(dataset, config.on_features)
-    images = to_tensor(inputs, config.device)
+    images = place(inputs, config.device, _owner(dataset, config.on_features))
     threads = (config.threads or 1) * (config.jobs or 1)
     with (
         hardware.threads(threads),
         _executor(config, images, inputs, journal) as executor,
     ):
-        yield Workbench(
-            dataset=dataset,
-            inputs=inputs,
-            images=images,
-            normalization=Normalization.measure(inputs, rows),
-            learner=learner,
-            executor=executor,
-            journal=journal,
-            callbacks=callbacks,
-        )
+        try:
+            yield Workbench(
+                dataset=dataset,
+                inputs=inputs,
+                images=images,
+                normalization=Normalization.measure(inputs, rows),
+                learner=learner,
+                executor=executor,
+                journal=journal,
+                callbacks=callbacks,
+            )
+        finally:
+            forget_steps()
 
 
 def inputs_of(dataset: Dataset, on_features: bool) -> Matrix | ImageArray:
@@ -78,6 +79,11 @@ def inputs_of(dataset: Dataset, on_features: bool) -> Matrix | ImageArray:
     return dataset.features[:, None, None, :]
 
 
+def _owner(dataset: Dataset, on_features: bool) -> Matrix | ImageArray:
+    """Return the array by which later jobs find what lies on a device already."""
+    return dataset.images if dataset.features is None or not on_features else dataset.features
+
+
 def looking_at(bench: Workbench, learner: ResolvedLearner, config: WorkConfig) -> Workbench:
     """Return a workbench for another learner, which may look at features where this one does not.
 
@@ -91,14 +97,14 @@ def looking_at(bench: Workbench, learner: ResolvedLearner, config: WorkConfig) -
     if on_features == config.on_features:
         return bench
     inputs = inputs_of(bench.dataset, on_features)
-    images = to_tensor(inputs, learner.device)
+    images = place(inputs, learner.device, _owner(bench.dataset, on_features))
     own = Serial(images, bench.journal, config.threads or 1)
     return replace(bench, inputs=inputs, images=images, executor=own)
 
 
 @contextmanager
 def _executor(
-    config: WorkConfig, images: Tensor, mapped: Matrix | ImageArray, journal: Journal
+    config: WorkConfig, images: Images, mapped: Matrix | ImageArray, journal: Journal
 ) -> Iterator[Executor]:
     """Give the executor that the config names, and close it when the block ends.
 

@@ -6,6 +6,7 @@ Images are uint8 (N, H, W, channels), on the CPU memory-mapped or in memory, on 
 from __future__ import annotations
 
 import warnings
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,11 +22,21 @@ def to_tensor(images: Matrix | ImageArray, device: str) -> Tensor:
         return torch.from_numpy(images).to(device)
 
 
-def take(images: Tensor, rows: Tensor) -> Tensor:
+class Takes(Protocol):
+    """Images that lie elsewhere, of which some can be had: see `networks.placing`."""
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Return the images of some rows."""
+        ...
+
+
+def take(images: Tensor | Takes, rows: Tensor) -> Tensor:
     """Return the images of some rows.
 
     On the CPU torch gathers bytes one by one; eight at a time take a sixteenth of the time.
     """
+    if not isinstance(images, Tensor):
+        return images.take(rows)
     size = images[0].numel() if len(images) else 0
     whole = images.dtype == torch.uint8 and images.is_contiguous() and images.device.type == "cpu"
     if not whole or size % 8 or images.storage_offset() % 8 or images.data_ptr() % 8:

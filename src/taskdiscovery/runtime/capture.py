@@ -37,6 +37,8 @@ class Captured(Generic[T]):
         work: what is done, on tensors of one device.
         device: where.
         wanted: whether it may be recorded at all.
+        unchanged: makes what must be the same before and after the work: a graph would not change
+            it. What is drawn on the processor is always looked at.
         pool: memory shared with other graphs, none of which runs at the same time and none of
             which needs what another returned; see `memory_pool`.
     """
@@ -48,8 +50,9 @@ class Captured(Generic[T]):
         *,
         wanted: bool = True,
         pool: Any = None,
+        unchanged: Callable[[], Any] | None = None,
     ) -> None:
-        self.work, self.pool = work, pool
+        self.work, self.pool, self.unchanged = work, pool, unchanged
         self.wanted = wanted and torch.device(device).type == "cuda"
         self.graph: Any = None
         self._calls = 0
@@ -65,10 +68,12 @@ class Captured(Generic[T]):
             return self.work()
         if self._calls < WARM_UP:
             self._calls += 1
-            before = _host_draws()
+            draws, others = _host_draws(), self.unchanged() if self.unchanged else None
             result = self.work()
-            if _host_draws() != before:
+            if _host_draws() != draws:
                 self._give_up("it draws random numbers on the processor")
+            elif self.unchanged and self.unchanged() != others:
+                self._give_up("it changes what is no tensor")
             return result
         try:
             self._result, self.graph = record(self.work, self.pool)
@@ -118,7 +123,7 @@ def aside(device: torch.device | str) -> Iterator[None]:
         return
     with torch.cuda.device(device):
         outside = torch.cuda.current_stream()
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(outside)
         try:
             with torch.cuda.stream(stream):

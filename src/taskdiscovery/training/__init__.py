@@ -1,17 +1,18 @@
 """Training: the workbench, the one update step, its loop, and what is saved on the way."""
 
 from taskdiscovery.training.early import MONITORED
-from taskdiscovery.training.loop import (
-    Batch,
-    Examples,
-    Hooks,
-    cross_entropy,
-    squared_error,
-    step,
-    train,
-)
+from taskdiscovery.training.loop import Hooks, train
 from taskdiscovery.training.optimizers import eager, optimizer_arrays, restore_optimizer
 from taskdiscovery.training.request import Executor, Request
+from taskdiscovery.training.steps import (
+    Batch,
+    Examples,
+    Steps,
+    cross_entropy,
+    forget_steps,
+    squared_error,
+    step,
+)
 from taskdiscovery.training.watch import Unwatched, Watch
 from taskdiscovery.training.weights import set_weights, weights
 from taskdiscovery.training.work import Seeds, Training
@@ -25,12 +26,14 @@ __all__ = [
     "Hooks",
     "Request",
     "Seeds",
+    "Steps",
     "Training",
     "Unwatched",
     "Watch",
     "Workbench",
     "cross_entropy",
     "eager",
+    "forget_steps",
     "optimizer_arrays",
     "predicted",
     "restore_optimizer",

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, nn
 
+from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.training.state import TrainingState
 from taskdiscovery.types import IntArray
@@ -41,7 +42,7 @@ class Settling:
         precision: of the predictions.
     """
 
-    def __init__(self, images: Tensor, rows: IntArray, monitored: IntArray, precision: str) -> None:
+    def __init__(self, images: Images, rows: IntArray, monitored: IntArray, precision: str) -> None:
         self.images, self.monitored, self.precision = images, monitored, precision
         few = np.linspace(0, len(rows) - 1, min(len(rows), _CALIBRATION)).astype(np.int64)
         self.few = rows[few]

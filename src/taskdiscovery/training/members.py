@@ -10,12 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from taskdiscovery.config import is_convex
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import Images, on_host, place
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.training import convex
@@ -48,7 +47,7 @@ class TrainedNetwork:
 
     def probabilities(self, inputs: NDArray[Any]) -> FloatArray:
         """Return (M, C): the softmax of its outputs."""
-        images = to_tensor(np.ascontiguousarray(inputs), self.device)
+        images = place(np.ascontiguousarray(inputs), self.device)
         outputs = predict(self.model, images, np.arange(len(inputs)), self.precision)
         return outputs.double().softmax(dim=1).numpy()
 
@@ -80,7 +79,7 @@ class TrainedLinear:
         return np.asarray(shares_MC / shares_MC.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def kept(training: Training, images: Tensor, meter: Meter) -> Member:
+def kept(training: Training, images: Images, meter: Meter) -> Member:
     """Train, and keep what was trained.
 
     Args:
@@ -94,7 +93,7 @@ def kept(training: Training, images: Tensor, meter: Meter) -> Member:
     learner = training.learner
     if is_convex(learner.name):
         fit = convex.Fit(training.rows, training.targets, training.outputs, training.groups)
-        own, linear = convex.fitted(learner.name, images, fit)
+        own, linear = convex.fitted(learner.name, on_host(images), fit)
         meter.advance(training.passes)
         return TrainedLinear(reduction=own.reduction, mean_R=own.mean_R, linear=linear)
     model = training.trained(images, Hooks(meter=meter, watch=Unwatched()))

@@ -48,24 +48,34 @@ def _release(version: str) -> tuple[int, int]:
 
 
 def make_optimizer(
-    model: nn.Module, recipe: TrainingRecipe, steps: int
+    model: nn.Module, recipe: TrainingRecipe, steps: int, *, recorded: bool = False
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """Make the optimizer of a recipe, and its schedule over so many steps, if it has one."""
+    """Make the optimizer of a recipe, and its schedule over so many steps, if it has one.
+
+    Args:
+        model: whose parameters are updated.
+        recipe: of the training.
+        steps: how many.
+        recorded: whether its update becomes part of a CUDA graph.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     fused = all(p.is_floating_point() for p in parameters)
+    weight_decay, own = recipe.weight_decay, {"fused": fused, "capturable": recorded}
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "sgd":
         optimizer = eager(torch.optim.SGD)(
-            parameters, recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay
+            parameters, recipe.learning_rate, momentum=0.9, weight_decay=weight_decay
         )
     elif recipe.optimizer == "adamw":
         optimizer = eager(torch.optim.AdamW)(
-            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+            parameters, recipe.learning_rate, weight_decay=weight_decay, **own
         )
     else:
         optimizer = eager(torch.optim.Adam)(
-            parameters, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused
+            parameters, recipe.learning_rate, weight_decay=weight_decay, **own
         )
+    if recorded:  # torch warns of its first steps, which are done before they are recorded
+        setattr(optimizer, "_warned_capturable_if_run_uncaptured", True)  # noqa: B010
     if recipe.schedule == "onecycle" and steps > 1:
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(
             optimizer, recipe.learning_rate, total_steps=steps

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.errors import NumericalError, RunDirError, first_line
-from taskdiscovery.networks import Model
 from taskdiscovery.runtime import random_states
 from taskdiscovery.runtime.seeds import derive
-from taskdiscovery.training.optimizers import make_optimizer, optimizer_arrays, restore_optimizer
-from taskdiscovery.training.watch import Watch
+from taskdiscovery.training.optimizers import optimizer_arrays, restore_optimizer
+from taskdiscovery.training.steps import Steps
 from taskdiscovery.training.weights import like, to_numpy
 from taskdiscovery.types import Document, IntArray, Record
 
@@ -21,18 +20,28 @@ from taskdiscovery.types import Document, IntArray, Record
 _SCHEDULE = ("last_epoch", "_step_count", "_last_lr")
 
 
-class TrainingState:
-    """All that a training consists of between two updates, to be saved and restored."""
+def batches_of(learner: ResolvedLearner, n: int) -> int:
+    """Return how many batches an epoch of n images has."""
+    return max(1, n // learner.recipe.batch)
 
-    def __init__(self, learner: ResolvedLearner, model: Model, n: int, seed: int) -> None:
-        self.learner, self.model, self.n = learner, model, n
-        self.batches = max(1, n // learner.recipe.batch)
-        steps = learner.recipe.epochs * self.batches
-        self.optimizer, self.schedule = make_optimizer(model, learner.recipe, steps)
+
+class TrainingState:
+    """All that a training consists of between two updates, to be saved and restored.
+
+    Args:
+        learner: its recipe is followed.
+        steps: the network that is trained, its optimizer and schedule.
+        n: training images.
+        seed: decides the order of batches.
+    """
+
+    def __init__(self, learner: ResolvedLearner, steps: Steps, n: int, seed: int) -> None:
+        self.learner, self.model, self.n = learner, steps.model, n
+        self.batches = batches_of(learner, n)
+        self.optimizer, self.schedule, self.total = steps.optimizer, steps.schedule, steps.total
         self.order = torch.Generator().manual_seed(derive(seed, "order"))
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
-        self.total = torch.zeros((), device=learner.device)
         # What `early.Settling` remembers: weights and predictions of the last check, how these
         # agreed with those before, the verdict.
         self.before: dict[str, Tensor] = {}
@@ -49,11 +58,11 @@ class TrainingState:
         """Draw the order of the next epoch."""
         self.epoch, self.batch = self.epoch + 1, 0
         self.permutation = torch.randperm(self.n, generator=self.order)
-        self.total = torch.zeros_like(self.total)
+        self.total.zero_()
 
     def finite(self) -> bool:
         """Say whether all weights are finite."""
-        return all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+        return bool(torch.stack([p.isfinite().all() for p in self.model.parameters()]).all())
 
     def diverged(self) -> NumericalError:
         """Return the error for a training that left the finite numbers."""
@@ -89,13 +98,12 @@ class TrainingState:
             arrays |= {f"before.{k}": to_numpy(v) for k, v in self.before.items()}
         return Record(values=values, arrays=arrays)
 
-    def restore(self, watch: Watch) -> None:
+    def restore(self, saved: Record | None) -> None:
         """Go back to where the training was saved, if it was.
 
         Raises:
             RunDirError: where what was saved does not fit.
         """
-        saved = watch.restored()
         if saved is None:
             return
         try:
@@ -130,7 +138,7 @@ class TrainingState:
         if not (0 <= self.epoch <= self.learner.recipe.epochs and 0 <= self.batch <= self.batches):
             raise ValueError("its epoch or batch is out of range")
         self.permutation = permutation
-        self.total = like(arrays["total"], self.total)
+        self.total.copy_(like(arrays["total"], self.total))
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))
         random_states.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}

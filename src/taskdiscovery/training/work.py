@@ -11,24 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner, is_convex
 from taskdiscovery.networks import Model, Normalization, build_learner
+from taskdiscovery.networks.placing import Images, hold, on_host
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.runtime.progress import Meter, Silent
 from taskdiscovery.training import convex
 from taskdiscovery.training.early import Settling
-from taskdiscovery.training.loop import (
-    Examples,
-    Hooks,
-    Loss,
-    cross_entropy,
-    squared_error,
-    train,
-)
+from taskdiscovery.training.loop import Hooks, train
+from taskdiscovery.training.steps import Examples, Loss, cross_entropy, squared_error
 from taskdiscovery.training.watch import Unwatched, Watch
 from taskdiscovery.types import IntArray
 
@@ -80,7 +76,7 @@ class Training:
         return self.learner.recipe.epochs * len(self.rows)
 
     def run(
-        self, images: Tensor, *, meter: Meter | None = None, watch: Watch | None = None
+        self, images: Images, *, meter: Meter | None = None, watch: Watch | None = None
     ) -> Tensor:
         """Train, and return (m, K) float32 outputs on the CPU; (2, m, K) with `monitored`.
 
@@ -96,7 +92,7 @@ class Training:
         if is_convex(learner.name):
             outputs = convex.fitted_outputs(
                 learner.name,
-                images,
+                on_host(images),
                 convex.Fit(self.rows, self.targets, self.outputs, self.groups),
                 self.measured,
             )
@@ -106,6 +102,7 @@ class Training:
         if self.monitored is not None:
             settling = Settling(images, self.rows, self.monitored, learner.precision)
         hooks = Hooks(meter=meter or Silent(), watch=watch or Unwatched(), settling=settling)
+        hold(images, np.concatenate([self.rows, self.measured]))
         model = self.trained(images, hooks)
         outputs = predict(model, images, self.measured, learner.precision)
         if settling is None:
@@ -117,7 +114,7 @@ class Training:
         before = predict(model, images, self.measured, learner.precision)
         return torch.stack([before, outputs])
 
-    def trained(self, images: Tensor, hooks: Hooks) -> Model:
+    def trained(self, images: Images, hooks: Hooks) -> Model:
         """Return the network with the weights that the training ends in.
 
         Args:
@@ -127,12 +124,19 @@ class Training:
         Raises:
             NumericalError: where training diverges.
         """
-        model = build_learner(
+        model = self.build()
+        train(self.learner, model, self.examples(images), self.seeds.order, hooks)
+        return model
+
+    def build(self) -> Model:
+        """Return the network before its training."""
+        return build_learner(
             self.learner, self.shape, self.outputs, self.normalization, self.seeds.init
         )
+
+    def examples(self, images: Images) -> Examples:
+        """Return what is trained on; images as of `run`."""
         targets = torch.from_numpy(self.targets)
         if targets.is_floating_point():
             targets = targets.float()
-        examples = Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])
-        train(self.learner, model, examples, self.seeds.order, hooks)
-        return model
+        return Examples(images, self.rows, targets.to(images.device), LOSSES[self.loss])

@@ -14,6 +14,7 @@ from torch import Tensor
 from taskdiscovery.config import ResolvedLearner, is_convex
 from taskdiscovery.data import partition
 from taskdiscovery.networks import Normalization
+from taskdiscovery.networks.placing import Images
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training.request import Executor
@@ -31,7 +32,7 @@ class Workbench:
         dataset: the data set.
         inputs: what the learner looks at: (N, H, W, channels) uint8 images of the data set, or its
             features as (N, 1, 1, P) floats; as they were read, in memory or memory-mapped.
-        images: the same on the learner's device.
+        images: the same as the learner's device sees them.
         normalization: of pixels, measured on training images.
         learner: what is trained, and how.
         executor: does the trainings.
@@ -41,7 +42,7 @@ class Workbench:
 
     dataset: Dataset
     inputs: Matrix | ImageArray
-    images: Tensor
+    images: Images
     normalization: Normalization
     learner: ResolvedLearner
     executor: Executor

@@ -19,6 +19,7 @@ from taskdiscovery.discovery import subspace, untrained
 from taskdiscovery.discovery.components import install
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import take
+from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import autocast, calibrate
 from taskdiscovery.types import FloatArray, IntArray, Matrix
 
@@ -72,7 +73,7 @@ class NetworkTrunk(nn.Module):
         precision: `float32` or `bf16`.
     """
 
-    def __init__(self, model: Model, images: Tensor, precision: str) -> None:
+    def __init__(self, model: Model, images: Images, precision: str) -> None:
         super().__init__()
         self.model, self.images, self.precision = model.train(), images, precision
         for module in model.modules():

@@ -32,6 +32,7 @@ from taskdiscovery.metagrad import (
 )
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.images import take
+from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.types import IntArray
@@ -54,7 +55,7 @@ class Inner:
     learner: ResolvedLearner
     shape: tuple[int, int, int]
     normalization: Normalization
-    images: Tensor
+    images: Images
     options: MetaOptions
     classes: int
     seed: int
