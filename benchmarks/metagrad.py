@@ -194,13 +194,15 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
         RATE,
     )
     start = [
-        p.contiguous().to(search.device) for own in search.inner.start(0) for p in own.values()
+        p.contiguous().to(search.device)
+        for own in search.inner.start(0)
+        for p in search.inner.named(own).values()
     ]
 
     def pixels(rows: Tensor) -> Tensor:
         return trunk.model.normalize(take(trunk.images, rows)).contiguous()
 
-    held_out = pixels(torch.from_numpy(unseen).to(search.device))
+    held_out = pixels(torch.from_numpy(unseen))
     run = published.gradient(loss, tuple(start), [pixels(rows) for rows in batches], held_out)
     return lambda: {f"trunk.model.network.{name}": g for name, g in run().items()}
 

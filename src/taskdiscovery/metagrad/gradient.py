@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
 from taskdiscovery.metagrad.compiled import Compiled
+from taskdiscovery.metagrad.replayed import Replayed
 from taskdiscovery.metagrad.rules import Rule, State, Tree
 from taskdiscovery.metagrad.steps import Inputs, Parts, Tape, merge
 
@@ -57,6 +58,16 @@ class GradientStep:
             self._gradient = Compiled(self._plain_gradient)
             self._product = Compiled(self._plain_product)
         self._compiled = compiled
+
+    def replay(self, pool: Any = None) -> None:
+        """Record gradient and product on a GPU, and replay them from then on.
+
+        Args:
+            pool: memory shared with other graphs; see `runtime.capture.memory_pool`.
+        """
+        if not self._compiled:
+            self._gradient = Replayed(self._plain_gradient, pool)
+            self._product = Replayed(self._plain_product, pool)
 
     @property
     def compiled(self) -> bool:

@@ -26,7 +26,6 @@ Axes: N images, C channels; maps are (N, C, …) in any memory format.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -79,6 +78,8 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> Any:
+        if upstream[0] is None:
+            return None, None, None, None
         x, weight, mean, rstd = ctx.saved_tensors
         given = (upstream[0], x, weight, mean, rstd, ctx.eps)
         found = _Derivative.apply(*given)  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import take
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import autocast, calibrate
+from taskdiscovery.networks.streaming import upload
 from taskdiscovery.types import FloatArray, IntArray, Matrix
 
 
@@ -124,7 +125,7 @@ class LinearTrunk(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) outputs."""
-        return self.linear(self.features.index_select(0, rows))
+        return self.linear(self.features.index_select(0, upload(rows, self.features.device)))
 
     def weight_FD(self) -> FloatArray:
         """Return what the features, as they were given, are multiplied by."""
@@ -133,7 +134,7 @@ class LinearTrunk(nn.Module):
     @torch.no_grad()
     def coordinates(self, embedding: Embedding, rows: IntArray) -> FloatArray:
         """Return the (n, D) coordinates of the rows, standardized over them."""
-        outputs_ND = self(torch.from_numpy(rows).to(self.features.device)).double().cpu().numpy()
+        outputs_ND = self(torch.from_numpy(rows)).double().cpu().numpy()
         mean_D, matrix_DD = embedding.projection(outputs_ND)
         return (outputs_ND - mean_D) @ matrix_DD
 
