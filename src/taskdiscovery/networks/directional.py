@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from taskdiscovery.networks.convolutions import Call, pair
+
 _backward = torch.ops.aten.convolution_backward
 
 
@@ -45,7 +47,7 @@ class GradientsAlongADirection(TorchFunctionMode):
         if func is F.linear:
             found = _linear(*args, **kwargs)
         elif func is torch.conv2d:
-            found = _convolution(*args, **kwargs)
+            found = _convolution(Call(*args, **kwargs))
         else:
             return func(*args, **kwargs)
         if found is None or id(found[1]) not in self.weights:
@@ -109,23 +111,11 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     return input, weight, bias, _Linear()
 
 
-def _convolution(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Any:
-    if input.dim() != 4 or isinstance(padding, str):
+def _convolution(call: Call) -> Any:
+    if call.input.dim() != 4 or isinstance(call.padding, str):
         return None
-    kind = _Convolution(_pair(stride), _pair(padding), _pair(dilation), groups)
-    return input, weight, bias, kind
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[-1]))
+    kind = _Convolution(pair(call.stride), pair(call.padding), pair(call.dilation), call.groups)
+    return call.input, call.weight, call.bias, kind
 
 
 class _Layer(torch.autograd.Function):
