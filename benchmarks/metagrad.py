@@ -34,14 +34,13 @@ from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.discovery import Meta
 from taskdiscovery.discovery.constraints import Constraints
-from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
+from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk, images_of
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.search import MetaSearch
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.executors import Serial, resolve_precision
 from taskdiscovery.metagrad import GradientStep
 from taskdiscovery.networks import Normalization, build_learner
-from taskdiscovery.networks.images import take
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store.journal import Journal
@@ -200,7 +199,7 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
     ]
 
     def pixels(rows: Tensor) -> Tensor:
-        return trunk.model.normalize(take(trunk.images, rows)).contiguous()
+        return trunk.model.normalize(images_of(trunk.images, rows)).contiguous()
 
     held_out = pixels(torch.from_numpy(unseen))
     run = published.gradient(loss, tuple(start), [pixels(rows) for rows in batches], held_out)

@@ -25,6 +25,11 @@ from taskdiscovery.networks.streaming import upload
 from taskdiscovery.types import FloatArray, IntArray, Matrix
 
 
+def images_of(images: Images, rows: Tensor) -> Tensor:
+    """Return the images of rows whose numbers the processor has."""
+    return take(images, upload(rows, images.device) if isinstance(images, Tensor) else rows)
+
+
 class Embedding(nn.Module):
     """Coordinates of images, along task directions.
 
@@ -84,7 +89,7 @@ class NetworkTrunk(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) outputs."""
         with autocast(self.images.device.type, self.precision):
-            return self.model(take(self.images, rows))
+            return self.model(images_of(self.images, rows))
 
     def fold(self, embedding: Embedding, rows: IntArray) -> Model:
         """Return the model whose outputs are the coordinates, with frozen statistics."""

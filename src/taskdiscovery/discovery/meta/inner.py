@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map
 
 from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery.meta import objectives
+from taskdiscovery.discovery.meta.embedding import images_of
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError, first_line
 from taskdiscovery.metagrad import (
@@ -34,7 +35,6 @@ from taskdiscovery.metagrad import (
     metagrad,
 )
 from taskdiscovery.networks import Model, Normalization, build_learner, is_ours
-from taskdiscovery.networks.images import take
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.networks.streaming import upload
@@ -165,9 +165,9 @@ class Inner:
         """Share a batch out among the networks, or give each the whole of it."""
         K = self.options.networks
         if self.options.share_batch:
-            return tuple((take(self.images, rows), labels) for _ in range(K))
+            return tuple((images_of(self.images, rows), labels) for _ in range(K))
         parts = zip(rows.tensor_split(K), labels.tensor_split(K), strict=True)
-        return tuple((take(self.images, r), y) for r, y in parts)
+        return tuple((images_of(self.images, r), y) for r, y in parts)
 
     def gradient(
         self,
@@ -285,7 +285,7 @@ class _Outer:
 
     def __init__(self, inner: Inner, inputs: Sequence[Tree], unseen: IntArray, fresh: int) -> None:
         self.inner, self.options, self.inputs, self.fresh = inner, inner.options, inputs, fresh
-        self.held_out = take(inner.images, torch.from_numpy(unseen))
+        self.held_out = images_of(inner.images, torch.from_numpy(unseen))
         self.agreed: Tensor | None = None
         self.above: list[bool] = []
 
