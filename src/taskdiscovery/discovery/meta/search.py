@@ -176,12 +176,12 @@ class MetaSearch:
         finite = self._finite()
         if number + 1 < self.options.outer_steps and self.options.objective != "none":
             self.inner.prepare(number + 1)  # a GPU is still at work
-        row = self._read(numbers)
-        return {"step": number + 1, **row, "skipped": self._update(bool(finite))}
+        row, follow = self._read(numbers, finite)
+        return {"step": number + 1, **row, "skipped": self._update(follow)}
 
     def gradients(self, number: int) -> OuterStep:
         """Add the gradients of one outer step to the encoder's parameters; return its numbers."""
-        return self._read(self._differentiate(number))
+        return self._read(self._differentiate(number), self._finite())[0]
 
     def _differentiate(self, number: int) -> _Numbers:
         """Add the gradients of one outer step; nothing is read back from the device."""
@@ -225,18 +225,23 @@ class MetaSearch:
         ranks.add([numbers])
         return _Numbers(numbers, regularizers)
 
-    def _read(self, numbers: _Numbers) -> OuterStep:
-        """Read the numbers of a step back from the device, all at once."""
-        both = torch.cat([numbers.tasks.flatten(), numbers.regularizers.double()]).tolist()
+    def _read(self, numbers: _Numbers, finite: Tensor) -> tuple[OuterStep, bool]:
+        """Read the numbers of a step, and whether its gradient is finite, from the device at once.
+
+        Nothing else is read there in an outer step: each time the device runs out of work.
+        """
+        parts = (numbers.tasks.flatten(), numbers.regularizers, finite.reshape(1))
+        *read, diversity, contained, follow = torch.cat([x.double() for x in parts]).tolist()
         tasks = numbers.tasks.shape[1]
-        losses, agreements, (diversity, contained) = both[:tasks], both[tasks:-2], both[-2:]
+        losses, agreements = read[:tasks], read[tasks:]
         self.progress.diverged += sum(not math.isfinite(loss) for loss in losses)
-        return {
+        row = {
             "agreement": _mean(agreements),
             "loss": _mean(losses),
             "diversity": diversity,
             "contained": contained if self.contained else None,
         }
+        return row, bool(follow)
 
     def _gathered(self, outputs: dict[int, Tensor], count: int) -> list[Tensor]:
         """Return the coordinates of all batches as leaves, those of other ranks among them."""
@@ -281,8 +286,8 @@ class MetaSearch:
             skips += self._update(bool(self._finite()))
             state = found.final
             numbers.append(torch.stack([found.value.double(), agreement]))
-        losses, agreements = torch.stack(numbers, dim=1).tolist()
-        diversity, contained = regularizers.tolist()
+        read = torch.cat([*numbers, regularizers.double()]).tolist()
+        losses, agreements, (diversity, contained) = read[:-2:2], read[1:-2:2], read[-2:]
         if not np.isfinite(losses).all():
             self.progress.diverged += 1
         return {
@@ -399,7 +404,7 @@ class MetaSearch:
         groups = self.optimizer.param_groups
         gradients = [p.grad for g in groups for p in g["params"] if p.grad is not None]
         found = [torch.isfinite(g).all() for g in gradients]
-        return torch.stack(found).all() if found else torch.ones((), dtype=torch.bool)
+        return torch.stack(found).all() if found else torch.ones((), device=self.device)
 
     def _update(self, finite: bool) -> bool:
         """Follow the gradient if it is finite; say whether it was skipped."""
