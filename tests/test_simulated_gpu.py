@@ -356,7 +356,6 @@ def meta(shapes):
     return once
 
 
-@pytest.mark.xfail(reason="inner.py holds no rows; uniformity selects by a mask", **LATER)
 def test_no_inner_step_of_a_meta_gradient_waits(meta):
     few, many = meta(2, 1), meta(5, 1)
     synchronizations, uploads, places = many - few
@@ -365,7 +364,6 @@ def test_no_inner_step_of_a_meta_gradient_waits(meta):
     assert many.kernels > few.kernels
 
 
-@pytest.mark.xfail(reason="inner.py holds no rows; search.py asks each gradient", **LATER)
 def test_an_outer_step_of_a_meta_gradient_waits_a_few_times(meta):
     """Its images and networks are uploaded; it reads its value and whether it was finite."""
     few, many = meta(2, 1), meta(2, 4)
