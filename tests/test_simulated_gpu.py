@@ -28,8 +28,6 @@ from taskdiscovery.training.state import TrainingState
 HERE = {"device": "cuda", "executor": "serial", "threads": 1, "callbacks": []}
 QUIET = {"threads": 1, "callbacks": []}
 NETWORK = "convnet?width=0.1"
-#: what is still to be mended; see the reason.
-LATER = {"strict": False, "raises": AssertionError}
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +354,6 @@ def meta(shapes):
     return once
 
 
-@pytest.mark.xfail(reason="inner.py holds no rows; uniformity selects by a mask", **LATER)
 def test_no_inner_step_of_a_meta_gradient_waits(meta):
     few, many = meta(2, 1), meta(5, 1)
     synchronizations, uploads, places = many - few
@@ -365,7 +362,6 @@ def test_no_inner_step_of_a_meta_gradient_waits(meta):
     assert many.kernels > few.kernels
 
 
-@pytest.mark.xfail(reason="inner.py holds no rows; search.py asks each gradient", **LATER)
 def test_an_outer_step_of_a_meta_gradient_waits_a_few_times(meta):
     """Its images and networks are uploaded; it reads its value and whether it was finite."""
     few, many = meta(2, 1), meta(2, 4)
