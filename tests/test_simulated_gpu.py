@@ -28,8 +28,6 @@ from taskdiscovery.training.state import TrainingState
 HERE = {"device": "cuda", "executor": "serial", "threads": 1, "callbacks": []}
 QUIET = {"threads": 1, "callbacks": []}
 NETWORK = "convnet?width=0.1"
-#: what is still to be mended; see the reason.
-LATER = {"strict": False, "raises": AssertionError}
 
 
 @pytest.fixture(scope="module")

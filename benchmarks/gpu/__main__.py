@@ -34,7 +34,7 @@ from types import FrameType
 import torch
 
 from benchmarks.gpu import agree, compiled, environment, same, show, smoke, timing, variants
-from benchmarks.gpu.harness import Check, Report
+from benchmarks.gpu.harness import Check, Report, Row
 from benchmarks.gpu.lab import Lab
 from benchmarks.machine import own_process
 from benchmarks.provenance import about
@@ -86,7 +86,7 @@ def main() -> None:
             check(options, names, report, Path(folder))
     finally:
         signal.alarm(0)
-        report.summarize(about() | environment.environment(options.device == "cuda"))
+        report.summarize(_environment(options.device == "cuda"))
     tested = run_tests(options.out, options.tests) if options.tests else True
     sys.exit(not (report.passed() and tested))
 
@@ -106,6 +106,14 @@ def check(options: argparse.Namespace, names: Sequence[str], report: Report, fol
     )
     for name in names:
         report.do(SECTIONS[name](lab), lab.fresh)
+
+
+def _environment(cuda: bool) -> Row:
+    """Say where it was done, even where the GPU does not answer any more."""
+    try:
+        return about() | environment.environment(cuda)
+    except Exception as error:
+        return about() | {"gpu": f"{type(error).__name__}: {error}"}
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
