@@ -554,9 +554,9 @@ def test_a_device_decides_how_features_are_computed(monkeypatch):
         device="cpu", precision="float32", batch=32, ahead=0, pinned=False
     )
     assert asking.plan_of("cpu", size=448).batch == 32
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    monkeypatch.setattr(asking.devices, "multiplies_bf16", lambda _: False)
     assert asking.plan_of("cuda").precision == "float32"  # it would be emulated, or refused
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(asking.devices, "multiplies_bf16", lambda _: True)
     cuda = asking.plan_of("cuda:1")
     assert (cuda.device, cuda.precision, cuda.pinned) == ("cuda:1", "bf16", True)
     assert cuda.ahead >= cuda.threads > 0
