@@ -160,7 +160,8 @@ def along(features_nP: Matrix, weights_PD: FloatArray, device: str) -> FloatArra
     at = torch.device(device)
     x_nP = upload(to_tensor(features_nP, "cpu"), at).double()
     x_nP = x_nP / torch.linalg.vector_norm(x_nP, dim=1, keepdim=True).clamp_min(TINY)
-    found_nD: FloatArray = (x_nP @ torch.from_numpy(weights_PD.copy()).to(at)).cpu().numpy()
+    weights = upload(torch.from_numpy(weights_PD.copy()), at)
+    found_nD: FloatArray = (x_nP @ weights).cpu().numpy()
     return found_nD
 
 

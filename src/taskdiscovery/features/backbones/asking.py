@@ -110,10 +110,11 @@ class Answer:
 
     def arrived(self) -> Float32:
         """Return them when they are there."""
-        if self._there is not None:
-            self._there.synchronize()
-        result: Float32 = self._features.numpy()
-        return result
+        if self._there is None:
+            result: Float32 = self._features.numpy()
+            return result
+        self._there.synchronize()
+        return self._features.numpy().copy()  # pinned memory is scarce, and used again
 
 
 class Asked:
