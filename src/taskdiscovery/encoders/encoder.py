@@ -29,7 +29,7 @@ from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import place
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
@@ -100,7 +100,7 @@ class Encoder:
                 hint="give load(images).images, which has them in the right range",
             )
         images = self.as_taken(images)
-        model, tensor = self.model.to(device), to_tensor(images, device)
+        model, tensor = self.model.to(device), place(images, device)
         if outputs is None:
             outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
         coordinates = outputs[:, self.columns] - self.centre

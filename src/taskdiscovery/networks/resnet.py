@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from taskdiscovery.networks.activation import activated
 from taskdiscovery.networks.pooling import mean_over_pixels
 
 #: pixels of the shorter side from which `auto` takes the stem for ImageNet. Its last maps are a
@@ -71,7 +72,8 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        x = self.pool(self.relu(self.stem(x)))
+        conv, norm = self.stem.children()
+        x = self.pool(activated(conv(x), norm, self.relu))
         return self.head(mean_over_pixels(self.body(x)))
 
 
@@ -108,7 +110,12 @@ class _Block(nn.Module):
             self.shortcut = _normalized_conv(channels, fan_in, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x) + self.shortcut(x))
+        y, layers = x, list(self.residual)
+        for pair, relu in zip(layers[:-1:2], layers[1::2], strict=True):
+            conv, norm = pair.children()
+            y = activated(conv(y), norm, relu)
+        conv, norm = layers[-1].children()
+        return activated(conv(y), norm, self.relu, self.shortcut(x))
 
 
 def _normalized_conv(fan_in: int, fan_out: int, kernel: int, stride: int) -> nn.Sequential:
