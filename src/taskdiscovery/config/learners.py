@@ -69,7 +69,7 @@ class ResolvedLearner:
     Attributes:
         network: see `Learner`.
         recipe: how it is trained.
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `cuda:N`.
         precision: `float32` or `bf16`.
     """
 

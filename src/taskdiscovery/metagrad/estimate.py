@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from taskdiscovery.metagrad.engine import MEMORY
 from taskdiscovery.metagrad.rules import State, Tree
 from taskdiscovery.metagrad.steps import Step
-from taskdiscovery.runtime import hardware
+from taskdiscovery.runtime.device_memory import available_memory
 
 
 @dataclass(frozen=True)
@@ -92,17 +91,8 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
             "store": T * kept + graph,
             "recompute": (stride + -(-T // stride)) * kept + graph,
         },
-        available=available_memory(_tensors(state)[0].device.type),
+        available=available_memory(_tensors(state)[0].device),
     )
-
-
-def available_memory(device: str) -> int:
-    """Return the bytes that are free on a device now."""
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    free = hardware.free_memory(0)
-    # Where the system does not say: count on half of the memory.
-    return free or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _tensors(tree: Tree) -> list[Tensor]:

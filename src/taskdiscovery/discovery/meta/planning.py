@@ -14,7 +14,7 @@ from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime import memory_errors, ranks
 from taskdiscovery.types import Dataset
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -60,7 +60,13 @@ def decide_memory(
         classes=classes,
         seed=seed,
     )
-    cost = inner.preflight(rows)
+    with memory_errors.explained(
+        "measuring one inner step",
+        where=f"--inner-batch {options.inner_batch}",
+        hint=f"try --inner-batch {memory_errors.smaller(options.inner_batch)}, or a narrower "
+        "learner",
+    ):
+        cost = inner.preflight(rows)
     memory = cost.cheapest() if options.memory == "auto" else options.memory
     if options.compile and memory == "graphs":
         memory = "store"  # a graph of a graph cannot be compiled

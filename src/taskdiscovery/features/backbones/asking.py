@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskdiscovery.errors import ConfigError, NumericalError, ResourceError
+from taskdiscovery.errors import ConfigError, NumericalError
 from taskdiscovery.features.backbones.kind import Network
 from taskdiscovery.features.backbones.prepare import seen
+from taskdiscovery.runtime import devices, memory_errors
 from taskdiscovery.runtime.ahead import prepared
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.types import Backbone, Float32, ImageArray
@@ -68,12 +69,12 @@ def plan_of(
         size: pixels of a side of an image, as the network sees it.
         exact: in float32 wherever it is, as the same image gives the same features alone.
     """
-    if not device.startswith("cuda"):
+    if not devices.is_cuda(device):
         batch = batch or BATCH
         return Plan(device=device, precision="float32", batch=batch, ahead=0, pinned=False)
     import torch
 
-    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    native = devices.multiplies_bf16(device)
     return Plan(
         device=device,
         precision="bf16" if native and not exact else "float32",
@@ -175,6 +176,15 @@ class Asked:
         filled[len(images) :] = images[:1]
         return tensor
 
+    def _explained(self) -> AbstractContextManager[None]:
+        """Turn memory that runs out within the block into an error that says what takes less."""
+        hint = f"try --batch {memory_errors.smaller(self.batch, 1)}"
+        return memory_errors.explained(
+            f"asking the backbone {self.backbone.asked or self.backbone}",
+            where=f"{self.batch} images at once, --device {self.plan.device}",
+            hint=hint + ", or use --device cpu" * devices.is_cuda(self.plan.device),
+        )
+
     def _ask(self, batch: Tensor, count: int) -> Answer:
         """Return (count, P) features."""
         import torch
@@ -188,7 +198,7 @@ class Asked:
             torch.inference_mode(),
             torch.autocast(kind, torch.bfloat16, enabled=low),
             ieee(self.plan.device),
-            _explained(self.batch),
+            self._explained(),
         ):
             given = self.network(batch)[:count]
             return Answer(pooled(given, self.backbone).float())
@@ -207,21 +217,6 @@ class Asked:
                 hint="check its mean, std and scale, and its weights",
             )
         return features
-
-
-@contextmanager
-def _explained(batch: int) -> Iterator[None]:
-    """Turn a device that runs out of memory into an error with a remedy."""
-    import torch
-
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise ResourceError(
-            "the device's memory ran out while features were computed",
-            where=f"--batch {batch}",
-            hint=f"try --batch {max(1, batch // 2)}",
-        ) from error
 
 
 def pooled(given: Tensor, backbone: Backbone) -> Tensor:
