@@ -48,6 +48,7 @@ class Plan:
             the answer to the first of them is looked at; 0 for none.
         pinned: whether they lie in memory that the device copies from by itself.
         threads: that prepare.
+        exact: whether the same image gives the same features alone, for which the batch is fixed.
     """
 
     device: str
@@ -56,6 +57,7 @@ class Plan:
     ahead: int
     pinned: bool
     threads: int = 1
+    exact: bool = False
 
 
 def plan_of(
@@ -70,8 +72,14 @@ def plan_of(
         exact: in float32 wherever it is, as the same image gives the same features alone.
     """
     if not devices.is_cuda(device):
-        batch = batch or BATCH
-        return Plan(device=device, precision="float32", batch=batch, ahead=0, pinned=False)
+        return Plan(
+            device=device,
+            precision="float32",
+            batch=batch or BATCH,
+            ahead=0,
+            pinned=False,
+            exact=exact,
+        )
     import torch
 
     native = devices.multiplies_bf16(device)
@@ -82,6 +90,7 @@ def plan_of(
         ahead=_AHEAD,
         pinned=True,
         threads=min(_THREADS, torch.get_num_threads()),
+        exact=exact,
     )
 
 
@@ -178,11 +187,13 @@ class Asked:
 
     def _explained(self) -> AbstractContextManager[None]:
         """Turn memory that runs out within the block into an error that says what takes less."""
-        hint = f"try --batch {memory_errors.smaller(self.batch, 1)}"
+        hints = ["use --device cpu"] if devices.is_cuda(self.plan.device) else []
+        if not self.plan.exact:
+            hints.insert(0, f"try --batch {memory_errors.smaller(self.batch, 1)}")
         return memory_errors.explained(
             f"asking the backbone {self.backbone.asked or self.backbone}",
             where=f"{self.batch} images at once, --device {self.plan.device}",
-            hint=hint + ", or use --device cpu" * devices.is_cuda(self.plan.device),
+            hint=", or ".join(hints) or "give smaller images with --size",
         )
 
     def _ask(self, batch: Tensor, count: int) -> Answer:
