@@ -545,6 +545,7 @@ def _stand_ins(gpu: SimulatedGPU, free: int) -> Iterator[tuple[Any, str, Any]]:
     yield torch.cuda, "get_rng_state", lambda *given: state.clone()
     yield torch.cuda, "get_rng_state_all", lambda: [state.clone()]
     yield torch.cuda, "set_rng_state_all", nothing()
+    yield torch.cuda, "default_generators", (SimpleNamespace(manual_seed=nothing()),)
     yield torch.cuda, "synchronize", synchronize
     yield torch.cuda, "current_stream", lambda *device: gpu.streams[-1]
     yield torch.cuda, "default_stream", lambda *device: gpu.streams[0]

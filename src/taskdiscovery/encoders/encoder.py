@@ -118,9 +118,10 @@ class Encoder:
         # Matrix products differ in their last bits with the place of an image in its batch. Where
         # that could turn a label, the image is predicted again alone, so that its label is
         # independent of the other images in the batch.
-        for i in np.flatnonzero(self._margins(coordinates) < CLOSE):
-            alone = predict(model, placed, np.array([i]), "float32", batch=1).numpy()
-            coordinates[i] = alone[0, self.columns] - self.centre
+        near = np.flatnonzero(self._margins(coordinates) < CLOSE)
+        if len(near):
+            alone = predict(model, placed, near, "float32", batch=1).numpy()
+            coordinates[near] = alone[:, self.columns] - self.centre
         return coordinates
 
     def of_dataset(self, dataset: Dataset, device: str = "cpu") -> Float32:

@@ -77,9 +77,7 @@ def train(
     with (
         random_states.private(seed),
         interrupts.deferred(),
-        memory_errors.explained(
-            "training", where=f"--batch {recipe.batch}", hint=_hint(recipe.batch)
-        ),
+        _explained(recipe.batch),
         repeatable(device),
         aside(device),
     ):
