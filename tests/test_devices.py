@@ -25,13 +25,14 @@ from taskdiscovery.config import (
     learner_of,
 )
 from taskdiscovery.errors import ConfigError, ResourceError
-from taskdiscovery.executors import machine, processes, resolve_device, resolve_precision
+from taskdiscovery.executors import machine, processes, ray, resolve_device, resolve_precision
 from taskdiscovery.metagrad.estimate import Estimate
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.runtime import arithmetic, devices, memory_errors, random_states, ranks
 from taskdiscovery.runtime.cards import Cards
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.store import environment
+from taskdiscovery.training import Seeds, Training
 
 H100 = SimpleNamespace(name="NVIDIA H100 80GB HBM3", total_memory=85 * 10**9, major=9, minor=0)
 OLD = SimpleNamespace(name="Tesla V100", total_memory=16 * 10**9, major=7, minor=0)
@@ -146,6 +147,47 @@ def test_a_driver_of_ray_uses_no_card(machine_with, monkeypatch):
     found = machine.resolve_hardware(ScoreConfig(executor="ray", device="cuda"))
     assert (found.device, found.precision) == ("cuda", "float32")  # a visible one has no bf16
     assert devices.of_job({"device": "cuda", "executor": "ray"})["cards"] == []
+
+
+class Cluster:
+    """Stands in for Ray: keeps what is asked of it."""
+
+    def __init__(self):
+        self.asked, self.sent = {}, []
+
+    def put(self, images):
+        return images
+
+    def remote(self, **options):
+        self.asked = options
+        return lambda work: SimpleNamespace(remote=lambda *given: self.sent.append(given))
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", 1.0), ("cpu", 0.0)])
+def test_tasks_of_ray_ask_for_a_card_and_compute_on_it(device, gpus):
+    """Whatever the driver computes on itself."""
+    cluster = Cluster()
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
+    config = ScoreConfig(executor="ray", device=device, threads=1)
+    workers = ray.Ray(cluster, config, images, None)
+    assert cluster.asked["num_gpus"] == gpus
+    learner = learner_of("linear", TrainingRecipe(epochs=1), device="cpu", precision="float32")
+    own = Training(
+        learner=learner,
+        shape=(4, 4, 1),
+        normalization=Normalization.none(1),
+        outputs=2,
+        rows=np.arange(30),
+        targets=np.arange(30) % 2,
+        measured=np.arange(30, 40),
+        seeds=Seeds(0, 1),
+    )
+    workers._start(SimpleNamespace(training=own))
+    sent = cluster.sent[0][-1]
+    assert (sent.learner.device, sent.learner.recipe) == (device, own.learner.recipe)
+    if device == "cpu":
+        outputs = ray._work(*cluster.sent[0])
+        assert np.array_equal(outputs, own.run(torch.from_numpy(images)).numpy())
 
 
 def test_precision_follows_from_the_card(machine_with, caplog):
