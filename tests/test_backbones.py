@@ -18,10 +18,11 @@ from safetensors.torch import save_file
 
 import stand_ins
 import taskdiscovery as td
+from simulated import simulated_gpu
 from taskdiscovery.cli import main
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.encoders.linear import FeatureEncoder
-from taskdiscovery.features import backbone_of, features_of, is_backbone
+from taskdiscovery.features import backbone_of, backbones, features_of, is_backbone
 from taskdiscovery.features.backbones import asking, keeping, opens, prepare, run, sized
 from taskdiscovery.features.writing import backbone_from
 from taskdiscovery.jobs import trust
@@ -554,9 +555,10 @@ def test_a_device_decides_how_features_are_computed(monkeypatch):
         device="cpu", precision="float32", batch=32, ahead=0, pinned=False
     )
     assert asking.plan_of("cpu", size=448).batch == 32
-    monkeypatch.setattr(asking.devices, "multiplies_bf16", lambda _: False)
+    bf16 = "taskdiscovery.runtime.devices.multiplies_bf16"
+    monkeypatch.setattr(bf16, lambda device: False)
     assert asking.plan_of("cuda").precision == "float32"  # it would be emulated, or refused
-    monkeypatch.setattr(asking.devices, "multiplies_bf16", lambda _: True)
+    monkeypatch.setattr(bf16, lambda device: True)
     cuda = asking.plan_of("cuda:1")
     assert (cuda.device, cuda.precision, cuda.pinned) == ("cuda:1", "bf16", True)
     assert cuda.ahead >= cuda.threads > 0
@@ -610,6 +612,25 @@ def test_answers_come_in_order_and_each_with_its_images(own, monkeypatch):
     plan = asking.Plan(device="cpu", precision="float32", batch=7, ahead=3, pinned=False, threads=3)
     monkeypatch.setattr("taskdiscovery.features.backbones.plan_of", lambda *_, **__: plan)
     np.testing.assert_allclose(features_of(MANY[:100], backbone_of(own)), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_on_a_gpu_that_is_simulated_nothing_waits_but_for_answers(own, data, monkeypatch, exact):
+    plain = features_of(IMAGES, backbone_of(own))
+    monkeypatch.setattr("taskdiscovery.runtime.devices.multiplies_bf16", lambda device: True)
+    monkeypatch.setattr(asking, "BATCH", 8)
+    with simulated_gpu() as counts:
+        asked = asking.Asked(
+            backbones._loaded,
+            backbone_of(own),
+            asking.plan_of("cuda", None if exact else 8, exact=exact),
+        )
+        loading = counts.uploads
+        found = [block for _, block in asked.blocks(IMAGES, range(0, N, 8))]
+    assert counts.uploads == loading  # pixels come from pinned memory
+    assert counts.synchronizations == 1 + N // 8  # answers, each when others are under way
+    apart = np.abs(np.concatenate(found) - plain).max()
+    assert apart < 1e-5 if exact else 1e-6 < apart < 0.05
 
 
 def test_a_batch_that_does_not_fit_names_a_smaller_one(own, data, monkeypatch):

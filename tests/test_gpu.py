@@ -13,9 +13,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import taskdiscovery as td
 from taskdiscovery.config import TrainingRecipe, learner_of
+from taskdiscovery.discovery.blocks import Blocks
+from taskdiscovery.features import backbone_of, features_of
+from taskdiscovery.features.products import CPU
+from taskdiscovery.features.products_torch import OnDevice
+from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import Normalization, build_learner
 from taskdiscovery.networks.placing import Placed, place
 from taskdiscovery.networks.prediction import predict
@@ -404,3 +410,56 @@ def test_arithmetic_of_blocks():
         assert not (ON_CARD and torch.backends.cudnn.allow_tf32)
     with arithmetic.repeatable(DEVICE):
         assert torch.backends.cudnn.deterministic == ON_CARD
+
+
+@pytest.mark.parametrize("room", [None, 0], ids=["resident", "streamed"])
+def test_closed_forms_are_those_of_the_cpu(room):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20_000, 96)).astype(np.float16)
+    targets, rows = rng.normal(size=(20_000, 5)).astype(np.float32), rng.permutation(20_000)
+    reduction, found = Reduction.measure(features, rows, 48), []
+    for products in (OnDevice(DEVICE, room), CPU):
+        mean_P = Reduction.measure(features, rows, 48, products).mean_P
+        table = reduction.apply(features, rows, products)
+        blocks = Blocks(table, 10, 0.5, products)
+        weights = blocks.fit(targets)
+        held_out = blocks.held_out(targets, np.random.default_rng(1))
+        found.append([mean_P, table, *blocks.grams, weights, held_out, blocks.predict(weights)])
+    for ours, theirs in zip(*found, strict=True):
+        assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_max_pooling_gives_the_same_bits_again(precision):
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    x = torch.randn(64, 32, 48, 48, device=DEVICE).to(kind)
+    x = x.relu().contiguous(memory_format=torch.channels_last).requires_grad_()
+    upstream = torch.randn(64, 32, 24, 24, device=DEVICE).to(kind)
+    first, *others = (
+        torch.autograd.grad(torch.nn.functional.max_pool2d(x, 3, 2, 1), x, upstream)[0]
+        for _ in range(4)
+    )
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_features_of_a_backbone_are_those_of_the_cpu(tmp_path, monkeypatch):
+    (tmp_path / "own_backbone.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    layers = nn.Conv2d(3, 24, 5, 2), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 8, 3)\n"
+        "    return nn.Sequential(*layers)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TASKDISCOVERY_CACHE", str(tmp_path / "cache"))
+    import own_backbone
+
+    torch.manual_seed(0)
+    save_file(own_backbone.make().state_dict(), tmp_path / "w.safetensors")
+    spec = f"own_backbone:make?weights={tmp_path / 'w.safetensors'}&size={SIDE}"
+    spec += "&mean=0.5&std=0.25&pool=mean"
+    pictures = np.tile(images(), (12, 1, 1, 1))[:2500]  # no whole number of batches
+    plain = features_of(pictures, backbone_of(spec), "cpu")
+    exact = features_of(pictures, backbone_of(spec), DEVICE)
+    assert np.abs(exact - plain).max() < 1e-5 * np.abs(plain).max()
+    low = td.embed(pictures, backbone=spec, device=DEVICE, callbacks=()).features
+    assert np.abs(low - plain).max() < 0.03 * np.abs(plain).max()

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import taskdiscovery as td
+from simulated import simulated_gpu
+from taskdiscovery.agreement import similarity
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.discovery import blocks as blocks_of
 from taskdiscovery.discovery import tables
@@ -64,11 +66,14 @@ def data():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("kind", ["array", "mapped"])
+@pytest.mark.parametrize("kind", ["array", "mapped", "cut"])
 def test_the_reduction(dtype, kind, on_device, tmp_path):
     features, labels = planted(dtype)
     rows = np.random.default_rng(1).permutation(N)[:500]
     given = features
+    if kind == "cut":  # no whole words
+        features = features[:, 1:]
+        given = features
     if kind == "mapped":
         np.save(tmp_path / "x.npy", features)
         given = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -139,22 +144,51 @@ def test_an_encoder_labels_the_same(dtype, monkeypatch):
 # --- searches ---
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"method": "power", "learner": "ridge"},
-        {"method": "power", "learner": "ridge", "exclude": "label"},
-        {"method": td.Pursuit(starts=60, rounds=6, sample=400)},
-        {"method": td.Pursuit(starts=60, rounds=4, sample=400), "classes": 3},
-    ],
-    ids=["power", "excluding", "pursuit", "three classes"],
-)
+SEARCHES = {
+    "power": {"method": "power", "learner": "ridge"},
+    "excluding": {"method": "power", "learner": "ridge", "exclude": "label"},
+    "pursuit": {"method": td.Pursuit(starts=60, rounds=6, sample=400)},
+    "three classes": {"method": td.Pursuit(starts=60, rounds=4, sample=400), "classes": 3},
+}
+
+
+@pytest.mark.parametrize("options", SEARCHES.values(), ids=SEARCHES)
 def test_searches_find_the_same_tasks(data, options, on_device, monkeypatch):
     theirs = td.discover(data, tasks=2, **options, **GIVEN)
     monkeypatch.setattr(tables, "products_on", lambda device: on_device)
     ours = td.discover(data, tasks=2, **options, **GIVEN)
     assert (ours.tasks.labels_ND == theirs.tasks.labels_ND).mean() > 0.999
     near(ours.tasks.coordinates_NP, theirs.tasks.coordinates_NP, 1e-3)
+
+
+# --- on a GPU that is simulated ---
+
+
+@pytest.mark.parametrize("options", SEARCHES.values(), ids=SEARCHES)
+def test_searches_on_a_gpu(data, options):
+    """No device is mixed, and nothing is uploaded but from pinned memory."""
+    theirs = td.discover(data, tasks=2, **options, **GIVEN)
+    with simulated_gpu() as counts:
+        ours = td.discover(data, tasks=2, device="cuda", **options, **GIVEN)
+        labels = ours.encoder.predict(data.features, "cuda")
+    assert counts.kernels > 100
+    assert counts.uploads == 0, counts.places
+    assert (labels == ours.tasks.labels_ND).all()
+    # Of two starts that end in the same labeling the other may come first: class 0 is then 1.
+    for own, other in zip(ours.tasks.labels_ND.T, theirs.tasks.labels_ND.T, strict=True):
+        assert similarity(own, other, ours.tasks.k[0]) > 0.999
+
+
+@pytest.mark.parametrize("learner", ["ridge", "logistic"])
+def test_scores_on_a_gpu(data, learner):
+    given = {"learner": learner, "features": "data", **GIVEN}
+    theirs = td.score(data, "label", **given).to_frame()
+    with simulated_gpu() as counts:
+        ours = td.score(data, "label", device="cuda", **given).to_frame()
+    assert counts.kernels > 50
+    assert counts.uploads == 0, counts.places
+    assert np.abs(ours.agreement - theirs.agreement).max() < 0.02
+    assert np.abs(ours.accuracy - theirs.accuracy).max() < 0.02
 
 
 # --- where ---
@@ -174,6 +208,7 @@ def test_a_table_goes_to_a_gpu_where_it_is_large_or_one_is_asked_for(
     data, asked, there, large, device, monkeypatch
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(there))
     monkeypatch.setattr(machine, "LARGE_TABLE", large)
     config = ScoreConfig(learner="ridge", features="data", device=asked, executor="processes")
     found = machine.resolve_hardware(config, data)

@@ -72,16 +72,20 @@ def plan_of(
         exact: in float32 wherever it is, as the same image gives the same features alone.
     """
     if not devices.is_cuda(device):
-        batch = batch or BATCH
         return Plan(
-            device=device, precision="float32", batch=batch, ahead=0, pinned=False, exact=exact
+            device=device,
+            precision="float32",
+            batch=batch or BATCH,
+            ahead=0,
+            pinned=False,
+            exact=exact,
         )
     import torch
 
-    low = not exact and devices.multiplies_bf16(device)
+    native = devices.multiplies_bf16(device)
     return Plan(
         device=device,
-        precision="bf16" if low else "float32",
+        precision="bf16" if native and not exact else "float32",
         batch=batch or (BATCH if exact else batch_of(size)),
         ahead=_AHEAD,
         pinned=True,
@@ -116,10 +120,11 @@ class Answer:
 
     def arrived(self) -> Float32:
         """Return them when they are there."""
-        if self._there is not None:
-            self._there.synchronize()
-        result: Float32 = self._features.numpy()
-        return result
+        if self._there is None:
+            result: Float32 = self._features.numpy()
+            return result
+        self._there.synchronize()
+        return self._features.numpy().copy()  # pinned memory is scarce, and used again
 
 
 class Asked:
