@@ -34,14 +34,13 @@ from benchmarks.provenance import about, add_output, deliver, told
 from taskdiscovery.config import ResolvedLearner, TrainingRecipe
 from taskdiscovery.discovery import Meta
 from taskdiscovery.discovery.constraints import Constraints
-from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
+from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk, images_of
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.search import MetaSearch
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.executors import Serial, resolve_precision
 from taskdiscovery.metagrad import GradientStep
 from taskdiscovery.networks import Normalization, build_learner
-from taskdiscovery.networks.images import take
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store.journal import Journal
@@ -194,13 +193,15 @@ def baseline(search: MetaSearch) -> Callable[[], dict[str, Tensor]]:
         RATE,
     )
     start = [
-        p.contiguous().to(search.device) for own in search.inner.start(0) for p in own.values()
+        p.contiguous().to(search.device)
+        for own in search.inner.start(0)
+        for p in search.inner.named(own).values()
     ]
 
     def pixels(rows: Tensor) -> Tensor:
-        return trunk.model.normalize(take(trunk.images, rows)).contiguous()
+        return trunk.model.normalize(images_of(trunk.images, rows)).contiguous()
 
-    held_out = pixels(torch.from_numpy(unseen).to(search.device))
+    held_out = pixels(torch.from_numpy(unseen))
     run = published.gradient(loss, tuple(start), [pixels(rows) for rows in batches], held_out)
     return lambda: {f"trunk.model.network.{name}": g for name, g in run().items()}
 
@@ -215,6 +216,7 @@ class Trial(Side):
 
     gradient: dict[str, Tensor] = field(default_factory=dict)
     first: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
 
     def warm_up(self) -> None:
         """Take it once: for the gradient, the peak memory, and whatever is compiled."""
@@ -226,6 +228,15 @@ class Trial(Side):
         self.memory = peak_memory(keep, self.device)
         self.first = time.perf_counter() - began
 
+    def time(self) -> None:
+        """Take it once more, and note how long it took."""
+        if self.clock is time.perf_counter:
+            super().time()
+            return
+        began = self.clock()
+        self.work()
+        self.times.append(self.clock() - began)
+
 
 class Apart(Trial):
     """The baseline, in a process of its own: a program that is not ours has an allocator as it is.
@@ -233,11 +244,12 @@ class Apart(Trial):
     Ours keeps what it frees. In one process each would pay for the other's habits.
     """
 
-    def __init__(self, case: Case, device: str) -> None:
+    def __init__(self, case: Case, device: str, shared: bool) -> None:
         super().__init__(lambda: None, device)
         spawn = multiprocessing.get_context("spawn")
         self.ours, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs, case, device), daemon=True)
+        given = (theirs, case, device, shared)
+        self.process = spawn.Process(target=_serve, args=given, daemon=True)
         self.process.start()
 
     def warm_up(self) -> None:
@@ -259,9 +271,13 @@ class Apart(Trial):
         return self.ours.recv()
 
 
-def _serve(pipe: Connection, case: Case, device: str) -> None:
-    torch.set_num_threads(cpu_cores())
-    trial = Trial(baseline(search_of(case, device)), device)
+def _clock(shared: bool) -> Callable[[], float]:
+    return time.process_time if shared else time.perf_counter
+
+
+def _serve(pipe: Connection, case: Case, device: str, shared: bool) -> None:
+    torch.set_num_threads(1 if shared else cpu_cores())
+    trial = Trial(baseline(search_of(case, device)), device, clock=_clock(shared))
     while True:
         if pipe.recv() == "warm up":
             trial.warm_up()
@@ -272,17 +288,21 @@ def _serve(pipe: Connection, case: Case, device: str) -> None:
             pipe.send(trial.times[-1])
 
 
-def measure(cases: list[Case], rounds: int, device: str) -> list[dict[str, Any]]:
+def measure(
+    cases: list[Case], rounds: int, device: str, *, shared: bool = False
+) -> list[dict[str, Any]]:
     """Time cases of one network against the baseline, one after another in every round.
 
     Args:
         cases: of one network, batch and number of steps.
         rounds: how many, or 0 for as many as fit in `ENOUGH` seconds, one at least, four at most.
         device: `cpu` or `cuda`.
+        shared: whether others use the machine: seconds are then those of one thread on the
+            processor, without those in which it waited.
     """
     searches = [search_of(case, device) for case in cases]
-    plain = Apart(cases[0], device)
-    trials = [Trial(ours(search), device) for search in searches]
+    plain = Apart(cases[0], device, shared)
+    trials = [Trial(ours(search), device, clock=_clock(shared)) for search in searches]
     alternate([plain, *trials], rounds or 4, math.inf if rounds else ENOUGH)
     plain.close()
     rows = []
@@ -319,16 +339,25 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose network begins so")
     parser.add_argument("--rounds", type=int, default=0, help="timed rounds of each network")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument(
+        "--shared", action="store_true", help="others use this machine: one thread, its own seconds"
+    )
+    parser.add_argument("--plain", action="store_true", help="leave out what is compiled")
     add_output(parser)
     options = parser.parse_args()
-    own_process(None)
+    own_process(1 if options.shared else None)
     cases = [c for c in (QUICK if options.quick else FULL) if c.network.startswith(options.only)]
     if resolve_precision("auto", options.device) != "bf16":
         print("no native bf16 here: its cases are left out", file=sys.stderr)
         cases = [c for c in cases if c.precision != "bf16"]
+    cases = [c for c in cases if not (options.plain and c.compiled)]
     networks = dict.fromkeys(case.network for case in cases)
     together = [[case for case in cases if case.network == network] for network in networks]
-    rows = told(row for own in together for row in measure(own, options.rounds, options.device))
+    rows = told(
+        row
+        for own in together
+        for row in measure(own, options.rounds, options.device, shared=options.shared)
+    )
     for row in rows:  # after how many gradients compiling has paid for itself
         if row["compiled"]:
             same = ("network", "precision", "memory")

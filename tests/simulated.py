@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 from unittest import mock
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,6 +50,14 @@ READ_BACK = {
     aten.unique_dim.default,
     aten.unique_consecutive.default,
     aten.bincount.default,
+}
+#: operations that take places (argument 1) of a tensor (argument 0).
+INDEXED = {
+    aten.index.Tensor,
+    aten.index_put.default,
+    aten.index_put_.default,
+    aten._unsafe_index.Tensor,
+    aten._index_put_impl_.default,
 }
 #: operations that change these arguments (by number) without saying so.
 SILENTLY_WRITTEN = {aten.native_batch_norm.default: (3, 4)}
@@ -144,9 +153,23 @@ class OnGPU(Tensor):
         """Copy to the processor first, as CUDA does."""
         return self.cpu().tolist()
 
+    def __getitem__(self, index: Any) -> Any:
+        """Have places that are given as a list made on the processor, as CUDA does."""
+        return Tensor.__getitem__(self, _places(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """See `__getitem__`."""
+        Tensor.__setitem__(self, _places(index), value)
+
     def is_pinned(self, device: Any = None) -> bool:
         """Say no: memory of a device is never pinned."""
         return False
+
+
+def _places(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_places(x) for x in index)
+    return torch.as_tensor(index) if isinstance(index, (list, np.ndarray)) else index
 
 
 class _Generator(torch.Generator):
@@ -287,13 +310,16 @@ class SimulatedGPU(TorchDispatchMode):
         self.recording: Graph | None = None
         self.streams: list[Any] = [Stream()]
         self.pinned: dict[int, Tensor] = {}
-        self._random = torch.Generator().manual_seed(0).get_state()
+        self.generator = _Generator("cuda")
+        self.generator.manual_seed(0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do an operation."""
         kwargs = dict(kwargs or {})
         tensors = _tensors(args, kwargs)
         there = any(isinstance(x, OnGPU) for x in tensors)
+        if any(x.is_meta for x in tensors):
+            raise RuntimeError(f"{func}: torch has made a tensor past the simulation")
         asked = kwargs.get("device")
         to_gpu = asked is not None and torch.device(asked).type in THERE
         if not there and not to_gpu:
@@ -301,7 +327,7 @@ class SimulatedGPU(TorchDispatchMode):
         if func in (aten._to_copy.default, aten.copy_.default, aten._copy_from.default):
             return self._copied(func, args, kwargs, tensors)
         if there:
-            self._check(func, tensors)
+            self._check(func, args, tensors)
         self._check_generator(kwargs.get("generator"))
         if func is aten._fused_sdp_choice.default:
             return 0  # attention as it is written: fused kernels are those of a device
@@ -311,7 +337,7 @@ class SimulatedGPU(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         if asked is not None and not to_gpu:  # as `zeros_like(x, device="cpu")`
             return func(*_held(args), **_held(kwargs))
-        if func in READ_BACK or _by_mask(func, tensors):
+        if func in READ_BACK or _by_mask(func, args):
             self._wait("synchronizations")
         return self._wrapped(func, args, kwargs)
 
@@ -329,14 +355,15 @@ class SimulatedGPU(TorchDispatchMode):
         """Say whether it is."""
         return tensor.untyped_storage().data_ptr() in self.pinned
 
-    def _check(self, func: Any, tensors: list[Tensor]) -> None:
-        """Refuse what CUDA refuses."""
+    def _check(self, func: Any, args: Any, tensors: list[Tensor]) -> None:
+        """Refuse tensors of both devices, but for single values."""
         mixed = [x for x in tensors if not isinstance(x, OnGPU) and x.dim() > 0]
-        # A gather from the device may be given its places by the processor: they are uploaded.
-        if func in (aten.index.Tensor, aten.index_put_.default) and isinstance(tensors[0], OnGPU):
-            for _ in mixed:
+        # A tensor of the device may be indexed by places on the processor: they are uploaded.
+        if func in INDEXED and isinstance(args[0], OnGPU):
+            places = [x for x in _tensors(args[1]) if not isinstance(x, OnGPU)]
+            for _ in places:
                 self._wait("uploads")
-            mixed = []
+            mixed = [x for x in mixed if not any(x is place for place in places)]
         if mixed:
             raise RuntimeError(
                 f"{func}: expected all tensors to be on the same device, but found at least two "
@@ -400,11 +427,11 @@ class SimulatedGPU(TorchDispatchMode):
     def random_numbers(self) -> Iterator[None]:
         """Draw from the device's own generator: the processor's stays where it is."""
         before = torch.get_rng_state()
-        torch.set_rng_state(self._random)
+        torch.set_rng_state(self.generator.get_state())
         try:
             yield
         finally:
-            self._random = torch.get_rng_state()
+            self.generator.set_state(torch.get_rng_state())
             torch.set_rng_state(before)
 
     @contextmanager
@@ -453,12 +480,11 @@ def _tensors(*values: Any) -> list[Tensor]:
     return found
 
 
-def _by_mask(func: Any, tensors: list[Tensor]) -> bool:
+def _by_mask(func: Any, args: Any) -> bool:
     """Say whether an operation looks for the places where a mask is true."""
-    if func not in (aten.index.Tensor, aten.index_put_.default):
+    if func not in INDEXED:
         return False
-    places = tensors[1:] if func is aten.index.Tensor else tensors[1:-1]
-    return any(x.dtype in (torch.bool, torch.uint8) for x in places)
+    return any(x.dtype in (torch.bool, torch.uint8) for x in _tensors(args[1]))
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> list[OnGPU]:
@@ -537,15 +563,18 @@ def _stand_ins(gpu: SimulatedGPU, free: int) -> Iterator[tuple[Any, str, Any]]:
     }
     for name, value in values.items():
         yield torch.cuda, name, lambda *given, _value=value, **more: _value
-    for name in ("_lazy_init", "init", "set_device", "empty_cache", "manual_seed"):
+    for name in ("_lazy_init", "init", "set_device", "empty_cache", "reset_peak_memory_stats"):
         yield torch.cuda, name, nothing()
-    for name in ("manual_seed_all", "reset_peak_memory_stats", "set_rng_state"):
+    for name in ("set_per_process_memory_fraction", "ipc_collect"):
         yield torch.cuda, name, nothing()
-    state = torch.zeros(16, dtype=torch.uint8)
-    yield torch.cuda, "get_rng_state", lambda *given: state.clone()
-    yield torch.cuda, "get_rng_state_all", lambda: [state.clone()]
-    yield torch.cuda, "set_rng_state_all", nothing()
-    yield torch.cuda, "default_generators", (SimpleNamespace(manual_seed=nothing()),)
+    own = gpu.generator
+    yield torch.cuda, "default_generators", (own,)
+    yield torch.cuda, "get_rng_state", lambda *card: own.get_state()
+    yield torch.cuda, "get_rng_state_all", lambda: [own.get_state()]
+    yield torch.cuda, "set_rng_state", lambda state, *card: own.set_state(state)
+    yield torch.cuda, "set_rng_state_all", lambda states: own.set_state(states[0])
+    for name in ("manual_seed", "manual_seed_all"):
+        yield torch.cuda, name, lambda seed: own.manual_seed(seed) and None
     yield torch.cuda, "synchronize", synchronize
     yield torch.cuda, "current_stream", lambda *device: gpu.streams[-1]
     yield torch.cuda, "default_stream", lambda *device: gpu.streams[0]

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import taskdiscovery as td
 from taskdiscovery import networks
@@ -25,6 +27,7 @@ from taskdiscovery.errors import ConfigError, DataError, NumericalError
 from taskdiscovery.executors import workbench
 from taskdiscovery.networks import build_learner
 from taskdiscovery.runtime.callbacks import Callbacks
+from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.store import Run
 from taskdiscovery.store.journal import Journal
 
@@ -95,7 +98,7 @@ class TestObjectives:
         p, q = a.softmax(1), b.softmax(1)
         expected = -((p * q.log()).sum() + (q * p.log()).sum()) / 2
         torch.testing.assert_close(objectives.disagreement([a, b]), expected)
-        assert objectives.hard_agreement([a, b, a]) == pytest.approx(1 / 3)
+        assert float(objectives.hard_agreement([a, b, a])) == pytest.approx(1 / 3)
 
     def test_uniformity_prefers_points_that_are_spread_out(self):
         rng = torch.Generator().manual_seed(0)
@@ -146,6 +149,56 @@ class TestGradient:
             assert found_row["loss"] == pytest.approx(row["loss"], rel=1e-4)
             for name, g in expected.items():
                 torch.testing.assert_close(found[name], g, rtol=2e-3, atol=2e-5)
+
+    @pytest.mark.parametrize("memory", ["store", "recompute"])
+    @pytest.mark.parametrize("options", [{}, {"objective": "online", "inner_batch": 33}], ids=str)
+    def test_recorded_steps_give_the_same(self, shapes, memory, options):
+        """What is recorded on a GPU is done here as it is written, on the same buffers."""
+        options = {"memory": memory, "learner": "resnet18?width=0.03", "inner_steps": 2, **options}
+        row, expected = self.gradient(search_on(shapes, **options))
+        search = search_on(shapes, **options)
+        own = {k: v for k, v in vars(search.inner).items() if k in Inner.__dataclass_fields__}
+        search.inner = Inner(**{**own, "recorded": True})
+        assert all(p.dim() == 1 for p in search.inner.start(0))
+        found_row, found = self.gradient(search)
+        assert found_row["loss"] == pytest.approx(row["loss"], rel=1e-6)
+        scale = max(float(g.abs().max()) for g in expected.values())
+        for name, g in expected.items():
+            torch.testing.assert_close(found[name], g, rtol=1e-3, atol=1e-5 * scale)
+
+    def test_nothing_is_read_back_within_an_outer_step(self, shapes):
+        class Counter(TorchDispatchMode):
+            seen: ClassVar[list[str]] = []
+
+            def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+                name = func.overloadpacket.__name__
+                if name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"):
+                    self.seen.append(name)
+                return func(*args, **(kwargs or {}))
+
+        search = search_on(shapes, objective="online", tasks_per_step=2, memory="store")
+        with Counter():
+            numbers = search._differentiate(0)
+            finite = search._finite()
+        assert Counter.seen == []
+        row, follow = search._read(numbers, finite)
+        assert follow
+        again = search_on(shapes, objective="online", tasks_per_step=2, memory="store")
+        assert row == again.gradients(0)
+
+    def test_networks_are_drawn_anew_where_they_are_asked_for(self, shapes):
+        fresh, same = (search_on(shapes, fresh_init=f).inner for f in (True, False))
+        first, second = fresh.start(0), fresh.start(1)
+        name = next(iter(first[0]))
+        assert not torch.equal(first[0][name], second[0][name])
+        assert not torch.equal(first[0][name], first[1][name])
+        assert torch.equal(fresh.start(0)[0][name], first[0][name])
+        model = build_learner(
+            fresh.learner, fresh.shape, 2, fresh.normalization, derive(fresh.seed, "inner", 0, 1)
+        )
+        assert all(torch.equal(first[1][n], p) for n, p in model.named_parameters())
+        assert same.start(5)[0][name] is same.start(0)[0][name]
+        assert torch.equal(same.start(5)[0][name], first[0][name])
 
     def test_directions_are_differentiated_too(self, shapes):
         search = search_on(

@@ -1,10 +1,12 @@
 """The engine against closed forms, the plain unroll, and central differences, in float64."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.parametrize import register_parametrization
 from torch.utils._pytree import tree_flatten, tree_map
 
 from taskdiscovery import networks
@@ -168,14 +170,23 @@ class Small:
             self.nets.append(Stateless(model))
         self.start = tuple(net.params() for net in self.nets)
         self.step = Parallel(
-            [GradientStep(self.loss(net), rule, product=product) for net in self.nets]
+            [
+                GradientStep(
+                    self.loss(net),
+                    rule,
+                    product=product,
+                    graph_loss=self.loss(net, twice=True),
+                    product_loss=self.loss(net, along=True),
+                )
+                for net in self.nets
+            ]
         )
         self.logits = [leaf(2 * self.batch, classes, seed=20 + t) for t in range(self.T)]
 
-    def loss(self, net):
+    def loss(self, net, **derivatives):
         def loss(params, inputs):
             images, labels = inputs
-            return -(labels * net(params, images).log_softmax(1)).sum(1).mean()
+            return -(labels * net(params, images, **derivatives).log_softmax(1)).sum(1).mean()
 
         return loss
 
@@ -236,6 +247,47 @@ def test_exact_equals_reverse(text, rule, classes, online):
     expected = case.gradient(mode="reverse")
     for memory in MEMORY:
         close(case.gradient(memory=memory), expected, 1e-10)
+
+
+@pytest.mark.parametrize(
+    "text", ["mlp", "convnet", "resnet18?width=0.125", "vit?width=0.25&depth=2"]
+)
+def test_products_by_the_fused_rules_equal_reverse(text):
+    case = Small(text, RULES["momentum"])
+    expected = case.gradient(mode="reverse")
+    for memory in ("store", "recompute"):
+        close(case.gradient(memory=memory), expected, 1e-10)
+
+
+def test_a_weight_that_is_computed_keeps_its_whole_derivative():
+    """Of a normalized weight the gradient's value counts, which the products leave out."""
+    rng = torch.Generator().manual_seed(0)
+    normalization = networks.Normalization((127.0,) * 3, (70.0,) * 3)
+    model = networks.build("mlp?width=0.02", (4, 4, 3), 2, normalization, 0).double()
+    smooth(model)
+    register_parametrization(networks.last_linear(model), "weight", UnitRows())
+    net, y = Stateless(model), leaf(6, 2, seed=3)
+    images = torch.randint(0, 256, (6, 4, 4, 3), generator=rng).byte()
+
+    def loss(params, given, **derivatives):
+        return ((net(params, images, **derivatives) - given) ** 2).mean()
+
+    step = GradientStep(loss, SGD(0.1), product_loss=partial(loss, along=True))
+    start = net.params()
+    found, expected = (
+        metagrad(step, lambda t, p, _: outer(t, p, net, images), start, [y, y, ()], **way)
+        for way in ({"memory": "store"}, {"mode": "reverse"})
+    )
+    close(found.inputs[:2], expected.inputs[:2], 1e-10)
+
+
+class UnitRows(torch.nn.Module):
+    def forward(self, weight):
+        return weight / weight.square().sum(dim=1, keepdim=True).sqrt()
+
+
+def outer(t, params, net, images):
+    return net(params, images).square().sum() if t == 2 else None
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -336,6 +388,8 @@ def test_the_estimate_orders_the_ways_by_memory():
     assert cost.cheapest(share=1e9) == "graphs"
     tight = replace(cost, available=(cost.memory["store"] + cost.memory["graphs"]) // 2)
     assert tight.cheapest(share=1.0) == "store"
+    assert replace(tight, available=10**12).cheapest(among=("store", "recompute")) == "store"
+    assert tight.cheapest(share=1.0, promised=tight.available) == "recompute"
 
 
 def test_the_way_does_not_hang_on_a_clock():

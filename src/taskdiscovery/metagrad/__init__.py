@@ -3,6 +3,7 @@
 from taskdiscovery.metagrad.composed import FunctionStep, Parallel
 from taskdiscovery.metagrad.engine import MEMORY, MODES, metagrad
 from taskdiscovery.metagrad.estimate import Estimate, estimate
+from taskdiscovery.metagrad.flat import Layout
 from taskdiscovery.metagrad.gradient import GradientStep
 from taskdiscovery.metagrad.outer import MetaGradient
 from taskdiscovery.metagrad.rules import SGD, Adam, Rule, State, Tree
@@ -16,6 +17,7 @@ __all__ = [
     "Estimate",
     "FunctionStep",
     "GradientStep",
+    "Layout",
     "MetaGradient",
     "Parallel",
     "Rule",

@@ -85,6 +85,8 @@ def metagrad(
     value, by_params, by_inputs = _term(outer, T, state.params, inputs[T])
     total = value if value is not None else torch.zeros(())
     found[T] = by_inputs
+    if value is None:
+        by_params = tree_map(torch.zeros_like, state.params)
     costate = State(by_params, tree_map(torch.zeros_like, state.slots))
     for t in range(done - 1, first - 1, -1):
         before_params, tape = track.back(t)
@@ -115,7 +117,10 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
 
 def _term(outer: Outer, t: int, params: Tree, inputs: Tree) -> tuple[Tensor | None, Tree, Tree]:
-    """Return a term of the outer loss and its derivatives by parameters and inputs."""
+    """Return a term of the outer loss and its derivatives by parameters and inputs.
+
+    Without a term there are none by the parameters either: None.
+    """
     parts = Inputs(inputs)
     leaves, shape = tree_flatten(params)
     leaves = [leaf.detach().requires_grad_() for leaf in leaves]
@@ -123,9 +128,11 @@ def _term(outer: Outer, t: int, params: Tree, inputs: Tree) -> tuple[Tensor | No
     with torch.enable_grad():
         given = merge(parts.which, varied, parts.constants(), parts.spec)
         value = outer(t, tree_unflatten(leaves, shape), given)
-    zeros = [torch.zeros_like(leaf) for leaf in leaves]
-    if value is None or not value.requires_grad:
-        absent: list[Tensor | None] = [None] * len(varied)
+    absent: list[Tensor | None] = [None] * len(varied)
+    if value is None:
+        return None, None, parts.gradients(absent)
+    if not value.requires_grad:
+        zeros = [torch.zeros_like(leaf) for leaf in leaves]
         return value, tree_unflatten(zeros, shape), parts.gradients(absent)
     found = torch.autograd.grad(
         value, [*leaves, *varied], allow_unused=True, materialize_grads=True

@@ -30,15 +30,23 @@ class Estimate:
     memory: dict[str, int]
     available: int
 
-    def cheapest(self, share: float = 0.6) -> str:
+    def cheapest(
+        self, share: float = 0.6, *, promised: int = 0, among: Sequence[str] = MEMORY
+    ) -> str:
         """Return the fastest choice that fits in a share of the free memory.
 
         That is the first of `MEMORY`: kept graphs do the least arithmetic. The seconds measured
         here do not decide, for choices differ in their last bits, and the same command must give
         the same numbers whatever the clock said.
+
+        Args:
+            share: of the free memory.
+            promised: bytes of it that something else will take.
+            among: choices to choose from, the fastest first; the last one is taken if none fits.
         """
-        fit = [choice for choice in MEMORY if self.memory[choice] <= share * self.available]
-        return fit[0] if fit else MEMORY[-1]
+        room = share * max(0, self.available - promised)
+        fit = [choice for choice in among if self.memory[choice] <= room]
+        return fit[0] if fit else among[-1]
 
 
 def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
@@ -51,6 +59,7 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
         Seconds and bytes of the whole gradient: T steps, without the outer loss.
     """
     T = len(inputs) - 1
+    device = _tensors(params)[0].device
     state = State(*tree_map(torch.detach, step.init(params)))
     kept = sum(x.numel() * x.element_size() for x in tree_flatten(state)[0])
     known = {x.untyped_storage().data_ptr() for x in _tensors((state, list(inputs)))}
@@ -69,12 +78,17 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
     graph = sum(storages.values())
     del tape
 
+    def now() -> float:
+        if device.type == "cuda":  # which works on while the clock is read
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
     def timed(graph: bool) -> tuple[float, float]:
-        began = time.perf_counter()
+        began = now()
         _, tape = step.forward(0, state, inputs[0], graph=graph)
-        between = time.perf_counter()
+        between = now()
         tape.pullback(costate, curvature=True)
-        return between - began, time.perf_counter() - between
+        return between - began, now() - between
 
     timed(False)  # first calls are slow; those with a graph were warmed up above
     forward, back = timed(True)
@@ -91,7 +105,7 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
             "store": T * kept + graph,
             "recompute": (stride + -(-T // stride)) * kept + graph,
         },
-        available=available_memory(_tensors(state)[0].device),
+        available=available_memory(device),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_map, tree_unflatten
 
 from taskdiscovery.metagrad.compiled import Compiled
+from taskdiscovery.metagrad.replayed import Replayed
 from taskdiscovery.metagrad.rules import Rule, State, Tree
 from taskdiscovery.metagrad.steps import Inputs, Parts, Tape, merge
 
@@ -33,6 +34,8 @@ class GradientStep:
         compiled: whether gradient and product are compiled; worth it where shapes recur often.
         graph_loss: the same loss, written so that autograd differentiates its gradient cheaply;
             used where graphs are kept.
+        product_loss: the same loss, written so that its gradient is cheap to differentiate along a
+            direction, and itself need not be right; used for products that are not compiled.
     """
 
     def __init__(
@@ -43,15 +46,28 @@ class GradientStep:
         product: str = "forward",
         compiled: bool = False,
         graph_loss: Loss | None = None,
+        product_loss: Loss | None = None,
     ) -> None:
         self.loss, self.rule, self.forward_product = loss, rule, product == "forward"
         self.graph_loss = graph_loss or loss
+        # A compiler fuses the plain form by itself, and cannot read the other.
+        self.product_loss = loss if compiled else product_loss or loss
         self._gradient: Callable[..., Tree] = self._plain_gradient
         self._product: Callable[..., tuple[Tree, list[Tensor]]] = self._plain_product
         if compiled:
             self._gradient = Compiled(self._plain_gradient)
             self._product = Compiled(self._plain_product)
         self._compiled = compiled
+
+    def replay(self, pool: Any = None) -> None:
+        """Record gradient and product on a GPU, and replay them from then on.
+
+        Args:
+            pool: memory shared with other graphs; see `runtime.capture.memory_pool`.
+        """
+        if not self._compiled:
+            self._gradient = Replayed(self._plain_gradient, pool)
+            self._product = Replayed(self._plain_product, pool)
 
     @property
     def compiled(self) -> bool:
@@ -109,7 +125,7 @@ class GradientStep:
         varied, constants, which, spec = inputs
 
         def loss(own: Tree, given: list[Tensor]) -> Tensor:
-            return self.loss(own, merge(which, given, constants, spec))
+            return self.product_loss(own, merge(which, given, constants, spec))
 
         if curvature:
             by_both = torch.func.grad(loss, argnums=(0, 1) if varied else (0,))

@@ -36,7 +36,7 @@ class WeightGradientsByProducts(TorchFunctionMode):
         """Replace convolutions, and leave everything else as it is."""
         kwargs = kwargs or {}
         if func is torch.conv2d:
-            found = _gaining(_Call(*args, **kwargs))
+            found = _gaining(Call(*args, **kwargs))
             if found is not None:
                 return _Convolution.apply(*found)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
@@ -155,7 +155,7 @@ class _Convolution(torch.autograd.Function):
         return (*(g if g is None else g.to(kind) for g, kind in found), None, None)
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """The arguments of `torch.conv2d`, with its defaults."""
 
     input: Tensor
@@ -167,16 +167,16 @@ class _Call(NamedTuple):
     groups: int = 1
 
 
-def _gaining(call: _Call) -> tuple[Any, ...] | None:
+def _gaining(call: Call) -> tuple[Any, ...] | None:
     """Return what `_Convolution` takes; None for what does not gain by it."""
     x, weight = call.input, call.weight
-    plain = call.groups == 1 and _pair(call.dilation) == (1, 1)
+    plain = call.groups == 1 and pair(call.dilation) == (1, 1)
     plain = plain and not isinstance(call.padding, str)
     if not plain or x.device.type != "cpu" or x.dim() != 4 or not weight.requires_grad:
         return None
     if not torch.is_autocast_enabled("cpu") or not torch.is_grad_enabled():
         return None
-    stride, padding = _pair(call.stride), _pair(call.padding)
+    stride, padding = pair(call.stride), pair(call.padding)
     fan_out, fan_in, _, kernel = weight.shape
     width = (x.shape[3] + 2 * padding[1] - kernel) // stride[1] + 1
     if not worthwhile(kernel, stride[1], width, (fan_in, fan_out), torch.get_num_threads()):
@@ -184,5 +184,6 @@ def _gaining(call: _Call) -> tuple[Any, ...] | None:
     return x, weight, call.bias, stride, padding
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """Return a stride, padding or dilation down and across."""
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[-1]))

@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.batchnorm import CheapSecondDerivative
+from taskdiscovery.networks.directional import GradientsAlongADirection
 
 
 class Stateless:
@@ -55,22 +56,28 @@ class Stateless:
         """Return the parameters the model was built with."""
         return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
-    def __call__(self, params: dict[str, Tensor], images: Tensor, *, twice: bool = False) -> Tensor:
+    def __call__(
+        self, params: dict[str, Tensor], images: Tensor, *, twice: bool = False, along: bool = False
+    ) -> Tensor:
         """Map uint8 images (N, H, W, channels) to (N, outputs).
 
         Args:
             params: by the names of the model.
             images: a batch.
-            twice: whether autograd will differentiate the gradient of this call; batch norm is then
-                one whose second derivative is cheap, and which has no forward derivative.
+            twice: whether the gradient of this call will be differentiated; batch norm is then
+                one whose derivatives are cheap.
+            along: whether that is done forward, along a direction, and nothing but how the gradient
+                moves is asked for: its own value is then wrong. In bf16 the statistics of batch
+                norms are float32.
         """
         own = {name.removeprefix("network."): p for name, p in params.items()}
         pixels = self.model.normalize(images)
         if self.precision == "bf16":
             pixels = pixels.to(torch.bfloat16)
             own = {name: p.to(torch.bfloat16) for name, p in own.items()}
-        cheap = CheapSecondDerivative() if twice else nullcontext()
-        with sdpa_kernel(SDPBackend.MATH), cheap:
+        cheap = CheapSecondDerivative(wide=along) if twice or along else nullcontext()
+        moving = GradientsAlongADirection(own.values()) if along else nullcontext()
+        with sdpa_kernel(SDPBackend.MATH), cheap, moving:
             return functional_call(self.model.network, (own, self.buffers), (pixels,))
 
 

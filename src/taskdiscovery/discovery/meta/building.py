@@ -25,6 +25,7 @@ from taskdiscovery.discovery.problem import Found, Problem
 from taskdiscovery.encoders.encoder import Encoder
 from taskdiscovery.errors import ConfigError, DataError, first_line
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.placing import hold
 from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.types import Matrix
 
@@ -32,6 +33,7 @@ from taskdiscovery.types import Matrix
 def search(problem: Problem, options: MetaOptions) -> Found:
     """Find tasks by meta-gradient, then make their encoder with its statistics frozen."""
     bench = problem.workbench
+    hold(bench.images, problem.rows)
     inner = Inner(
         learner=bench.learner,
         shape=bench.shape,

@@ -21,8 +21,14 @@ from taskdiscovery.networks import Model
 from taskdiscovery.networks.images import take
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import autocast, calibrate
+from taskdiscovery.networks.streaming import upload
 from taskdiscovery.runtime import random_states
 from taskdiscovery.types import FloatArray, IntArray, Matrix
+
+
+def images_of(images: Images, rows: Tensor) -> Tensor:
+    """Return the images of rows whose numbers the processor has."""
+    return take(images, upload(rows, images.device) if isinstance(images, Tensor) else rows)
 
 
 class Embedding(nn.Module):
@@ -84,7 +90,7 @@ class NetworkTrunk(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) outputs."""
         with autocast(self.images.device.type, self.precision):
-            return self.model(take(self.images, rows))
+            return self.model(images_of(self.images, rows))
 
     def fold(self, embedding: Embedding, rows: IntArray) -> Model:
         """Return the model whose outputs are the coordinates, with frozen statistics."""
@@ -124,7 +130,7 @@ class LinearTrunk(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return (n, D) outputs."""
-        return self.linear(self.features.index_select(0, rows))
+        return self.linear(self.features.index_select(0, upload(rows, self.features.device)))
 
     def weight_FD(self) -> FloatArray:
         """Return what the features, as they were given, are multiplied by."""
@@ -133,7 +139,7 @@ class LinearTrunk(nn.Module):
     @torch.no_grad()
     def coordinates(self, embedding: Embedding, rows: IntArray) -> FloatArray:
         """Return the (n, D) coordinates of the rows, standardized over them."""
-        outputs_ND = self(torch.from_numpy(rows).to(self.features.device)).double().cpu().numpy()
+        outputs_ND = self(torch.from_numpy(rows)).double().cpu().numpy()
         mean_D, matrix_DD = embedding.projection(outputs_ND)
         return (outputs_ND - mean_D) @ matrix_DD
 

@@ -38,11 +38,14 @@ def disagreement(logits: Sequence[Tensor]) -> Tensor:
     return torch.stack(pairs).mean()
 
 
-def hard_agreement(logits: Sequence[Tensor]) -> float:
-    """Share of images on which K networks predict the same class, averaged over pairs."""
+def hard_agreement(logits: Sequence[Tensor]) -> Tensor:
+    """Share of images on which K networks predict the same class, averaged over pairs: a float64.
+
+    It stays on the device: to read it is to wait for all that was asked of the device before.
+    """
     classes = [x.argmax(dim=1) for x in logits]
-    pairs = [float((a == b).float().mean()) for a, b in combinations(classes, 2)]
-    return sum(pairs) / len(pairs)
+    pairs = [(a == b).float().mean().double() for a, b in combinations(classes, 2)]
+    return sum(pairs[1:], pairs[0]) / len(pairs)
 
 
 def transformed(loss: Tensor, transform: str) -> Tensor:
@@ -57,8 +60,9 @@ def uniformity(coordinates: Tensor) -> Tensor:
     z = F.normalize(coordinates, dim=1)
     n = len(z)
     squared = (2 - 2 * z @ z.T).clamp(min=0)
-    apart = ~torch.eye(n, dtype=torch.bool, device=z.device)
-    return torch.log(torch.exp(-2 * squared[apart]).mean())
+    # All but the diagonal, which ends each row of n + 1. A mask would be read back from a GPU.
+    apart = squared.flatten()[1:].view(n - 1, n + 1)[:, :-1].flatten()
+    return torch.log(torch.exp(-2 * apart).mean())
 
 
 def information(labels: Sequence[Tensor]) -> Tensor:

@@ -12,8 +12,10 @@ from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.metagrad import MEMORY, Estimate
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import SHARE
 from taskdiscovery.runtime import memory_errors, ranks
 from taskdiscovery.types import Dataset
 
@@ -67,7 +69,7 @@ def decide_memory(
         "learner",
     ):
         cost = inner.preflight(rows)
-    memory = cost.cheapest() if options.memory == "auto" else options.memory
+    memory = _chosen(cost, inner, dataset) if options.memory == "auto" else options.memory
     if options.compile and memory == "graphs":
         memory = "store"  # a graph of a graph cannot be compiled
     seconds = cost.seconds[memory] * options.tasks_per_step
@@ -81,3 +83,13 @@ def decide_memory(
         memory,
     )
     return ranks.share(replace(options, memory=memory))  # what was measured differs by rank
+
+
+def _chosen(cost: Estimate, inner: Inner, dataset: Dataset) -> str:
+    """Return the fastest choice that fits beside the images."""
+    if inner.device.type != "cuda":
+        return cost.cheapest()
+    images = min(dataset.images.nbytes, int(SHARE * cost.available))
+    # Steps that keep no graph are recorded, and one launch then takes the place of thousands.
+    among = [choice for choice in MEMORY if choice != "graphs" or not inner.recordable]
+    return cost.cheapest(promised=images, among=among)

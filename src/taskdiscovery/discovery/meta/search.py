@@ -8,9 +8,11 @@ Axes: N training images, D coordinates, T inner steps.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +26,9 @@ from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.networks.streaming import upload
 from taskdiscovery.runtime import interrupts, memory_errors, random_states, ranks
+from taskdiscovery.runtime.capture import aside
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
     Watch,
@@ -41,6 +45,18 @@ OuterStep = Document
 
 #: meta-gradients in a row that may be skipped before the search gives up.
 PATIENCE = 5
+
+
+class _Numbers(NamedTuple):
+    """What an outer step gave, on the device.
+
+    Attributes:
+        tasks: (2, tasks) losses and agreements.
+        regularizers: (2,) diversity, and loss of the contained targets.
+    """
+
+    tasks: Tensor
+    regularizers: Tensor
 
 
 @dataclass(eq=False, kw_only=True)
@@ -77,7 +93,7 @@ class MetaSearch:
     ) -> None:
         self.embedding, self.inner, self.problem = embedding, inner, problem
         self.rows, self.options = problem.rows, options
-        self.device = inner.images.device
+        self.device = inner.device
         corners = torch.from_numpy(simplex(problem.classes))
         self.corners = corners.float().to(self.device)
         dataset = problem.workbench.dataset
@@ -87,7 +103,8 @@ class MetaSearch:
             heads = nn.ModuleList([nn.Linear(problem.P, t.k) for t in self.contained])
         self.trained = nn.ModuleDict({"embedding": embedding, "heads": heads}).to(self.device)
         self.heads = heads
-        self.known = [torch.tensor(t.labels_N, device=self.device) for t in self.contained]
+        # On the processor: which images have labels is asked in every step.
+        self.known = [torch.tensor(t.labels_N) for t in self.contained]
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
         self.optimizer = eager(torch.optim.Adam)(parameters, options.outer_rate)
         self.progress = Progress()
@@ -125,6 +142,7 @@ class MetaSearch:
             random_states.private(derive(self.problem.seed, "meta"), str(self.device)),
             self._explained(),
             interrupts.deferred(),
+            aside(self.device),
         ):
             meter.advance(progress.step)
             while progress.step < options.outer_steps:
@@ -166,11 +184,19 @@ class MetaSearch:
         random_states.reseed(derive(self.problem.seed, "meta", number), str(self.device))
         if self.options.one_step and self.options.objective != "none":
             return self._one_step(number)
-        row = self.gradients(number)
-        return {"step": number + 1, **row, "skipped": self._update()}
+        numbers = self._differentiate(number)
+        finite = self._finite()
+        if number + 1 < self.options.outer_steps and self.options.objective != "none":
+            self.inner.prepare(number + 1)  # a GPU is still at work
+        row, follow = self._read(numbers, finite)
+        return {"step": number + 1, **row, "skipped": self._update(follow)}
 
     def gradients(self, number: int) -> OuterStep:
         """Add the gradients of one outer step to the encoder's parameters; return its numbers."""
+        return self._read(self._differentiate(number), self._finite())[0]
+
+    def _differentiate(self, number: int) -> _Numbers:
+        """Add the gradients of one outer step; nothing is read back from the device."""
         options = self.options
         batches, unseen, fresh = self.deal(number)
         keep = options.memory == "graphs" or options.objective == "none"
@@ -179,7 +205,7 @@ class MetaSearch:
         outputs = {i: self._embed(batches[i], keep=keep) for i in mine}
         leaves = self._gathered(outputs, len(batches))
         directions = self._directions(number) if options.objective != "none" else []
-        numbers = torch.zeros(2, len(directions), dtype=torch.float64)
+        numbers = torch.zeros(2, len(directions), dtype=torch.float64, device=self.device)
         if directions:
             start = self.inner.start(number)
             for task in ranks.own(len(directions)):
@@ -189,7 +215,7 @@ class MetaSearch:
                 found, gradients, agreement = self.inner.gradient(
                     start, batches, cut, unseen, fresh
                 )
-                numbers[:, task] = torch.tensor([float(found.value), agreement])
+                numbers[:, task] = torch.stack([found.value.double(), agreement])
                 sign = -1.0 if options.directions == "worst" else 1.0
                 share = sign / options.tasks_per_step
                 pairs = [
@@ -199,7 +225,7 @@ class MetaSearch:
                 torch.autograd.backward(
                     [y for y, _ in pairs], [g for _, g in pairs], retain_graph=True
                 )
-        diversity, contained = self._regularize(leaves, batches, mine)
+        regularizers = self._regularize(leaves, batches, mine)
         # What the ranks found, for every coordinate of every batch; then each carries its own on.
         for leaf in leaves:
             if leaf.grad is None:
@@ -209,13 +235,25 @@ class MetaSearch:
             self._pull([batches[i]], [outputs[i]], [leaves[i]], keep)
         self._add_up()
         ranks.add([numbers])
-        self.progress.diverged += int((~numbers[0].isfinite()).sum())
-        return {
-            "agreement": _mean(numbers[1].tolist()),
-            "loss": _mean(numbers[0].tolist()),
+        return _Numbers(numbers, regularizers)
+
+    def _read(self, numbers: _Numbers, finite: Tensor) -> tuple[OuterStep, bool]:
+        """Read the numbers of a step, and whether its gradient is finite, from the device at once.
+
+        Nothing else is read there in an outer step: each time the device runs out of work.
+        """
+        parts = (numbers.tasks.flatten(), numbers.regularizers, finite.reshape(1))
+        *read, diversity, contained, follow = torch.cat([x.double() for x in parts]).tolist()
+        tasks = numbers.tasks.shape[1]
+        losses, agreements = read[:tasks], read[tasks:]
+        self.progress.diverged += sum(not math.isfinite(loss) for loss in losses)
+        row = {
+            "agreement": _mean(agreements),
+            "loss": _mean(losses),
             "diversity": diversity,
-            "contained": contained,
+            "contained": contained if self.contained else None,
         }
+        return row, bool(follow)
 
     def _gathered(self, outputs: dict[int, Tensor], count: int) -> list[Tensor]:
         """Return the coordinates of all batches as leaves, those of other ranks among them."""
@@ -245,8 +283,8 @@ class MetaSearch:
         """The one-step form: an update of the encoder after every inner step."""
         batches, unseen, _ = self.deal(number)
         state = self.inner.start(number)
-        agreements, losses, skips, diversity = [], [], 0, 0.0
-        contained: float | None = None
+        numbers, skips = [], 0
+        regularizers = torch.zeros(2, device=self.device)
         for batch in batches:
             output = self._embed(batch, keep=True)
             leaf = output.detach().requires_grad_()
@@ -255,12 +293,13 @@ class MetaSearch:
             found, gradients, agreement = self.inner.gradient(state, [batch], [cut], unseen, 1)
             assert gradients[0] is not None
             labels.backward(gradients[0])  # type: ignore[no-untyped-call]
-            diversity, contained = self._regularize([leaf], [batch], range(1))
+            regularizers = self._regularize([leaf], [batch], range(1))
             self._pull([batch], [output], [leaf], True)
-            skips += self._update()
+            skips += self._update(bool(self._finite()))
             state = found.final
-            losses.append(float(found.value))
-            agreements.append(agreement)
+            numbers.append(torch.stack([found.value.double(), agreement]))
+        read = torch.cat([*numbers, regularizers.double()]).tolist()
+        losses, agreements, (diversity, contained) = read[:-2:2], read[1:-2:2], read[-2:]
         if not np.isfinite(losses).all():
             self.progress.diverged += 1
         return {
@@ -268,12 +307,15 @@ class MetaSearch:
             "agreement": agreements[-1],
             "loss": _mean(losses),
             "diversity": diversity,
-            "contained": contained,
+            "contained": contained if self.contained else None,
             "skipped": bool(skips),
         }
 
     def deal(self, number: int) -> tuple[list[Tensor], IntArray, int]:
-        """Draw T batches, images that no network trains on, and how long batches are fresh."""
+        """Draw T batches, images that no network trains on, and how long batches are fresh.
+
+        Row numbers stay on the processor: it knows which images lie on the device.
+        """
         options = self.options
         rng = generator(self.problem.seed, "meta", number)
         order = self.rows[rng.permutation(len(self.rows))]
@@ -295,9 +337,7 @@ class MetaSearch:
         while sum(map(len, passes)) < needed:
             passes.append(rng.permutation(left))
         dealt = np.concatenate(passes)[:needed]
-        batches = [
-            torch.from_numpy(b).to(self.device) for b in np.split(dealt, options.inner_steps)
-        ]
+        batches = [torch.from_numpy(b) for b in np.split(dealt, options.inner_steps)]
         return batches, unseen, max(1, len(left) // size)
 
     def _directions(self, number: int) -> list[Tensor]:
@@ -309,10 +349,15 @@ class MetaSearch:
         count = min(options.tasks_per_step, self.problem.tasks)
         if options.directions == "random":
             drawn = [np.linalg.qr(rng.normal(size=(D, per_task)))[0] for _ in range(count)]
-            return [torch.from_numpy(w).float().to(self.device) for w in drawn]
+            return [upload(torch.from_numpy(w).float(), self.device) for w in drawn]
         axes = self.embedding.directions()
         chosen = rng.permutation(self.problem.tasks)[:count]
-        return [axes[:, task_columns([int(d)], self.problem.classes)] for d in chosen]
+        return [self._columns(axes, int(d)) for d in chosen]
+
+    def _columns(self, axes: Tensor, task: int) -> Tensor:
+        """Return the (D, C - 1) directions of a task."""
+        columns = task_columns([task], self.problem.classes)
+        return axes[:, columns[0] : columns[-1] + 1].contiguous()
 
     def _labels(self, leaf: Tensor, direction: Tensor) -> Tensor:
         return objectives.soft_labels(leaf @ direction, self.corners, self.options.temperature)
@@ -321,10 +366,12 @@ class MetaSearch:
         with torch.set_grad_enabled(keep):
             return self.embedding(batch)
 
-    def _regularize(
-        self, leaves: list[Tensor], batches: list[Tensor], mine: range
-    ) -> tuple[float, float | None]:
-        """Add the gradients of diversity and of contained targets to this rank's leaves."""
+    def _regularize(self, leaves: list[Tensor], batches: list[Tensor], mine: range) -> Tensor:
+        """Add the gradients of diversity and of contained targets to this rank's leaves.
+
+        Returns:
+            (2,) the two.
+        """
         options = self.options
         total, held = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         counted = sum(
@@ -334,17 +381,18 @@ class MetaSearch:
             if options.diversity == "information":
                 axes = self.embedding.directions()
                 labels = [
-                    self._labels(leaf, axes[:, task_columns([d], self.problem.classes)])
-                    for d in range(self.problem.tasks)
+                    self._labels(leaf, self._columns(axes, d)) for d in range(self.problem.tasks)
                 ]
                 total = total + objectives.information(labels)
             else:
                 total = total + objectives.uniformity(leaf)
             for head, classes in zip(self.heads, self.known, strict=True):
                 own = classes[batch]
-                some = own >= 0
-                if bool(some.any()):
-                    held = held + nn.functional.cross_entropy(head(leaf[some]), own[some])
+                some = (own >= 0).nonzero()[:, 0]
+                if len(some):
+                    known = leaf[upload(some, self.device)]
+                    targets = upload(own[some], self.device)
+                    held = held + nn.functional.cross_entropy(head(known), targets)
         total, held = total / len(leaves), held / max(1, counted)
         loss = options.diversity_weight * total + options.contain_weight * held
         if loss.requires_grad:
@@ -352,7 +400,7 @@ class MetaSearch:
         both = torch.stack([total.detach(), held.detach()])
         if len(mine) < len(leaves):
             ranks.add([both])
-        return float(both[0]), float(both[1]) if self.contained else None
+        return both
 
     def _pull(
         self, batches: list[Tensor], outputs: list[Tensor], leaves: list[Tensor], keep: bool
@@ -363,11 +411,15 @@ class MetaSearch:
             if output.requires_grad and leaf.grad is not None:
                 output.backward(leaf.grad)  # type: ignore[no-untyped-call]
 
-    def _update(self) -> bool:
-        """Follow the gradient if it is finite; say whether it was skipped."""
+    def _finite(self) -> Tensor:
+        """Say, on the device, whether the gradient is finite."""
         groups = self.optimizer.param_groups
         gradients = [p.grad for g in groups for p in g["params"] if p.grad is not None]
-        finite = all(bool(torch.isfinite(g).all()) for g in gradients)
+        found = [torch.isfinite(g).all() for g in gradients]
+        return torch.stack(found).all() if found else torch.ones((), device=self.device)
+
+    def _update(self, finite: bool) -> bool:
+        """Follow the gradient if it is finite; say whether it was skipped."""
         if finite:
             self.optimizer.step()
             self.progress.in_a_row = 0
