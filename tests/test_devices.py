@@ -132,7 +132,7 @@ def test_a_driver_of_ray_needs_no_card(machine_with, monkeypatch, caplog):
         assert resolve_precision("auto", "cuda", "ray") == "bf16"
     assert "bf16" in caplog.text
     config = ScoreConfig(executor="ray", gpus_per_job=0.5)
-    assert machine.resolve_hardware(config, None).device == "cuda"
+    assert machine.resolve_hardware(config, td.load("shapes?n=20&size=8")).device == "cuda"
 
 
 def test_a_driver_of_ray_uses_no_card(machine_with, monkeypatch):
@@ -144,7 +144,8 @@ def test_a_driver_of_ray_uses_no_card(machine_with, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", used)
     monkeypatch.setattr(torch.cuda, "init", used)
     monkeypatch.setattr(torch.cuda, "current_device", used)
-    found = machine.resolve_hardware(ScoreConfig(executor="ray", device="cuda"), None)
+    config = ScoreConfig(executor="ray", device="cuda")
+    found = machine.resolve_hardware(config, td.load("shapes?n=20&size=8"))
     assert (found.device, found.precision) == ("cuda", "float32")  # a visible one has no bf16
     assert devices.of_job({"device": "cuda", "executor": "ray"})["cards"] == []
 
@@ -602,7 +603,7 @@ def test_a_meta_gradient_says_what_helps(monkeypatch):
     assert caught.value.hint == "try --memory recompute, or --inner-batch 16"
 
 
-def test_embedding_says_what_helps(monkeypatch):
+def test_embedding_says_what_helps(machine_with):
     from taskdiscovery.features.backbones import asking
 
     asked = object.__new__(asking.Asked)
@@ -611,8 +612,9 @@ def test_embedding_says_what_helps(monkeypatch):
     with pytest.raises(ResourceError, match="asking the backbone lite0") as caught:
         asked._ask(torch.zeros(8, 4, 4, 3, dtype=torch.uint8), 8)
     assert caught.value.hint == "try --batch 4"
+    machine_with(2)
     asked.plan = asking.plan_of("cuda:1", exact=True)
-    assert _hint(asked) == "use --device cpu"
+    assert _hint(asked) == "try --batch 4, or use --device cpu"
 
 
 def _hint(asked):

@@ -101,10 +101,10 @@ def same(one, other):
 @pytest.mark.parametrize("schedule", ["constant", "onecycle"])
 def test_a_training_gives_the_same_bits_again(spec, precision, schedule):
     """From nothing, from the steps that an earlier one left, and after others."""
-    own = training(spec, precision, schedule=schedule)
-    first = trained(own)
-    trained(training(spec, precision, schedule=schedule, seed=5))
-    same(trained(own), first)
+    own, pictures = training(spec, precision, schedule=schedule), place(images(), DEVICE)
+    first = trained(own, pictures=pictures)
+    trained(training(spec, precision, schedule=schedule, seed=5), pictures=pictures)
+    same(trained(own, pictures=pictures), first)
     forget_steps()
     same(trained(own), first)
 
@@ -330,10 +330,11 @@ def test_doctor(capsys):
 
 @needs_card
 def test_a_card_without_room_says_what_to_try(data):
-    """A thousandth of the card's memory is left to this process."""
+    """Room for the network, and not for training it."""
     gc.collect()
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(0.001)
+    room = torch.cuda.memory_reserved() + 150 * 10**6
+    torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
     options = {**SMALL, "learner": "resnet18", "batch": 512, "precision": "float32"}
     try:
         with pytest.raises(td.ResourceError) as caught:
