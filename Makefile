@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The tests start a hundred processes, of which each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow fuzz lint clean
+.PHONY: demo test test-slow test-gpu fuzz lint clean
 
 demo: .venv/installed
 	$(BIN)/taskdiscovery demo
@@ -19,6 +19,12 @@ test: .venv/installed lint
 # them leave a tenth of two cores idle; what a file sets up is set up once.
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
+
+# What needs a GPU, by a Python that has torch, pytest and hypothesis; nothing is installed:
+# make test-gpu PY=python3. On a machine without one: TASKDISCOVERY_TEST_DEVICE=cpu make test-gpu
+PY ?= $(PYTHON)
+test-gpu:
+	TASKDISCOVERY_TEST_GPU=1 PYTHONPATH=src $(PY) -m pytest -m gpu -W default tests/test_gpu.py
 
 # Readers, coverage-guided, for so many seconds; what it finds becomes a test case. Then runs and
 # inputs from a stranger, and every command on them: with --count 20000 for an hour.

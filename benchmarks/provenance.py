@@ -31,9 +31,12 @@ def commit() -> str:
     """Return the commit of the code, marked where files differ from it."""
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
-        )
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+            )
+        except FileNotFoundError:  # a machine without git
+            return ""
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", "../src", "*.py")

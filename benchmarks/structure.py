@@ -112,6 +112,11 @@ def cycles(edges: Mapping[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def is_kernel(function: Function) -> bool:
+    """Say whether Triton compiles a function for a GPU: it takes pointers and sizes one by one."""
+    return any(ast.unparse(decorator) == "triton.jit" for decorator in function.decorator_list)
+
+
 def measure(source: Path) -> dict[str, object]:
     """Return the figures of a package."""
     files = modules(source)
@@ -121,7 +126,9 @@ def measure(source: Path) -> dict[str, object]:
         for name, tree in trees.items()
     }
     named = [(name, f) for name, tree in trees.items() for f in functions(tree)]
-    private = [(f"{name}:{f.name}", f) for name, f in named if not is_public(name, f)]
+    private = [
+        (f"{name}:{f.name}", f) for name, f in named if not (is_public(name, f) or is_kernel(f))
+    ]
     lengths = {name: len(file.read_text("utf-8").splitlines()) for name, file in files.items()}
     loose = sorted(f.stem for f in source.glob("*.py") if not f.stem.startswith("__"))
     return {

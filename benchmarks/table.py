@@ -7,6 +7,7 @@ anonymous memory (mapped pages are not counted), looked at five times a second, 
 Where the machine is busy, `cpu_s` (of all threads) says more than the seconds that passed.
 
     python -m benchmarks.table --rows 1280000 --threads 2
+    python -m benchmarks.table --ways power pursuit --device cuda
 
 Axes: N rows, P features, K clusters.
 """
@@ -50,13 +51,14 @@ def write(place: Path, N: int, P: int, seed: int = 0) -> None:
     table_NP.flush()
 
 
-def discover(place: Path, method: str, tasks: int, threads: int) -> dict[str, Any]:
+def discover(place: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
     """Search in this process; return what `result.json` says in brief."""
     import taskdiscovery as td
 
     data = td.load(place, callbacks=())
     began = time.perf_counter()
-    found = td.discover(data, method=method, tasks=tasks, threads=threads, callbacks=())
+    given = {"tasks": options.tasks, "threads": options.threads, "device": options.device}
+    found = td.discover(data, method=method, callbacks=(), **given)
     took = time.perf_counter() - began
     rows = found.numbers["tasks"]
     return {
@@ -94,6 +96,7 @@ def measured(name: str, place: Path, options: argparse.Namespace) -> dict[str, A
     """Run one of them in a process of its own; return its numbers, memory and seconds."""
     command = [sys.executable, "-m", "benchmarks.table", "--only", name, "--table", str(place)]
     command += ["--threads", str(options.threads), "--tasks", str(options.tasks)]
+    command += ["--device", options.device]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     began, largest = time.perf_counter(), 0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -132,6 +135,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--tasks", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where products are taken")
     parser.add_argument("--ways", nargs="+", default=["power", "pursuit", "scikit-learn"])
     parser.add_argument("--only", default="", help=argparse.SUPPRESS)
     parser.add_argument("--table", type=Path, help=argparse.SUPPRESS)
@@ -141,10 +145,15 @@ def main() -> None:
         print(json.dumps(peers(options.table, options.threads)))
         return
     if options.only:
-        print(json.dumps(discover(options.table, options.only, options.tasks, options.threads)))
+        print(json.dumps(discover(options.table, options.only, options)))
         return
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # leave no table
-    document: dict[str, Any] = {"rows": options.rows, "width": options.width, "ways": []}
+    document: dict[str, Any] = {
+        "rows": options.rows,
+        "width": options.width,
+        "device": options.device,
+        "ways": [],
+    }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "table.npy"
         write(place, options.rows, options.width)

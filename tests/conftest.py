@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: a private cache, one thread, hypothesis without surprises."""
+"""Fixtures that all tests share: a private cache, one thread, no GPU, hypothesis as it was."""
 
 import logging
 import os
@@ -7,6 +7,9 @@ from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: a core for each worker
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The numbers that tests know are those of the CPU, whatever this machine has.
+if os.environ.get("TASKDISCOVERY_TEST_GPU") != "1":
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 from hypothesis import settings

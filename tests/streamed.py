@@ -18,6 +18,7 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 #: seconds that a command may take.
@@ -90,7 +91,8 @@ def serve():
     from taskdiscovery.cli import demonstration, main
 
     for module in pkgutil.walk_packages(taskdiscovery.__path__, "taskdiscovery."):
-        if not module.name.endswith("__main__"):
+        kernels = module.name.endswith((".kernels", ".fused_norm"))
+        if not module.name.endswith("__main__") and (find_spec("triton") or not kernels):
             importlib.import_module(module.name)
     demonstration.PASSES = int(os.environ.get("PASSES", demonstration.PASSES))
     gc.freeze()  # so that collecting garbage touches none of the pages that processes share

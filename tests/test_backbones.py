@@ -549,35 +549,80 @@ def test_a_run_from_elsewhere_names_its_backbone_in_vain(own, tmp_path, monkeypa
 # --- how features are computed, and kept ---------------------------------------------------------
 
 
-def test_a_device_decides_how_features_are_computed():
+def test_a_device_decides_how_features_are_computed(monkeypatch):
     assert asking.plan_of("cpu") == asking.Plan(
         device="cpu", precision="float32", batch=32, ahead=0, pinned=False
     )
-    cuda = asking.plan_of("cuda")
-    assert (cuda.precision, cuda.batch, cuda.pinned) == ("bf16", 256, True)
-    assert cuda.ahead > 0
+    assert asking.plan_of("cpu", size=448).batch == 32
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert asking.plan_of("cuda").precision == "float32"  # it would be emulated, or refused
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    cuda = asking.plan_of("cuda:1")
+    assert (cuda.device, cuda.precision, cuda.pinned) == ("cuda:1", "bf16", True)
+    assert cuda.ahead >= cuda.threads > 0
+    batches = {size: asking.plan_of("cuda", size=size).batch for size in (32, 112, 224, 384, 896)}
+    assert batches == {32: 2048, 112: 1024, 224: 256, 384: 64, 896: 32}
     exact = asking.plan_of("cuda", exact=True)
     assert (exact.precision, exact.batch) == ("float32", 32)
     assert asking.plan_of("cuda", 7).batch == 7
 
 
 def test_the_path_of_a_gpu_gives_the_same_features(own, data, monkeypatch):
-    """In a thread ahead of time and in bf16, on the CPU; pinned memory alone needs a GPU."""
+    """In threads ahead of time and in bf16, on the CPU; pinned memory alone needs a GPU."""
     plain = embed(data, own).features
-    plan = asking.Plan(device="cpu", precision="bf16", batch=8, ahead=2, pinned=False)
+    plan = asking.Plan(device="cpu", precision="bf16", batch=8, ahead=2, pinned=False, threads=2)
     monkeypatch.setattr("taskdiscovery.features.backbones.plan_of", lambda *_, **__: plan)
-    threads = set()
-    real = prepare.seen
+    threads, order, inside = set(), [], []
+    real, ask, arrived = prepare.seen, asking.Asked._ask, asking.Answer.arrived
 
     def seen(*arguments):
         threads.add(__import__("threading").current_thread().name)
         return real(*arguments)
 
+    def asks(self, batch, count):
+        order.append("asked")
+        self.network.module.register_forward_pre_hook(
+            lambda *_: inside.append(torch.is_inference_mode_enabled())
+        )
+        return ask(self, batch, count)
+
+    def arrives(self):
+        order.append("arrived")
+        return arrived(self)
+
     monkeypatch.setattr(asking, "seen", seen)
+    monkeypatch.setattr(asking.Asked, "_ask", asks)
+    monkeypatch.setattr(asking.Answer, "arrived", arrives)
     low = embed(data, own).features
     assert all("ThreadPool" in name for name in threads)
+    assert all(inside)
+    # The width is asked for first; then the device always has the next batches.
+    batches = -(-len(data) // 8)
+    assert order[:2] == ["asked", "arrived"]
+    assert order[2:6] == ["asked", "asked", "asked", "arrived"]
+    assert order.count("asked") == order.count("arrived") == 1 + batches
     assert 1e-6 < np.abs(low - plain).max() < 0.05  # other numbers, kept apart
     assert low.dtype == np.float32
+
+
+def test_answers_come_in_order_and_each_with_its_images(own, monkeypatch):
+    whole = features_of(MANY[:100], backbone_of(own))
+    plan = asking.Plan(device="cpu", precision="float32", batch=7, ahead=3, pinned=False, threads=3)
+    monkeypatch.setattr("taskdiscovery.features.backbones.plan_of", lambda *_, **__: plan)
+    np.testing.assert_allclose(features_of(MANY[:100], backbone_of(own)), whole, atol=1e-5)
+
+
+def test_a_batch_that_does_not_fit_names_a_smaller_one(own, data, monkeypatch):
+    class Full:
+        channels = 3
+
+        def __call__(self, images):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("taskdiscovery.features.backbones._loaded", lambda *_: Full())
+    with pytest.raises(td.ResourceError) as caught:
+        embed(data, own, batch=64)
+    assert "--batch 32" in caught.value.hint
 
 
 class Stop(Callback):

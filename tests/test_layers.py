@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_the_package_stays_easy_to_find_ones_way_in():
 def test_no_module_takes_the_name_of_a_public_verb():
     """Importing a submodule sets its name on its package: a verb of that name would be gone."""
     for name in FILES:
-        importlib.import_module(name)
+        if find_spec("triton") or not name.endswith((".kernels", ".fused_norm")):
+            importlib.import_module(name)
     for verb in VERBS:
         assert inspect.isfunction(getattr(td, verb)), verb
     with pytest.raises(td.ConfigError):

@@ -262,6 +262,7 @@ class TestDiscovery:
             {"contain": "attr:shape;attr:size"},
             {"encoder": "mlp?width=0.1", "memory": "recompute"},
             {"learner": "resnet18?width=0.03", "inner_steps": 2},
+            {"learner": "resnet18?width=0.03&stem=imagenet", "inner_steps": 2},
             {"learner": "linear"},
         ],
         ids=str,

@@ -310,6 +310,13 @@ def test_exact_equals_central_differences(text, rule):
         assert slope == pytest.approx(difference, rel=1e-6, abs=1e-8)
 
 
+def test_max_pooling_is_differentiated_twice_and_forwards():
+    case = Small("resnet18?width=0.04&stem=imagenet", RULES[next(iter(RULES))])
+    expected = case.gradient(mode="reverse")
+    for memory in MEMORY:
+        close(case.gradient(memory=memory), expected, 1e-10)
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_the_product_without_forward_derivatives_is_the_same(rule):
     forward = Small("convnet?width=0.07", RULES[rule]).gradient(memory="store")

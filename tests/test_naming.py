@@ -428,10 +428,10 @@ def test_features_that_are_known_are_used(photos, monkeypatch):
         backbone = Backbone(name="lite0", size=size, sha256=sha256)
         object.__setattr__(data, "backbone", backbone)
         asked = backbones.backbone_of(text_)
-        found = namers.features_for(data, rows, asked, "?" in text_, told)
+        found = namers.Classifier(asked, sized="?" in text_).features(data, rows, told)
         assert (found[:, 0].tolist() == [5, 3]) == uses
     everything = np.random.default_rng(0).permutation(N)
-    namers.features_for(photos, everything, backbones.backbone_of("lite0"), False, told)
+    namers.Classifier(backbones.backbone_of("lite0")).features(photos, everything, told)
     assert embedded == [(2, 128), (2, 128), (N, 128)]
 
 
@@ -456,8 +456,8 @@ def test_a_name_may_name_a_place():
 class Colours(text.TextModel):
     """Stands in for CLIP: texts and images in a space of three colours."""
 
-    def __init__(self, path, option):
-        assert option == "--names"
+    def __init__(self, path, option, *, device):
+        assert (option, device) == ("--names", "cpu")
 
     def texts(self, words, template=text.TEMPLATE, batch=256):
         import torch

@@ -1,13 +1,17 @@
 """Every network passes one table of contracts."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from benchmarks import arithmetic
 
 from taskdiscovery import networks
 from taskdiscovery.config import learners
 from taskdiscovery.config.learners import check_learner
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import guards
+from taskdiscovery.networks.reading import read_model
 from taskdiscovery.training import augment
 
 SPECS = [
@@ -85,8 +89,76 @@ def test_the_sizes_of_the_paper():
 
 
 @pytest.mark.parametrize(
+    ("spec", "operations"),
+    [
+        ("resnet50", 8_178_368_512),  # 4.09 billion multiplications, as published
+        ("resnet50?stem=small", 127_189_417_984),
+        ("resnet18", 3_628_146_688),
+        ("resnet18?stem=small", 54_431_948_800),
+    ],
+)
+def test_what_an_image_of_224_pixels_costs(spec, operations):
+    with torch.device("meta"):
+        model = make(spec, (224, 224, 3), 1000)
+        assert networks.flops(model, (224, 224, 3)) == operations
+
+
+def test_what_the_page_on_scale_computes():
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text("utf-8")
+    for row in [*arithmetic.learners(), *arithmetic.closed_forms()]:
+        assert row in page
+
+
+@pytest.mark.parametrize(
+    ("shape", "large"),
+    [((32, 32, 3), 0), ((64, 64, 3), 0), ((95, 300, 3), 0), ((96, 96, 1), 1), ((96, 300, 3), 1)],
+)
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_the_stem_is_that_of_the_images(name, shape, large):
+    def made(spec):
+        with torch.device("meta"):
+            return make(spec, shape).state_dict()
+
+    def shapes(state):
+        return {name: tensor.shape for name, tensor in state.items()}
+
+    auto = shapes(made(f"{name}?width=0.1"))
+    assert auto["network.stem.0.weight"][-1] == (7 if large else 3)
+    same, other = ("imagenet", "small") if large else ("small", "imagenet")
+    assert shapes(made(f"{name}?width=0.1&stem={same}")) == auto
+    assert shapes(made(f"{name}?width=0.1&stem=auto")) == auto
+    assert shapes(made(f"{name}?width=0.1&stem={other}")) != auto
+
+
+def test_both_stems_give_maps_of_the_right_size():
+    found = []
+    for stem in ("small", "imagenet"):
+        model = make(f"resnet18?width=0.1&stem={stem}", (96, 64, 3))
+        model.network.body.register_forward_hook(lambda _, given, out: found.append(out.shape[2:]))
+        assert model(pictures((96, 64, 3))).shape == (4, 3)
+    assert found == [(12, 8), (3, 2)]
+
+
+def test_a_file_of_before_there_was_a_choice_has_the_small_stem():
+    shape = (96, 96, 3)
+    old = make("resnet18?width=0.05&stem=small", shape).eval()
+    new = make("resnet18?width=0.05", shape).eval()
+    for model in (old, new):
+        again = read_model("resnet18?width=0.05", shape, 3, model.state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(again(pictures(shape)), model(pictures(shape)))
+    with pytest.raises(ValueError, match="tensors are not those of resnet18"):
+        read_model("resnet18?width=0.05&stem=small", shape, 3, new.state_dict())
+
+
+@pytest.mark.parametrize(
     ("spec", "word"),
-    [("convnett", "convnet"), ("convnet?widht=1", "width"), ("resnet18?width=0", "width")],
+    [
+        ("convnett", "convnet"),
+        ("convnet?widht=1", "width"),
+        ("resnet18?width=0", "width"),
+        ("resnet18?stem=imagnet", "imagenet"),
+    ],
 )
 def test_mistakes_name_the_hint(spec, word):
     with pytest.raises(ConfigError) as caught:

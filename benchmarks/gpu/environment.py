@@ -24,20 +24,20 @@ ASKED = "name,memory.total,driver_version,clocks.sm,clocks.mem,power.limit"
 
 def checks(lab: Lab) -> Iterator[Check]:
     """Yield the checks of this section."""
-    yield Check(name="environment", work=partial(environment, lab))
-    if lab.cuda:
+    yield Check(name="environment", work=partial(environment, lab.cuda))
+    if lab.cuda and not lab.tiny:
         yield Check(name="ceilings", work=partial(ceilings, lab), need=10)
 
 
-def environment(lab: Lab) -> Row:
-    """Tell versions and hardware."""
+def environment(cuda: bool) -> Row:
+    """Tell versions and hardware, of the GPU as well where there is one."""
     found: Row = {
         "torch": torch.__version__,
         "python": sys.version.split()[0],
         "cpus": len(os.sched_getaffinity(0)),
         "absent": [p for p in OPTIONAL if importlib.util.find_spec(p) is None],
     }
-    if not lab.cuda:
+    if not cuda:
         return found
     gpu = torch.cuda.get_device_properties(0)
     found |= {

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,12 @@ Row = dict[str, Any]
 PACKAGE = Path(taskdiscovery.__file__).parent
 
 PASSED, FAILED, DIFFERS, SKIPPED = "ok", "FAIL", "DIFFERS", "SKIPPED"
+#: it works, and is slower than was asked for.
+MISSED = "MISSED"
 FILES = LINES, TRACEBACKS, PROFILES = "checks.jsonl", "tracebacks.txt", "profiles.txt"
+SUMMARY = "summary.json"
+#: columns of the table of what is shown.
+SHOWN = ("s", "asked s", "plain s", "ratio", "floor s", "share of the floor", "state")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ class Report:
         self.out, self.budget, self.match = out, budget, match
         self.began, self.rows = time.perf_counter(), list[Row]()
         out.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
+        for name in (*FILES, SUMMARY):
             (out / name).unlink(missing_ok=True)
 
     @property
@@ -77,16 +83,35 @@ class Report:
 
     def passed(self) -> bool:
         """Say whether nothing failed and nothing differs."""
-        return not any(row["state"] in (FAILED, DIFFERS) for row in self.rows)
+        return not any(row["state"] in (FAILED, DIFFERS, MISSED) for row in self.rows)
 
-    def summarize(self) -> None:
-        """Print how many checks ended how, and again those that did not pass."""
+    def summarize(self, environment: Row) -> None:
+        """Write `summary.json`; print how many checks ended how, those that did not, the table.
+
+        Args:
+            environment: where it was done.
+        """
         states = collections.Counter(row["state"] for row in self.rows)
         counts = ", ".join(f"{count} {state}" for state, count in states.items())
         print(f"==== {counts or 'nothing to check'}; {self.spent:.0f} s")
         for row in self.rows:
             if row["state"] != PASSED:
                 print(row["state"], row["check"], row.get("error", ""), row.get("at", ""))
+        shown = [row for row in self.rows if "asked s" in row]
+        if shown:
+            print(f"{'':44s}" + "".join(f"{name:>20s}" for name in SHOWN))
+        for row in shown:
+            print(f"{row['check']:44s}" + "".join(f"{row[name]!s:>20s}" for name in SHOWN))
+        document = {
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "environment": environment,
+            "states": dict(states),
+            "seconds": round(self.spent, 1),
+            "shown": shown,
+            "checks": [row for row in self.rows if row not in shown],
+        }
+        text = json.dumps(document, indent=1, default=str)
+        (self.out / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
     def _one(self, check: Check) -> None:
         began = time.perf_counter()

@@ -23,6 +23,7 @@ from benchmarks.metagrad import NORMAL, SHAPE
 from taskdiscovery import networks
 from taskdiscovery.config import ResolvedLearner, TrainingRecipe, learner_of
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.placing import Images, place
 from taskdiscovery.types import Dataset
 
 #: the usual throughput of an H100, until `environment` has measured what there is.
@@ -40,6 +41,8 @@ class Lab:
         tiny: whether everything is as small as it goes: a dry run, whose times mean nothing.
         folder: for runs; removed afterwards.
         report: knows the time that is left.
+        full: whether what is shown is done as a whole, where a part of it would do.
+        data: SPEC of images that stand for CIFAR-10's training images; empty for made ones.
         ceilings: operations per second of a bf16 product, bytes per second of a copy.
     """
 
@@ -47,6 +50,8 @@ class Lab:
     tiny: bool
     folder: Path
     report: Report
+    full: bool = False
+    data: str = ""
     ceilings: dict[str, float] = field(default_factory=lambda: dict(CEILINGS))
 
     @property
@@ -84,11 +89,18 @@ class Lab:
     @cached_property
     def many(self) -> Dataset:
         """As many images as CIFAR-10 has, of which nine tenths are trained on."""
+        if self.data:
+            return td.load(self.data)
         return synthetic(600 if self.tiny else 50_000)
 
     @cached_property
+    def images(self) -> Images:
+        """The same images as jobs see them on the device."""
+        return place(self.many.images, self.device)
+
+    @cached_property
     def resident(self) -> Tensor:
-        """The same images on the device."""
+        """The same images, all on the device."""
         return torch.from_numpy(self.many.images).to(self.device)
 
     def learner(

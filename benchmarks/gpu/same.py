@@ -49,7 +49,7 @@ def twice(lab: Lab, network: str, precision: str) -> Row:
 def _weights(lab: Lab, network: str, precision: str, epochs: int) -> tuple[Tensor, float]:
     learner = lab.learner(network, precision, epochs=epochs, batch=256)
     model, rows = build(learner, seed=1), np.arange(512 if lab.tiny else 8192)
-    labels = torch.arange(len(lab.resident), device=lab.device) % 2
-    examples = Examples(lab.resident, rows, labels[: len(rows)], cross_entropy)
+    labels = torch.arange(len(rows), device=lab.device) % 2
+    examples = Examples(lab.images, rows, labels, cross_entropy)
     took = lab.clock(lambda: train(learner, model, examples, seed=1))
     return torch.cat([p.detach().flatten() for p in model.parameters()]), took

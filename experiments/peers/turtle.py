@@ -25,7 +25,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from taskdiscovery.features.reduction import unit_rows
+from taskdiscovery.features.products import unit_rows
 from taskdiscovery.types import BoolArray, Float32, IntArray, Matrix
 
 #: components that features are reduced to.

@@ -11,7 +11,8 @@ What several verbs take means the same for each:
                                   an attribute; DATA2 or an attribute
     seed                          decides partition, initial weights, batch orders: same seed, same
                                   result on the same machine
-    device                        `auto`, `cpu` or `cuda`
+    device                        `auto` (`cuda` where there is a card), `cpu`, `cuda` (the current
+                                  card; all of them where processes share the work), or `cuda:N`
     precision                     `auto` (bf16 where the hardware has it), `float32`, `bf16`
     threads                       CPU threads; by default all that the process may use
     executor, jobs                where trainings run: `serial` in this process, `processes` (`jobs`
@@ -582,6 +583,7 @@ def analyze(
     groups: str = "",
     test: str = "",
     seed: int = 0,
+    device: str = "cpu",
     threads: int | None = None,
     out: Path | str | None = None,
     callbacks: Iterable[Callback] | None = None,
@@ -600,6 +602,8 @@ def analyze(
         learner: your own network class or factory, if the run was made with one.
         size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         seed: decides which images, and the folds.
+        device: where networks compute; what an encoder says of an image on a border between classes
+            may differ from the CPU to a GPU.
         threads: CPU threads.
         out: a finished run to add to, or a new run directory, or None to write nothing.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
@@ -777,7 +781,8 @@ def label(
         learner: your own network class or factory, if the run was made with one.
         features: of these images, for tasks that were found on a table of them: a file or a
             backbone; or `data` has them.
-        device: where to compute.
+        device: where to compute; an image on a border between classes may have another label on a
+            GPU than on the CPU.
         size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
         callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
 

@@ -55,8 +55,8 @@ def analyze(
         dataset: the images.
         tasks: their tasks, with coordinates and partition where there are some.
         encoder: labels the transformed images; without it no probes are run.
-        config: how many images, which text model, what names tasks; its seed decides which
-            images, and the folds.
+        config: how many images, which text model, what names tasks, and where networks compute
+            (resolved); its seed decides which images, and the folds.
         callbacks: told of progress.
 
     Raises:
@@ -81,7 +81,7 @@ def analyze(
     few = rows[: config.probe_images]
     probes = pd.DataFrame()
     if encoder is not None:
-        probes = _probes(dataset, few, tasks.names, encoder, callbacks)
+        probes = _probes(dataset, few, tasks.names, encoder, config.device, callbacks)
     verdicts = {
         name: verdict(_of(associations, name), _of(probes, name), joint[name])
         for name in tasks.names
@@ -170,13 +170,14 @@ def _probes(
     rows: IntArray,
     names: tuple[str, ...],
     encoder: Encoder | FeatureEncoder,
+    device: str,
     callbacks: Callbacks,
 ) -> pd.DataFrame:
     with callbacks.stage("running counterfactual probes", 1 + 2 * len(PROBES)) as meter:
 
         def label(changed: ImageArray) -> IntArray:
             meter.advance()
-            return encoder.predict(changed)
+            return encoder.predict(changed, device)
 
         groups = None if dataset.groups is None else dataset.groups[rows]
         return flips(dataset.images[rows], names, label, groups)
@@ -187,7 +188,7 @@ def _words(config: AnalyzeConfig) -> Any:
         return lambda images, tasks, rows: {}
     from taskdiscovery.analysis import text
 
-    model = text.TextModel(Path(config.text_model))
+    model = text.TextModel(Path(config.text_model), device=config.device)
 
     def find(images: Any, tasks: Tasks, rows: IntArray) -> Document:
         if set(tasks.k) != {2}:

@@ -37,12 +37,13 @@ class TextModel:
         path: a directory as `save_pretrained` writes it; nothing is downloaded, and code in it is
             not run.
         option: that named it, for errors.
+        device: where it computes.
 
     Raises:
         ConfigError: where transformers is missing or the directory cannot be read.
     """
 
-    def __init__(self, path: Path, option: str = "--text-model") -> None:
+    def __init__(self, path: Path, option: str = "--text-model", *, device: str = "cpu") -> None:
         transformers = import_extra("transformers", "text", option)
         if not path.is_dir():
             raise ConfigError(
@@ -63,33 +64,35 @@ class TextModel:
                 where=str(path),
                 hint="give a directory with config.json, model.safetensors and a tokenizer",
             ) from error
+        self.model, self.device = self.model.to(device), device
         self.side = int(self.model.config.vision_config.image_size)
 
     @torch.no_grad()
     def texts(
         self, words: tuple[str, ...], template: str = TEMPLATE, batch: int = 256
     ) -> torch.Tensor:
-        """Return (W, P) unit embeddings of words, each within a template."""
+        """Return (W, P) unit embeddings of words, each within a template, on the CPU."""
         found = []
         for start in range(0, len(words), batch):
             filled = [template.format(word) for word in words[start : start + batch]]
             tokens = self.tokenizer(filled, padding=True, return_tensors="pt")
-            kept = {k: tokens[k] for k in ("input_ids", "attention_mask")}
+            kept = {k: tokens[k].to(self.device) for k in ("input_ids", "attention_mask")}
             pooled = self.model.text_model(**kept).pooler_output
-            found.append(F.normalize(self.model.text_projection(pooled), dim=1))
+            found.append(F.normalize(self.model.text_projection(pooled), dim=1).cpu())
         return torch.cat(found)
 
     @torch.no_grad()
     def images(self, images: ImageArray, batch: int = 64) -> torch.Tensor:
-        """Return (N, P) unit embeddings of (N, H, W, channels) uint8 images."""
+        """Return (N, P) unit embeddings of (N, H, W, channels) uint8 images, on the CPU."""
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (_MEAN, _STD))
         found = []
         for start in range(0, len(images), batch):
             x = torch.from_numpy(np.asarray(images[start : start + batch])).permute(0, 3, 1, 2)
             x = x.float().expand(-1, 3, -1, -1) / 255 if x.shape[1] == 1 else x.float() / 255
             x = F.interpolate(x[:, :3], (self.side, self.side), mode="bicubic", antialias=True)
-            pooled = self.model.vision_model(pixel_values=(x - mean) / std).pooler_output
-            found.append(F.normalize(self.model.visual_projection(pooled), dim=1))
+            pixels = ((x - mean) / std).to(self.device)
+            pooled = self.model.vision_model(pixel_values=pixels).pooler_output
+            found.append(F.normalize(self.model.visual_projection(pooled), dim=1).cpu())
         return torch.cat(found)
 
 

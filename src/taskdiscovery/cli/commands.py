@@ -38,7 +38,7 @@ from taskdiscovery.jobs.looking import with_usual_features
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
-from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
@@ -166,7 +166,8 @@ def label(
     if out is None:
         show.frame(frame)
     elif out.suffix == ".parquet":
-        write_parquet(out, frame)
+        on_card = devices.is_cuda(found.device)
+        write_parquet(out, frame, about={"device": found.device} if on_card else None)
     else:
         with atomic(out) as stream:
             stream.write(frame.to_csv(index=False).encode("utf-8"))
@@ -405,6 +406,7 @@ def doctor(callbacks: Callbacks) -> None:
 
     found = environment()
     device = resolve_device("auto")
+    gpus = devices.describe(device, several=devices.cards())
     described = {
         "python": found["python"],
         **found["versions"],
@@ -412,6 +414,7 @@ def doctor(callbacks: Callbacks) -> None:
         "cpus": found["cpus"],
         "device": device,
         "precision": resolve_precision("auto", device),
+        **(devices.in_words(gpus) or {"gpu": devices.absence()}),
         "cache": str(cache_dir()),
     }
     show.mapping(described, "table")

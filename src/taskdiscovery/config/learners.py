@@ -20,8 +20,8 @@ NETWORK_OPTIONS: dict[str, frozenset[str]] = {
     "linear": frozenset(),
     "mlp": frozenset({"width"}),
     "convnet": frozenset({"width"}),
-    "resnet18": frozenset({"width"}),
-    "resnet50": frozenset({"width"}),
+    "resnet18": frozenset({"width", "stem"}),
+    "resnet50": frozenset({"width", "stem"}),
     "vit": frozenset({"width", "patch", "depth"}),
     "lite0": frozenset({"train", "size"}),
 }
@@ -29,6 +29,8 @@ NETWORK_OPTIONS: dict[str, frozenset[str]] = {
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 #: how much of a pretrained network is trained: a fresh last layer alone; the last block, too; all.
 TRAINED = ("head", "last", "all")
+#: how a ResNet begins: by the size of the images, at full resolution, or at a quarter of it.
+STEMS = ("auto", "small", "imagenet")
 #: options of `timm:NAME` and `torchvision:NAME`; all but the first need it.
 PRETRAINED_OPTIONS = ("weights", "train", "size", "scale", "mean", "std")
 AUGMENTATIONS = ("flip", "crop", "grey")
@@ -67,7 +69,7 @@ class ResolvedLearner:
     Attributes:
         network: see `Learner`.
         recipe: how it is trained.
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `cuda:N`.
         precision: `float32` or `bf16`.
     """
 
@@ -239,6 +241,8 @@ def network_options(spec: Spec) -> dict[str, float | int | str]:
             options[key] = spec.number(key, 1.0, low=1e-3, high=100.0)
         elif key == "train":
             options[key] = spec.choice(key, None, TRAINED) or ""
+        elif key == "stem":
+            options[key] = spec.choice(key, None, STEMS) or ""
         elif key == "size":
             options[key] = spec.integer(key, 1, low=32, high=1024)
         else:

@@ -13,7 +13,14 @@ from taskdiscovery.config.learners import (
     learner_of,
     takes_features,
 )
-from taskdiscovery.config.options import DataConfig, JobConfig, ReadConfig, WorkConfig, option
+from taskdiscovery.config.options import (
+    DataConfig,
+    JobConfig,
+    ReadConfig,
+    WorkConfig,
+    device_option,
+    option,
+)
 from taskdiscovery.config.recipes import OPTIMIZERS, PRESETS, SCHEDULES, TrainingRecipe
 from taskdiscovery.errors import ConfigError
 
@@ -249,6 +256,10 @@ class AnalyzeConfig(JobConfig):
         metavar="lite0|PATH",
         names="features",
     )
+    device: str = device_option(
+        "cpu",
+        "where networks compute: labels of images on a border may differ from cpu to cuda",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +310,9 @@ class FitConfig(TrainingConfig):
 class LabelConfig(DataConfig):
     """`label`: the tasks of a run on other images."""
 
-    device: str = option("cpu", "where to compute", choices=("auto", "cpu", "cuda"))
+    device: str = device_option(
+        "cpu", "where to compute: labels of images on a border may differ from cpu to cuda"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +335,7 @@ class EmbedConfig(ReadConfig):
     batch: int | None = option(
         None, "images at once (default: 32, on a GPU 256)", low=1, high=100_000
     )
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    device: str = device_option("auto", "where to compute: auto is cuda where there is a card")
     threads: int | None = option(None, "CPU threads (default: all available)", low=1, high=1024)
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from taskdiscovery.config.learners import takes_features
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.runtime import devices
 from taskdiscovery.types import Document
 
 #: how images of another aspect are made square.
@@ -36,6 +37,7 @@ class Limits(TypedDict, total=False):
         names: what its text names that may lie outside of a run: `learner`, `labeling`, `tasks`,
             `features`, `test`, `other` (a second data set) or `place` (a file, a folder, a
             cluster); empty for a text that names nothing.
+        device: whether its text names a device.
     """
 
     flag: str
@@ -46,16 +48,30 @@ class Limits(TypedDict, total=False):
     group: str
     separator: str
     names: str
+    device: bool
 
 
 _NO_LIMITS = Limits(
-    flag="", choices=(), low=None, high=None, metavar="", group="", separator=",", names=""
+    flag="",
+    choices=(),
+    low=None,
+    high=None,
+    metavar="",
+    group="",
+    separator=",",
+    names="",
+    device=False,
 )
 
 
 def option(default: Any, help: str, **limits: Unpack[Limits]) -> Any:
     """Declare a config field: its default, its help line and what values are possible."""
     return field(default=default, metadata={**_NO_LIMITS, **limits, "help": help})
+
+
+def device_option(default: str, help: str) -> Any:
+    """Declare a config field that says where to compute: which words there are, `devices` knows."""
+    return option(default, help, metavar=devices.WORDS, device=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +203,9 @@ class WorkConfig(JobConfig):
         "mlp; auto is convnet, or ridge where features are named",
         names="learner",
     )
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    device: str = device_option(
+        "auto", "where to train: auto is cuda where there is a card; cuda:1 is the second one alone"
+    )
     precision: str = option(
         "auto", "bf16 where the hardware has it, else float32", choices=("auto", "float32", "bf16")
     )
@@ -197,14 +215,15 @@ class WorkConfig(JobConfig):
     executor: str = option(
         "auto",
         "who trains: this process (serial), several (processes), or a Ray cluster (pip install "
-        "'taskdiscovery[ray]'); auto is processes on CPUs for many short trainings",
+        "'taskdiscovery[ray]'); auto is processes for many short trainings on CPUs, "
+        "and for several on several GPUs",
         choices=EXECUTORS,
         group=WORK,
     )
     jobs: int | None = option(
         None,
         "trainings at once with --executor processes, each with --threads (default: as many as "
-        "there are cores, trainings and memory for)",
+        "there are cores, trainings and memory for; on GPUs one a card)",
         low=1,
         high=1024,
         group=WORK,
@@ -346,6 +365,12 @@ def check_value(config: Options, item: Field[Any]) -> None:
                 raise ConfigError(
                     f"{key} cannot be {word!r}", where=key, hint=nearest(word, limits["choices"])
                 )
+    if limits["device"] and not devices.is_word(str(value)):
+        raise ConfigError(
+            f"{key} cannot be {value!r}",
+            where=key,
+            hint="choose from: auto, cpu, cuda, or a card by its number: cuda:0, cuda:1, …",
+        )
     low, high = limits["low"], limits["high"]
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"from {low:g}" + (f" to {high:g}" if high is not None else " up")

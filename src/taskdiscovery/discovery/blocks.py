@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from taskdiscovery.data import partition
 from taskdiscovery.discovery import subspace
 from taskdiscovery.discovery.ridge import solve
 from taskdiscovery.discovery.untrained import table
-from taskdiscovery.features.reduction import Reduction, chunks
+from taskdiscovery.features.products import CPU, Products, chunks
+from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.types import Float32, FloatArray, IdArray, IntArray, Matrix
 
 
@@ -30,21 +32,31 @@ class Blocks:
         table_NR: centred; the rows of a block lie together.
         blocks: B, of equal size; or (B,) how many rows each has.
         strength: λ of every ridge.
+        products: where they are taken. Targets and predictions lie there whole, the table where it
+            fits.
 
     Raises:
         ValueError: where a block has no row.
     """
 
-    def __init__(self, table_NR: Float32, blocks: int | Sequence[int], strength: float) -> None:
+    def __init__(
+        self,
+        table_NR: Float32,
+        blocks: int | Sequence[int],
+        strength: float,
+        products: Products = CPU,
+    ) -> None:
         if isinstance(blocks, int):
             bounds = np.linspace(0, len(table_NR), blocks + 1).astype(int)
         else:
             bounds = np.cumsum([0, *blocks])
         if np.diff(bounds).min() < 1:
             raise ValueError(f"{len(table_NR)} rows do not fill {len(bounds) - 1} blocks")
-        self.table_NR, self.strength = table_NR, strength
+        self.table_NR, self.strength, self.products = table_NR, strength, products
         self.places = [slice(a, b) for a, b in pairwise(bounds.tolist())]
-        self.grams = [self._products(own, table_NR) for own in self.places]
+        self._held = products.hold(table_NR)
+        with products.exact():
+            self.grams = [self._products(own, self._held) for own in self.places]
 
     @property
     def sizes(self) -> list[int]:
@@ -59,9 +71,12 @@ class Blocks:
         """Return some blocks as a table of their own; neighbours share the memory."""
         own, picked = copy(self), [self.places[b] for b in chosen]
         if picked[-1].stop - picked[0].start == self._rows(chosen):
-            own.table_NR = self.table_NR[picked[0].start : picked[-1].stop]
+            whole = slice(picked[0].start, picked[-1].stop)
+            own.table_NR = self.table_NR[whole]
+            own._held = self.products.part(self._held, whole)
         else:
             own.table_NR = np.concatenate([self.table_NR[place] for place in picked])
+            own._held = self.products.hold(own.table_NR)
         bounds = np.cumsum([0, *(place.stop - place.start for place in picked)]).tolist()
         own.places = [slice(a, b) for a, b in pairwise(bounds)]
         own.grams = [self.grams[b] for b in chosen]
@@ -78,32 +93,44 @@ class Blocks:
         Returns:
             (N, S) predictions, centred within each fold.
         """
-        order = rng.permutation(len(self.places))
-        cross = [self._products(own, targets_NS) for own in self.places]
-        result_NS = np.empty_like(targets_NS)
-        for held in np.array_split(order, folds):
-            weights_RS = self._weights(cross, np.setdiff1d(order, held)).astype(np.float32)
-            total_S = np.zeros(targets_NS.shape[1])
-            for rows in [piece for b in held for piece in _cut(self.places[b])]:
-                result_NS[rows] = self.table_NR[rows] @ weights_RS
-                total_S += result_NS[rows].sum(axis=0, dtype=np.float64)
-            mean_S = (total_S / self._rows(held)).astype(np.float32)
-            for b in held:
-                result_NS[self.places[b]] -= mean_S
-        return result_NS
+        products, order = self.products, rng.permutation(len(self.places))
+        targets = products.put(targets_NS)
+        with products.exact():
+            cross = [self._products(own, targets) for own in self.places]
+            result = products.like(targets)
+            for held in np.array_split(order, folds):
+                weights = self._weights(cross, np.setdiff1d(order, held)).astype(np.float32)
+                self._predict_fold(held, products.put(weights), result)
+        found_NS: Float32 = products.get(result)
+        return found_NS
+
+    def _predict_fold(self, held: IntArray, weights: Any, result: Any) -> None:
+        """Write the predictions of some blocks, centred, into those of all."""
+        total = self.products.zeros(weights.shape[1])
+        for rows in [piece for b in held for piece in _cut(self.places[b])]:
+            result[rows] = self._held[rows] @ weights
+            total += self.products.sums(result[rows])
+        mean_S = (self.products.get(total) / self._rows(held)).astype(np.float32)
+        mean = self.products.put(mean_S)
+        for b in held:
+            result[self.places[b]] -= mean
 
     def fit(self, targets_NS: Float32) -> FloatArray:
         """Return the (R, S) weights of one ridge on all rows."""
-        cross = [self._products(own, targets_NS) for own in self.places]
+        targets = self.products.put(targets_NS)
+        with self.products.exact():
+            cross = [self._products(own, targets) for own in self.places]
         return self._weights(cross, np.arange(len(self.places)))
 
     def predict(self, weights_RS: FloatArray) -> Float32:
         """Return the (N, S) products of all rows with some weights."""
-        weights = weights_RS.astype(np.float32)
-        result_NS = np.empty((len(self.table_NR), weights.shape[1]), dtype=np.float32)
-        for rows in subspace.blocks(len(self.table_NR)):
-            result_NS[rows] = self.table_NR[rows] @ weights
-        return result_NS
+        weights = self.products.put(weights_RS.astype(np.float32))
+        result = self.products.empty(len(self.table_NR), weights.shape[1])
+        with self.products.exact():
+            for rows in subspace.blocks(len(self.table_NR)):
+                result[rows] = self._held[rows] @ weights
+        found_NS: Float32 = self.products.get(result)
+        return found_NS
 
     def _weights(self, cross: list[FloatArray], chosen: IntArray) -> FloatArray:
         gram_RR = np.sum([self.grams[b] for b in chosen], axis=0)
@@ -113,12 +140,17 @@ class Blocks:
     def _rows(self, chosen: IntArray) -> int:
         return sum(self.places[b].stop - self.places[b].start for b in chosen)
 
-    def _products(self, own: slice, other_NS: Float32) -> FloatArray:
-        """Return (R, S) Xᵀ T of one block, summed in float64."""
-        total_RS = np.zeros((self.table_NR.shape[1], other_NS.shape[1]))
+    def _products(self, own: slice, other: Any) -> FloatArray:
+        """Return (R, S) Xᵀ T of one block, summed in float64; T may be the table that is held."""
+        total: Any = None
         for rows in _cut(own):
-            total_RS += self.table_NR[rows].T @ other_NS[rows]
-        return total_RS
+            x_nR = self._held[rows]
+            t_nS = x_nR if other is self._held else other[rows]
+            if total is None:
+                total = self.products.zeros(x_nR.shape[1], t_nS.shape[1])
+            total += x_nR.T @ t_nS
+        found_RS: FloatArray = self.products.get(total)
+        return found_RS
 
 
 def _cut(own: slice) -> list[slice]:
@@ -146,18 +178,21 @@ def drawn(
     return [np.sort(order_N[a:b]) for a, b in pairwise(bounds.tolist())]
 
 
-def reduced(features: Matrix, rows_N: IntArray, reduction: Reduction) -> Float32:
+def reduced(
+    features: Matrix, rows_N: IntArray, reduction: Reduction, products: Products = CPU
+) -> Float32:
     """Return the (N, R) reduced features of some rows; on disk where they are many.
 
     Args:
         features: (all rows, P), maybe memory-mapped.
         rows_N: in the order that is wanted.
         reduction: measured on training rows.
+        products: where they are taken.
     """
     table_NR = table((len(rows_N), reduction.matrix_PR.shape[1]))
     # In rising order, so that features are read once, from their beginning.
     for places in chunks(np.argsort(rows_N)):
-        table_NR[places] = reduction.apply(features, rows_N[places])
+        table_NR[places] = reduction.apply(features, rows_N[places], products)
     return table_NR
 
 

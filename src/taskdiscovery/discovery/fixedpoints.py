@@ -226,7 +226,7 @@ def _found(
         quality["explained_by_statistics"] = trivial_D
     return Found(
         encoder=encoder,
-        outputs=encoder.transform(problem.features),
+        outputs=encoder.transform(problem.features, problem.workbench.learner.device),
         quality=quality,
         numbers={
             "learner": "ridge",

@@ -183,7 +183,7 @@ def _found(whole: Prepared, labelings: list[kway.Labels], stability_D: FloatArra
         quality["explained_by_statistics"] = trivial_C.reshape(-1, K - 1).mean(axis=1)
     return Found(
         encoder=encoder,
-        outputs=encoder.transform(problem.features),
+        outputs=encoder.transform(problem.features, problem.workbench.learner.device),
         quality=quality,
         numbers={"learner": "ridge", "features": whole.described()},
     )

@@ -66,7 +66,7 @@ def fitted(ready: Prepared, coordinates_NP: Matrix) -> Found:
     assert problem.features is not None
     return Found(
         encoder=encoder,
-        outputs=encoder.transform(problem.features),
+        outputs=encoder.transform(problem.features, problem.workbench.learner.device),
         quality={"encoder_agreement": agreement_D},
     )
 

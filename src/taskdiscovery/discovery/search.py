@@ -24,7 +24,7 @@ from taskdiscovery.encoders.linear import FeatureEncoder
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
 from taskdiscovery.executors import resolve_hardware, resolve_work, shape_of
 from taskdiscovery.networks import preflight
-from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.training import Workbench
 from taskdiscovery.types import BoolArray, Dataset, Document, Float32, FloatArray, IntArray, Tasks
 
@@ -63,7 +63,7 @@ def resolve(config: DiscoverConfig, dataset: Dataset) -> DiscoverConfig:
         DataError: for too few images.
     """
     fitted = len(view_of(dataset, config).rows)
-    config = resolve_hardware(config).with_epochs(fitted)
+    config = resolve_hardware(config, dataset).with_epochs(fitted)
     assert config.epochs is not None
     learner = config.learner_of()
     sought = Sought(
@@ -147,6 +147,7 @@ def _coordinates(found: Found, dataset: Dataset, device: str) -> Float32:
     """Return the coordinates of all images."""
     if isinstance(found.encoder, FeatureEncoder):
         return found.outputs
+    device = devices.here(device)
     return found.encoder.transform(dataset.images, device, outputs=found.outputs)
 
 

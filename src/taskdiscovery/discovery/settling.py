@@ -69,7 +69,7 @@ def excess_of_noise(
     noise_NR = rng.standard_normal(blocks.table_NR.shape, dtype=np.float32)
     noise_NR *= blocks.table_NR.std(axis=0)
     centre(noise_NR, groups_N)
-    noise = Blocks(noise_NR, blocks.sizes, blocks.strength)
+    noise = Blocks(noise_NR, blocks.sizes, blocks.strength, blocks.products)
     z_NS = settled(noise, directions(noise_NR, _NOISE, rng), rounds, seed, groups_N)
     found_S = above(z_NS, groups_N)[1].excess_S
     greatest, middle = float(found_S.max()), float(np.median(found_S))

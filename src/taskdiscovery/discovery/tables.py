@@ -14,6 +14,7 @@ from taskdiscovery.discovery.blocks import Blocks, centre, drawn, reduced
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.discovery.ridge_options import RidgeOptions
 from taskdiscovery.encoders.linear import FeatureEncoder
+from taskdiscovery.features.products_torch import products_on
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import Document, FloatArray, IntArray
@@ -53,10 +54,11 @@ class Prepared:
         """
         assert problem.features is not None
         rows, excluded_NE = problem.rows, problem.constraints.excluded
-        reduction = Reduction.measure(problem.features, rows, options.components)
+        products = products_on(problem.workbench.learner.device)
+        reduction = Reduction.measure(problem.features, rows, options.components, products)
         if excluded_NE is not None:
             groups_N = problem.constraints.groups
-            reduction = reduction.free_of(problem.features, rows, excluded_NE, groups_N)
+            reduction = reduction.free_of(problem.features, rows, excluded_NE, groups_N, products)
         count = max(BLOCKS, folds)
         groups = problem.workbench.dataset.groups
         own_groups = None if groups is None else groups[rows]
@@ -65,9 +67,10 @@ class Prepared:
         parts = drawn(len(rows), count, generator(problem.seed, "blocks"), own_groups)
         order_N = np.concatenate(parts)
         own = replace(problem, rows=rows[order_N], constraints=problem.constraints.of_rows(order_N))
-        table_NR = reduced(problem.features, own.rows, reduction)
+        table_NR = reduced(problem.features, own.rows, reduction, products)
         means_R = centre(table_NR)[0]
-        blocks = Blocks(table_NR, [len(part) for part in parts], options.strength(problem.classes))
+        sizes, strength = [len(part) for part in parts], options.strength(problem.classes)
+        blocks = Blocks(table_NR, sizes, strength, products)
         return cls(problem=own, reduction=reduction, blocks=blocks, means_R=means_R)
 
     def some(self, count: int) -> Prepared:
@@ -87,7 +90,7 @@ class Prepared:
         if problem.workbench.dataset.groups is not None:  # the same ones, whatever their sizes
             bounds = np.cumsum([0, *self.blocks.sizes])
             sizes = np.diff(np.searchsorted(places, bounds)).tolist()
-        blocks = Blocks(table_NR, sizes, self.blocks.strength)
+        blocks = Blocks(table_NR, sizes, self.blocks.strength, self.blocks.products)
         return replace(self, problem=problem, blocks=blocks)
 
     def within(self, groups_N: IntArray | None) -> Prepared:
@@ -96,7 +99,8 @@ class Prepared:
             return self
         table_NR = np.array(self.blocks.table_NR)
         centre(table_NR, groups_N)
-        blocks = Blocks(table_NR, self.blocks.sizes, self.blocks.strength)
+        own = self.blocks
+        blocks = Blocks(table_NR, own.sizes, own.strength, own.products)
         return replace(self, blocks=blocks)
 
     def encoder(

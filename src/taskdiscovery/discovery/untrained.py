@@ -17,7 +17,6 @@ from taskdiscovery.config import is_convex
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import asked, calibrate, prediction_batch
-from taskdiscovery.runtime.arithmetic import ieee
 from taskdiscovery.training import Workbench
 from taskdiscovery.types import Float32, IntArray
 
@@ -43,19 +42,20 @@ def network(bench: Workbench, outputs: int, rows: IntArray, seed: int) -> Model:
 def features(model: Model, images: Images, rows: IntArray) -> Float32:
     """Return (n, F) float32 features of the chosen rows: what enters the last linear layer.
 
-    A table that is large lies in a temporary file, which ends with the array.
+    They are where a search begins, and what controls are sorted by; no label is drawn from them, so
+    a GPU may round as it does in training. A table that is large lies in a temporary file, which
+    ends with the array.
     """
     table_nF, start = table((0, 0)), 0
 
     def ask(block: Tensor) -> Tensor:
         return networks.features(model, block).float()
 
-    with ieee(images.device):
-        for found in asked(ask, images, rows, prediction_batch(images), filled=False):
-            if not start:
-                table_nF = table((len(rows), found.shape[1]))
-            table_nF[start : start + len(found)] = found.numpy()
-            start += len(found)
+    for found in asked(ask, images, rows, prediction_batch(images), filled=False):
+        if not start:
+            table_nF = table((len(rows), found.shape[1]))
+        table_nF[start : start + len(found)] = found.numpy()
+        start += len(found)
     return table_nF
 
 

@@ -29,10 +29,12 @@ from taskdiscovery.encoders.files import header_of, unreadable
 from taskdiscovery.encoders.labelling import class_scores, classify, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import place
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.networks.reading import read_model
 from taskdiscovery.networks.saving import unshared
+from taskdiscovery.runtime import memory_errors
+from taskdiscovery.runtime.devices import is_cuda
 from taskdiscovery.types import Dataset, Document, Float32, FloatArray, ImageArray, IntArray
 
 FORMAT = 1
@@ -91,6 +93,7 @@ class Encoder:
 
         Raises:
             DataError: where the images have another shape than the encoder was made for.
+            ResourceError: where memory runs out.
         """
         if getattr(images, "dtype", None) != np.uint8:
             kind = getattr(images, "dtype", type(images).__name__)
@@ -100,16 +103,25 @@ class Encoder:
                 hint="give load(images).images, which has them in the right range",
             )
         images = self.as_taken(images)
-        model, tensor = self.model.to(device), to_tensor(images, device)
+        with memory_errors.explained(
+            "labelling images",
+            where=f"{len(images)} images, --device {device}",
+            hint="use --device cpu" if is_cuda(device) else "label fewer images at once",
+        ):
+            return self._coordinates(images, device, outputs)
+
+    def _coordinates(self, images: ImageArray, device: str, outputs: Float32 | None) -> Float32:
+        model, placed = self.model.to(device), place(images, device)
         if outputs is None:
-            outputs = predict(model, tensor, np.arange(len(images)), "float32").numpy()
+            outputs = predict(model, placed, np.arange(len(images)), "float32").numpy()
         coordinates = outputs[:, self.columns] - self.centre
         # Matrix products differ in their last bits with the place of an image in its batch. Where
         # that could turn a label, the image is predicted again alone, so that its label is
         # independent of the other images in the batch.
-        for i in np.flatnonzero(self._margins(coordinates) < CLOSE):
-            alone = predict(model, tensor, np.array([i]), "float32", batch=1).numpy()
-            coordinates[i] = alone[0, self.columns] - self.centre
+        near = np.flatnonzero(self._margins(coordinates) < CLOSE)
+        if len(near):
+            alone = predict(model, placed, near, "float32", batch=1).numpy()
+            coordinates[near] = alone[:, self.columns] - self.centre
         return coordinates
 
     def of_dataset(self, dataset: Dataset, device: str = "cpu") -> Float32:

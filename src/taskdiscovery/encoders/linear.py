@@ -86,7 +86,8 @@ class FeatureEncoder:
         Args:
             values: (N, P) features, or (N, H, W, channels) uint8 images where the backbone is
                 known.
-            device: where the backbone computes.
+            device: where the backbone computes, or products with features are taken; classes are
+                the same on all.
 
         Raises:
             DataError: for features of another width or that are not finite, or images where no
@@ -102,7 +103,8 @@ class FeatureEncoder:
                 where=repr(self)[1:-1],
                 hint="give the features of the same network, as they were when it was made",
             )
-        blocks = [self._of_rows(values[i : i + _BLOCK]) for i in range(0, len(values), _BLOCK)]
+        starts = range(0, len(values), _BLOCK)
+        blocks = [self._of_rows(values[i : i + _BLOCK], device) for i in starts]
         return np.concatenate(blocks) if blocks else np.zeros((0, len(self.offset_D)), np.float32)
 
     def of_dataset(self, dataset: Dataset, device: str = "cpu") -> Float32:
@@ -237,20 +239,25 @@ class FeatureEncoder:
             class_offsets_DC=class_offsets_DC,
         )
 
-    def _of_rows(self, features: Matrix) -> Float32:
-        values = np.asarray(features, dtype=np.float64)
-        if not np.isfinite(values).all():
+    def _of_rows(self, features: Matrix, device: str = "cpu") -> Float32:
+        if not np.isfinite(features).all():
             raise DataError(
                 "features are missing or infinite",
                 where=repr(self)[1:-1],
                 hint="give every image a number in every column",
             )
-        values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-        coordinates = values @ self.weights_PD - self.offset_D
-        # Products differ in their last bits with the batch: what is next to a border is summed
-        # again alone.
-        for i in self._unsure(coordinates, _CLOSE):
-            coordinates[i] = (values[i, :, None] * self.weights_PD).sum(axis=0) - self.offset_D
+        if device == "cpu":
+            values = _of_length_one(features)
+            coordinates = values @ self.weights_PD - self.offset_D
+        else:
+            from taskdiscovery.features.products_torch import along
+
+            coordinates = along(features, self.weights_PD, device) - self.offset_D
+        # Products differ in their last bits with the batch and the device: what is next to a border
+        # is summed again alone, and here.
+        unsure = self._unsure(coordinates, _CLOSE)
+        for i, value_P in zip(unsure, _of_length_one(features[unsure]), strict=True):
+            coordinates[i] = (value_P[:, None] * self.weights_PD).sum(axis=0) - self.offset_D
         return coordinates.astype(np.float32)
 
     def _of_images(self, images: ImageArray, device: str) -> Float32:
@@ -265,6 +272,11 @@ class FeatureEncoder:
         for i in self._unsure(coordinates, _CLOSE_IMAGES):
             coordinates[i] = self._of_rows(features_of(images[i : i + 1], self.backbone, device))[0]
         return coordinates
+
+
+def _of_length_one(features: Matrix) -> FloatArray:
+    values = np.asarray(features, dtype=np.float64)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
 def is_of_features(content: bytes) -> bool:

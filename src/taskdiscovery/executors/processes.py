@@ -1,9 +1,9 @@
-"""Trainings in several processes of this machine, each with a few threads.
+"""Trainings in several processes of this machine, each with a few threads or with a GPU of its own.
 
 Small networks leave most threads waiting for each other: two trainings of one thread each are
 faster than one of two threads after the other, and the more so the more cores there are. The images
-are mapped from one file into all processes. A training is started again when its process dies, with
-fewer of them at once: most die for want of memory.
+are mapped from one file into all processes; one with a GPU uploads them once. A training is started
+again when its process dies, with fewer of them at once: most die for want of memory.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import loky
 import numpy as np
 import torch
 from loky.backend import resource_tracker
 from loky.process_executor import BrokenProcessPool
-from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ResourceError, TaskDiscoveryError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
-from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import interrupts
+from taskdiscovery.networks.placing import Images, place
+from taskdiscovery.runtime import devices, interrupts
+from taskdiscovery.runtime.cards import Cards
 from taskdiscovery.runtime.hardware import keep_freed_memory
+from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Request, Training
@@ -87,7 +88,10 @@ class Processes(Workers):
     def __init__(self, config: WorkConfig, images: Mapped, folder: Path, journal: Journal) -> None:
         super().__init__(journal)
         self._jobs = config.jobs or 1
-        self._setting = (images, _paths(), config.threads or 1, os.getpid())
+        place = Cards(
+            folder=str(folder), count=devices.cards() if devices.is_cuda(config.device) else 0
+        )
+        self._setting = (images, _paths(), config.threads or 1, os.getpid(), place)
         self._counts_at = folder / "passed.npy"
         np.save(self._counts_at, np.zeros(4 * self._jobs + 4))
         self._counts = np.load(self._counts_at, mmap_mode="r+")
@@ -194,17 +198,50 @@ def _paths() -> list[str]:
     return [os.path.abspath(path) for path in sys.path]
 
 
-_images: Tensor
+@dataclass(kw_only=True)
+class _Place:
+    """Where a process trains.
+
+    Attributes:
+        mapped: where the images lie on disk.
+        cards: of the job.
+        images: as the device sees them, once there was a first training.
+        device: that the process has taken.
+        file: that says so to the others, open as long as the process lives.
+    """
+
+    mapped: Mapped
+    cards: Cards
+    images: Images | None = None
+    device: str = "cpu"
+    file: IO[bytes] | None = None
+
+    def ready(self) -> tuple[Images, str]:
+        """Return the images as they are seen on the device of this process, and the device.
+
+        Raises:
+            ResourceError: where no card is left.
+        """
+        if self.images is None:
+            if self.file is None:
+                self.device, self.file = self.cards.take()
+            if devices.is_cuda(self.device):  # whatever says `cuda` means this one
+                torch.cuda.set_device(self.device)
+            self.images = place(self.mapped.open(), self.device)
+        return self.images, self.device
 
 
-def _begin(images: Mapped, paths: list[str], threads: int, parent: int) -> None:
+_place: _Place
+
+
+def _begin(images: Mapped, paths: list[str], threads: int, parent: int, cards: Cards) -> None:
     """Prepare a process. A signal to all of the job reaches it, too, but is for the driver."""
-    global _images
+    global _place
     interrupts.leave_to_driver()
     sys.path.extend(path for path in paths if path not in sys.path)
     torch.set_num_threads(threads)
     keep_freed_memory()
-    _images = to_tensor(images.open(), "cpu")
+    _place = _Place(mapped=images, cards=cards)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -228,6 +265,8 @@ class _Told:
 def _work(training: Training, counts: str, seat: int) -> Any:
     """Do one training. An error that a user can mend is returned, not raised."""
     try:
-        return training.run(_images, meter=_Told(counts, seat)).numpy()
+        images, device = _place.ready()
+        with usual_torch():
+            return training.on(device).run(images, meter=_Told(counts, seat)).numpy()
     except TaskDiscoveryError as error:
         return error

@@ -1,6 +1,7 @@
 """Trainings on a Ray cluster.
 
-Each training is a task of its own. The images lie in the object store, once on every node.
+Each training is a task of its own. The images lie in the object store, once on every node. Workers
+have the cards: the driver may have none, and uses none to hand out trainings.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from taskdiscovery.config import WorkConfig
 from taskdiscovery.errors import ConfigError, TaskDiscoveryError, WorkerError, first_line
 from taskdiscovery.executors.workers import LostWorkerError, Workers
-from taskdiscovery.networks.images import to_tensor
-from taskdiscovery.runtime import importing, interrupts
+from taskdiscovery.networks.placing import Images, place
+from taskdiscovery.runtime import devices, importing, interrupts
 from taskdiscovery.runtime.hardware import keep_freed_memory
+from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.store.journal import Journal
-from taskdiscovery.training import Request, Training
+from taskdiscovery.training import Request, Training, forget_steps
 from taskdiscovery.types import ImageArray, Matrix
 
 #: seconds without a node that could take a training before the job gives up.
@@ -54,10 +55,11 @@ class Ray(Workers):
         self._ray = ray
         self._cpus = config.cpus_per_job or config.threads or 1
         gpus = config.gpus_per_job
-        self._gpus = (1.0 if config.device == "cuda" else 0.0) if gpus is None else gpus
+        self._gpus = float(devices.is_cuda(config.device)) if gpus is None else gpus
         # The user's own networks are found where they are found here.
         paths = [os.path.abspath(path) for path in sys.path]
         places = (paths, importing.working_directory())
+        self._device = config.device
         self._common = (uuid.uuid4().hex, places, config.device, config.threads or 1)
         self._images = ray.put(images)
         # Ray's own retries cannot tell a training that ends every worker from one that was unlucky.
@@ -102,7 +104,7 @@ class Ray(Workers):
         return slots
 
     def _start(self, request: Request) -> Any:
-        return self._task.remote(self._images, *self._common, request.training)
+        return self._task.remote(self._images, *self._common, request.training.on(self._device))
 
     def _ready(self) -> list[Any]:
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=0.5)
@@ -142,7 +144,7 @@ class Ray(Workers):
             )
 
 
-_resident: dict[str, Tensor] = {}
+_resident: dict[str, Images] = {}
 
 
 def _work(
@@ -160,15 +162,17 @@ def _work(
         importing.look_in(folder)
     torch.set_num_threads(threads)
     keep_freed_memory()
-    if device == "cuda":  # one copy on the GPU for all trainings of this worker
+    if devices.is_cuda(device):  # one copy on the GPU for all trainings of this worker
         if data not in _resident:
             _resident.clear()
-            _resident[data] = to_tensor(images, device)
+            forget_steps()
+            _resident[data] = place(images, device)
         placed = _resident[data]
     else:
-        placed = to_tensor(images, device)
+        placed = place(images, device)
     try:
-        return training.run(placed).numpy()
+        with usual_torch():
+            return training.run(placed).numpy()
     except TaskDiscoveryError as error:
         return error
 

@@ -5,32 +5,14 @@ Axes: N rows, P features, R reduced features, E excluded columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
 from taskdiscovery.errors import ConfigError
+from taskdiscovery.features.products import BLOCK, CPU, Products, chunks
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
-
-_BLOCK = 8192
-#: rows of features shorter than this have no direction.
-_TINY = 1e-12
-
-
-def unit_rows(features_NP: Matrix) -> Float32:
-    """Return features scaled to length 1, row by row, in float32."""
-    rows_NP = np.asarray(features_NP, dtype=np.float32)
-    length_N = np.sqrt(np.einsum("np,np->n", rows_NP, rows_NP, dtype=np.float64))
-    result: Float32 = rows_NP / np.maximum(length_N, _TINY).astype(np.float32)[:, None]
-    return result
-
-
-def chunks(rows_N: IntArray) -> Iterator[IntArray]:
-    """Walk through rows, a few megabytes at a time."""
-    for start in range(0, len(rows_N), _BLOCK):
-        yield rows_N[start : start + _BLOCK]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,21 +30,28 @@ class Reduction:
     matrix_PR: FloatArray
 
     @classmethod
-    def measure(cls, features_NP: Matrix, rows_N: IntArray, most: int) -> Reduction:
+    def measure(
+        cls, features_NP: Matrix, rows_N: IntArray, most: int, products: Products = CPU
+    ) -> Reduction:
         """Measure it on some rows.
 
         Args:
             features_NP: (all rows, P), maybe memory-mapped: it is walked through once.
             rows_N: the rows that may be looked at.
             most: R at most.
+            products: where they are taken.
         """
         P = features_NP.shape[1]
-        sum_P, squares_PP = np.zeros(P), np.zeros((P, P))
-        shift_P = unit_rows(features_NP[rows_N[:_BLOCK]]).mean(axis=0)  # float32 keeps its digits
-        for rows in chunks(rows_N):
-            x_nP = unit_rows(features_NP[rows]) - shift_P
-            sum_P += x_nP.sum(axis=0, dtype=np.float64)
-            squares_PP += x_nP.T @ x_nP
+        sums, squares = products.zeros(P), products.zeros(P, P)
+        with products.exact():
+            first_nP = next(products.unit_rows(features_NP, rows_N[:BLOCK]))
+            shift = first_nP.mean(axis=0)  # float32 keeps its digits
+            for x_nP in products.unit_rows(features_NP, rows_N):
+                x_nP = x_nP - shift
+                sums += products.sums(x_nP)
+                squares += x_nP.T @ x_nP
+        shift_P = products.get(shift)
+        sum_P, squares_PP = products.get(sums), products.get(squares)
         mean_P = sum_P / len(rows_N)
         covariance_PP = squares_PP / len(rows_N) - np.outer(mean_P, mean_P)
         spread_P = np.sqrt(np.maximum(np.diag(covariance_PP), 0.0))
@@ -81,6 +70,7 @@ class Reduction:
         rows_N: IntArray,
         excluded_NE: FloatArray,
         groups_N: IntArray | None = None,
+        products: Products = CPU,
     ) -> Reduction:
         """Return a reduction whose components do not correlate with what is excluded.
 
@@ -92,6 +82,7 @@ class Reduction:
             rows_N: the rows on which the promise is kept.
             excluded_NE: (N, E) columns, for these rows.
             groups_N: (N,) classes; inside of them nothing is to correlate, either.
+            products: where they are taken.
 
         Raises:
             ConfigError: where no direction is left.
@@ -108,7 +99,7 @@ class Reduction:
         e_NE = e_NE[:, spread_E > 1e-9] / spread_E[spread_E > 1e-9]
         cross_RE = np.zeros((self.matrix_PR.shape[1], e_NE.shape[1]))
         for places in chunks(np.arange(len(rows_N))):
-            cross_RE += self.apply(features_NP, rows_N[places]).T @ e_NE[places]
+            cross_RE += self.apply(features_NP, rows_N[places], products).T @ e_NE[places]
         u_RR, s, _ = linalg.svd(cross_RE, full_matrices=True)
         left_RR = u_RR[:, int((s > 1e-6 * max(s.max(initial=0.0), 1e-300)).sum()) :]
         if not left_RR.shape[1]:
@@ -119,12 +110,13 @@ class Reduction:
             )
         return Reduction(mean_P=self.mean_P, matrix_PR=self.matrix_PR @ left_RR)
 
-    def apply(self, features_NP: Matrix, rows_N: IntArray) -> Float32:
-        """Return the (n, R) reduced features of some rows."""
+    def apply(self, features_NP: Matrix, rows_N: IntArray, products: Products = CPU) -> Float32:
+        """Return the (n, R) reduced features of some rows; arguments as of `measure`."""
         result_nR = np.empty((len(rows_N), self.matrix_PR.shape[1]), dtype=np.float32)
-        mean_P, matrix_PR = self.mean_P.astype(np.float32), self.matrix_PR.astype(np.float32)
-        done = 0
-        for rows in chunks(rows_N):
-            result_nR[done : done + len(rows)] = (unit_rows(features_NP[rows]) - mean_P) @ matrix_PR
-            done += len(rows)
+        mean = products.put(self.mean_P.astype(np.float32))
+        matrix, done = products.put(self.matrix_PR.astype(np.float32)), 0
+        with products.exact():
+            for x_nP in products.unit_rows(features_NP, rows_N):
+                result_nR[done : done + len(x_nP)] = products.get((x_nP - mean) @ matrix)
+                done += len(x_nP)
         return result_nR

@@ -80,7 +80,7 @@ def run(
     if not dataset.has_images or (encoder is not None and not encoder.takes_images):
         encoder = None
 
-    config = replace(config, threads=config.threads or hardware.cpu_cores())
+    config = _resolved(config)
     assert config.threads is not None
     labelings = replace(Tasks.of(chosen.labelings), seen_N=chosen.seen_N)
     held = () if opened is not None else chosen.labelings
@@ -91,6 +91,18 @@ def run(
         if job.run is not None:
             job.run.write_evidence(found)
     return found
+
+
+def _resolved(config: AnalyzeConfig) -> AnalyzeConfig:
+    """Take the decisions that depend on the machine.
+
+    Raises:
+        ConfigError: where the device is not there.
+    """
+    from taskdiscovery.executors import resolve_device
+
+    threads = config.threads or hardware.cpu_cores()
+    return replace(config, threads=threads, device=resolve_device(config.device))
 
 
 def run_of(tasks: Any) -> Run | None:
@@ -117,9 +129,9 @@ class _Some:
         self._encoder = encoder
         self._columns = [encoder.names.index(name) for name in names]
 
-    def predict(self, images: ImageArray) -> IntArray:
+    def predict(self, images: ImageArray, device: str = "cpu") -> IntArray:
         """Return (N, tasks) labels."""
-        return self._encoder.predict(images)[:, self._columns]
+        return self._encoder.predict(images, device)[:, self._columns]
 
 
 def _some_of(encoder: Encoder | FeatureEncoder, names: tuple[str, ...]) -> Any:

@@ -20,7 +20,7 @@ from taskdiscovery.data.readers.arrays import digests
 from taskdiscovery.errors import ConfigError, DataError, nearest
 from taskdiscovery.features import load, with_features
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task, task_names
-from taskdiscovery.runtime import hardware
+from taskdiscovery.runtime import devices, hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
 from taskdiscovery.types import BoolArray, Dataset, Document, Labeling, Tasks
@@ -58,7 +58,8 @@ def read_data(data: Any, config: ReadConfig, callbacks: Callbacks) -> Dataset:
 
     threads = getattr(config, "threads", None) or hardware.cpu_cores()
     with hardware.threads(threads):
-        device = resolve_device(getattr(config, "device", "cpu"))
+        executor = getattr(config, "executor", "serial")
+        device = devices.here(resolve_device(getattr(config, "device", "cpu"), executor))
         return with_features(dataset, named, device=device, callbacks=told)
 
 
@@ -410,6 +411,7 @@ def labelled(
         k=(encoder.classes,) * len(encoder.names),
         coordinates_NP=coordinates,
         seen_N=seen_N,
+        device=device,
         **_content(dataset),
     )
 

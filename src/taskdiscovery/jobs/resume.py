@@ -16,7 +16,7 @@ from taskdiscovery.jobs import audit, discover, score, split
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.jobs.trust import Allowed, check_job, data_of
-from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store import Run
@@ -78,6 +78,8 @@ def run(
         config = replace(config, ranks=ranks.size(), objects=allowed.networks_of(config))
         if not opened.is_ours(document):
             config = _within_means(config, where)
+        if config.executor == "processes" and devices.is_cuda(config.device):
+            config = replace(config, executor="auto")  # there may be fewer cards than before
         sink = Sink.of(command, None, opened)
         with _explained(opened):
             return _go_on(data, given, config, sink, callbacks)

@@ -13,7 +13,7 @@ from taskdiscovery.errors import ConfigError, DataError, RunDirError, TaskDiscov
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN, split_run_task
 from taskdiscovery.jobs.trust import words_again
-from taskdiscovery.runtime import interrupts
+from taskdiscovery.runtime import devices, interrupts
 from taskdiscovery.runtime.callbacks import Callbacks, JobInfo
 from taskdiscovery.store import Run
 from taskdiscovery.store.journal import Journal
@@ -101,6 +101,8 @@ def session(
             if run is not None:
                 if sink.added is None:
                     run.add_numbers({"data": described(dataset)})
+                if on := devices.of_job(document):
+                    run.add_numbers({"hardware": _also(run, sink.command, on)})
                 run.finish(sink.command)
         except BaseException as error:
             if run is not None:
@@ -109,6 +111,12 @@ def session(
             told.on_job_end(info, error)
             raise
         told.on_job_end(info, None)
+
+
+def _also(run: Run, command: str, on: Document) -> Document:
+    """Return what the jobs of a run computed on, by command, this one among them."""
+    known = run.numbers.get("hardware")
+    return {**(known if isinstance(known, dict) else {}), command: on}
 
 
 def _check_images(run: Run, dataset: Dataset) -> None:

@@ -38,6 +38,7 @@ from taskdiscovery.networks.normalization import Normalization
 from taskdiscovery.networks.pretrained import Pretrained
 from taskdiscovery.networks.resnet import resnet18, resnet50
 from taskdiscovery.networks.vit import ViT
+from taskdiscovery.runtime import random_states
 
 __all__ = [
     "NETWORKS",
@@ -96,8 +97,7 @@ def build(
     """
     ours = is_ours(network)
     asked = foreign.Asked(name=name_of(network), image_shape=image_shape, outputs=outputs)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed or 0)
+    with random_states.private_torch(seed or 0, device or None):
         made = _network(network, image_shape, outputs)
         if not ours:
             foreign.complete(made, asked)

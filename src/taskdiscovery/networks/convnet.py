@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from taskdiscovery.networks.activation import activated
 from taskdiscovery.networks.pooling import mean_over_pixels
 
 
@@ -35,7 +36,10 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to (N, outputs)."""
-        return self.head(mean_over_pixels(self.body(x)))
+        layers = iter(self.body)
+        for conv, norm, relu in zip(layers, layers, layers, strict=True):
+            x = activated(conv(x), norm, relu)
+        return self.head(mean_over_pixels(x))
 
 
 _LAYERS = ((32, 2), (64, 1), (128, 2), (128, 2))

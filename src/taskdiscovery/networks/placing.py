@@ -9,6 +9,7 @@ Axes: N images of the data set, n rows.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -23,6 +24,8 @@ from taskdiscovery.networks import streaming
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.runtime.device_memory import available_memory
 from taskdiscovery.types import BoolArray, ImageArray, IntArray, Matrix
+
+_LOG = logging.getLogger("taskdiscovery")
 
 #: share of the free memory that resident images may take: the rest is for training.
 SHARE = 0.5
@@ -41,6 +44,7 @@ class _Store:
         place_N: (N,) on the device: where each row of the array lies; N where it does not.
         held_N: (N,) which do.
         version: rises whenever they are laid out anew.
+        told: whether it was said that images are streamed.
         users: who looks at it now.
     """
 
@@ -49,6 +53,7 @@ class _Store:
         self.place_N: Tensor | None = None
         self.held_N: BoolArray = np.zeros(count, dtype=bool)
         self.version = 0
+        self.told = False
         self.users: weakref.WeakSet[Placed] = weakref.WeakSet()
 
     def clear(self) -> None:
@@ -105,7 +110,15 @@ class Placed:
         each = self.source[0].numel() * self.source.element_size()
         # While rows are added, those that were there lie there twice.
         needed = each * (len(missing) + 2 * int(store.held_N.sum()))
-        return needed <= self._room(needed) and self._add(missing)
+        fits = needed <= self._room(needed) and self._add(missing)
+        if not fits and not store.told:
+            _LOG.info(
+                "%.1f GB of images do not fit beside a training on %s: they are streamed to it",
+                each * len(missing) / 1e9,
+                self.device,
+            )
+            store.told = True
+        return fits
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the images of some rows, on the device.

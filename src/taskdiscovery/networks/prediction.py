@@ -43,10 +43,14 @@ def calibrate(model: nn.Module, images: Images, rows: IntArray, precision: str =
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches that follow
     parts = np.array_split(rows, max(1, min(10, len(rows) // PREDICTION_BATCH)))
     with exact(images.device, precision):
-        for block in in_batches(images, [part[:PREDICTION_BATCH] for part in parts]):
+        blocks = in_batches(images, [part[:PREDICTION_BATCH] for part in parts])
+        for count, block in enumerate(blocks, start=1):
+            for norm in norms:
+                # A plain average; with None the norm would look up how many it has seen, for which
+                # a GPU has to be waited for.
+                norm.momentum = 1.0 / count
             with autocast(images.device.type, precision):
                 model(block)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -33,7 +33,7 @@ from taskdiscovery.networks.fitting_images import advice
 from taskdiscovery.networks.foreign import Asked, explained
 from taskdiscovery.networks.prediction import autocast
 from taskdiscovery.networks.saving import unshared
-from taskdiscovery.runtime import random_states
+from taskdiscovery.runtime import devices, random_states
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -57,9 +57,10 @@ def check(uses: Iterable[Use], image_shape: tuple[int, int, int]) -> None:
             if parse(use.learner.name).name == "lite0":
                 lite0.weights_file()
             continue
-        name = use.learner.name
+        name, device = use.learner.name, devices.here(use.learner.device)
+        use = replace(use, learner=replace(use.learner, device=device))
         try:
-            with random_states.private(0):
+            with random_states.private(0, device):
                 drawn = _check(use, Asked(name=name, image_shape=image_shape, outputs=use.outputs))
         except ConfigError as error:
             where = f"{use.option} {name}".strip()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from taskdiscovery.config import Network
+from taskdiscovery.config.specs import parse
 from taskdiscovery.networks import Model, Normalization, build, is_ours
+from taskdiscovery.networks.resnet import RESNETS, STEM_WEIGHT, stem_of_weights
 
 #: pixels of a side; no reader gives more.
 _LARGEST = 2**16
@@ -42,6 +45,7 @@ def read_model(
     if not 1 <= outputs <= weights:
         raise ValueError(f"it has {outputs} outputs by its header, and others by its arrays")
     none = Normalization.none(image_shape[2])
+    network = _with_its_stem(network, tensors)
     if is_ours(network):  # compared without storage: a header may name one that fills the memory
         with torch.device("meta"):
             empty = build(network, image_shape, outputs, none, seed=None)
@@ -51,3 +55,13 @@ def read_model(
     model = build(network, image_shape, outputs, none, seed=None)
     model.load_state_dict(dict(tensors))
     return model.eval()
+
+
+def _with_its_stem(network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """Name the stem of a ResNet by its weights: it once was the small one, whatever the images."""
+    if not isinstance(network, str) or (spec := parse(network)).name not in RESNETS:
+        return network
+    if spec.options.get("stem", "auto") != "auto" or STEM_WEIGHT not in tensors:
+        return network
+    options = {**spec.options, "stem": stem_of_weights(tensors)}
+    return replace(spec, options=options).written

@@ -73,6 +73,8 @@ class _Ring:
     """Slots that a thread fills, and its reader empties, in turn."""
 
     def __init__(self, source: Tensor, batches: Sequence[IntArray], device: torch.device) -> None:
+        if device.type == "cuda":  # with its number: each thread has a default card of its own
+            device = torch.empty(0, device=device).device
         self.source, self.batches, self.device = source, batches, device
         most = max(len(rows) for rows in batches)
         self.slots = [_Slot(source, most, device) for _ in range(min(AHEAD, len(batches)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 
 from taskdiscovery.config.specs import parse
@@ -9,6 +10,7 @@ from taskdiscovery.data.loading import KINDS
 from taskdiscovery.jobs.contents import words_again
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.reporting.material import Material
+from taskdiscovery.runtime import devices
 from taskdiscovery.store.layout import SCORES, SPLITS
 
 
@@ -55,4 +57,7 @@ def facts(material: Material, unseen: int) -> list[tuple[str, str]]:
         found.append(("method", f"{numbers['method']}, {numbers['seconds']:.0f} s"))
         found.append(("precision", str(numbers["precision"])))
     found.append(("processor", f"{known.get('processor', '')}, {known.get('cpus', '')} cores"))
+    if isinstance(gpu := known.get("gpu"), dict):
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # what another version wrote
+            found += devices.in_words(gpu).items()
     return [*found, ("versions", versions)]

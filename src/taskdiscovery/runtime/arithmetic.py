@@ -36,6 +36,52 @@ def repeatable(device: torch.device | str) -> Iterator[None]:
 
 
 @contextmanager
+def usual() -> Iterator[None]:
+    """Multiply as torch does when it is imported within the block, whatever was set before.
+
+    Float32 as float32, but convolutions of a GPU as TF32; algorithms chosen without a clock.
+    """
+    cudnn, owners = torch.backends.cudnn, _owners()
+    new = [(owner, owner.fp32_precision) for owner in owners]
+    known, benchmark = _legacy(), cudnn.benchmark
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32, cudnn.benchmark = True, False
+    for owner in owners:
+        if owner.fp32_precision == "bf16":  # of oneDNN's convolutions, which have no other switch
+            owner.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        if known is not None:
+            torch.set_float32_matmul_precision(known[0])
+            cudnn.allow_tf32 = known[1]
+        for owner, precision in new:
+            if owner.fp32_precision != precision:
+                owner.fp32_precision = precision
+        cudnn.benchmark = benchmark
+
+
+def _legacy() -> tuple[str, bool] | None:
+    """Return the older switches; None where newer ones were set, which forbid to read these."""
+    try:
+        return torch.get_float32_matmul_precision(), bool(torch.backends.cudnn.allow_tf32)
+    except RuntimeError:
+        return None
+
+
+def _owners() -> list[Any]:
+    """Return what has a switch of the newer kind, which older versions of torch lack."""
+    backends: Any = torch.backends
+    places = (
+        (backends.cuda, "matmul"),
+        *((backends.cudnn, part) for part in ("conv", "rnn")),
+        *((backends.mkldnn, part) for part in ("matmul", "conv", "rnn")),
+    )
+    found = (getattr(place, part, None) for place, part in places)
+    return [owner for owner in found if hasattr(owner, "fp32_precision")]
+
+
+@contextmanager
 def _set(*switches: tuple[Any, str, bool]) -> Iterator[None]:
     """Set switches of torch while the block runs."""
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in switches]

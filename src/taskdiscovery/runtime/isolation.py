@@ -1,7 +1,7 @@
 """A call of the library computes the same in whatever state the caller's torch is.
 
-A notebook may have gradients switched off, autocast on, another default type or device; threads of
-one process share torch's global random state.
+A notebook may have gradients switched off, autocast on, another default type or device, products in
+lower precision; threads of one process share torch's global random state.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def usual_torch() -> Iterator[None]:
     """Compute with gradients, without autocast, in float32 and on the CPU unless told otherwise."""
     import torch
 
+    from taskdiscovery.runtime import arithmetic
+
     before, cached = torch.get_default_dtype(), torch.is_autocast_cache_enabled()
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
@@ -47,6 +49,7 @@ def usual_torch() -> Iterator[None]:
                 torch.set_autocast_cache_enabled(False)
         if torch.get_default_device().type != "cpu":  # the context slows every operation down
             stack.enter_context(torch.device("cpu"))
+        stack.enter_context(arithmetic.usual())
         torch.set_default_dtype(torch.float32)
         try:
             yield

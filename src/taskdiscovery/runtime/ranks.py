@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from taskdiscovery.errors import WorkerError, first_line
-from taskdiscovery.runtime import interrupts
+from taskdiscovery.errors import ConfigError, WorkerError, first_line
+from taskdiscovery.runtime import devices, interrupts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,10 +62,7 @@ def join() -> None:
 
     if dist.is_initialized():
         return
-    backend = "gloo"
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        backend = "cpu:gloo,cuda:nccl"
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _together():
         store, rank, count = next(rendezvous("env://"))
         dist.init_process_group(
@@ -76,6 +73,33 @@ def join() -> None:
             timeout=datetime.timedelta(minutes=PATIENCE),
         )
     atexit.register(_leave, store)
+
+
+def take_card(device: str) -> None:
+    """Let `cuda` be a card of this rank's own, from here on.
+
+    Args:
+        device: resolved: `cuda`.
+
+    Raises:
+        ConfigError: for `cuda:1`, which all ranks would share, or more ranks than cards.
+    """
+    import torch
+
+    if devices.number_of(device) is not None:
+        raise ConfigError(
+            "each rank takes a card of its own",
+            where=f"--device {device}, under torchrun",
+            hint="use --device cuda",
+        )
+    torch.cuda.set_device(
+        devices.card_of_rank(
+            int(os.environ.get("LOCAL_RANK", "0")),
+            int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            devices.cards(),
+            narrowed=bool(os.environ.get("CUDA_VISIBLE_DEVICES")),
+        )
+    )
 
 
 def _leave(store: Any) -> None:

@@ -72,7 +72,7 @@ class Template:
         """(n, F) features of an untrained network for `rows`, and (n,) its output."""
         bench, seed = self.question.bench, derive(self.question.config.seed, "untrained")
         model = untrained.network(bench, 1, np.flatnonzero(self.question.seen_N), seed)
-        with autocast(bench.learner.device, bench.learner.precision):
+        with autocast(bench.images.device.type, bench.learner.precision):
             features_nF = untrained.features(model, bench.images, self.rows)
         last = networks.last_linear(model)
         if last is None:

@@ -191,7 +191,7 @@ class Judge:
         bench, seed = self.question.bench, self.question.config.seed
         classes = self.question.target.k
         model = untrained.network(bench, classes, fit, derive(seed, "choose", "untrained"))
-        with autocast(bench.learner.device, bench.learner.precision):
+        with autocast(bench.images.device.type, bench.learner.precision):
             found = untrained.features(model, bench.images, np.concatenate([fit, validation]))
         if found.shape[1] > FEATURES:
             rng = generator(seed, "choose", "projection")

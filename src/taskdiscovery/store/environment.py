@@ -6,9 +6,12 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from taskdiscovery.runtime import devices
 
 PACKAGES = (
     "taskdiscovery",
@@ -22,18 +25,24 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
-    """Return Python, platform, processor, usable CPUs, versions and the arguments given."""
+def environment(config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return Python, platform, processor, usable CPUs, versions and the arguments given.
+
+    Args:
+        config: of a job, resolved; where it computes on a GPU, `gpu` says on which, and with what.
+    """
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     usable = getattr(os, "sched_getaffinity", None)
+    gpu = devices.of_job(config or {})
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cpus": len(usable(0)) if usable else os.cpu_count(),
+        **({"gpu": gpu} if gpu else {}),
         "versions": versions,
         "arguments": sys.argv[1:],
     }

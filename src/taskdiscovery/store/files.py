@@ -106,7 +106,7 @@ class RunFiles:
             run._take_lock()
             remove_leftovers(run.place)
             write_bytes(run.place, CONFIG, text.encode("utf-8"))
-            write_json(run.place, ENVIRONMENT, environment())
+            write_json(run.place, ENVIRONMENT, environment(config))
             run.begin(command, config)
             opened.pop_all()  # it stays open
         return run
@@ -242,9 +242,9 @@ class RunFiles:
         was not, and `environment.json` says so.
         """
         self.status("running", "resumed")
-        then, now = self.document(ENVIRONMENT), environment()
-        names = ("python", "processor", "versions")
-        changed = {name: now[name] for name in names if now[name] != then.get(name)}
+        then, now = self.document(ENVIRONMENT), environment(self.job["config"])
+        names = ("python", "processor", "versions", "gpu")
+        changed = {n: now.get(n) for n in names if now.get(n) != then.get(n)}
         if changed:
             _LOG.warning("resumed in another environment: results may differ in their last bits")
             earlier = then.get("resumed_with")

@@ -123,7 +123,7 @@ class Run(NamedResults):
         """
         from taskdiscovery.encoders.discovery import Discovery
 
-        own = {SCORES, SPLITS, COMPARISONS, "analysis", "data", "options"}
+        own = {SCORES, SPLITS, COMPARISONS, "analysis", "data", "options", "hardware"}
         return Discovery(
             tasks=self.tasks,
             encoder=self.encoder,

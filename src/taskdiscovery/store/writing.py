@@ -33,18 +33,21 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table to a file that the caller has named."""
+def write_parquet(
+    path: Path, frame: pd.DataFrame, *, about: Mapping[str, str] | None = None
+) -> None:
+    """Write a table to a file that the caller has named; `about` stands in its metadata."""
     with atomic(path) as stream:
-        stream.write(parquet_bytes(frame))
+        stream.write(parquet_bytes(frame, about=about))
 
 
-def parquet_bytes(frame: pd.DataFrame) -> bytes:
+def parquet_bytes(frame: pd.DataFrame, *, about: Mapping[str, str] | None = None) -> bytes:
     """Return a table as a Parquet file; the same values give the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata(dict(about) if about else None)
     stream = io.BytesIO()
     pq.write_table(table, stream, compression="zstd")
     return stream.getvalue()

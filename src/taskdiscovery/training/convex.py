@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from taskdiscovery.data.partition import apart
+from taskdiscovery.features.products_torch import products_on
 from taskdiscovery.training.preparing import STRENGTHS, Prepared
 from taskdiscovery.types import Float32, FloatArray, IntArray
 
@@ -81,7 +82,9 @@ class Linear:
         return np.maximum(outputs_mK, -1e3)
 
 
-def fitted_outputs(learner: str, table: Tensor, fit: Fit, measured: IntArray) -> Tensor:
+def fitted_outputs(
+    learner: str, table: Tensor, fit: Fit, measured: IntArray, device: str = "cpu"
+) -> Tensor:
     """Fit a learner to some rows, and return what it gives for others.
 
     Args:
@@ -89,30 +92,31 @@ def fitted_outputs(learner: str, table: Tensor, fit: Fit, measured: IntArray) ->
         table: (N, …) features, floats of any type on the CPU, maybe memory-mapped.
         fit: what it is fitted to.
         measured: (m,) rows whose outputs are wanted.
+        device: where products are taken.
 
     Returns:
         (m, K) float32: the class is where the output is largest.
     """
-    own, linear = fitted(learner, table, fit)
+    own, linear = fitted(learner, table, fit, device)
     found_mK = linear.of(own.of_rows(measured))
     return torch.from_numpy(np.ascontiguousarray(found_mK, dtype=np.float32))
 
 
-def fitted(learner: str, table: Tensor, fit: Fit) -> tuple[Prepared, Linear]:
+def fitted(learner: str, table: Tensor, fit: Fit, device: str = "cpu") -> tuple[Prepared, Linear]:
     """Fit a learner to some rows; arguments as of `fitted_outputs`."""
-    own, targets = _prepared(table, fit.rows), fit.targets
+    own, targets = _prepared(table, fit.rows, device), fit.targets
     wanted_nK = np.eye(fit.outputs)[targets] if targets.ndim == 1 else targets.astype(np.float64)
     return own, LEARNERS[learner](own, wanted_nK, fit.groups)
 
 
-def _prepared(table: Tensor, rows: IntArray) -> Prepared:
+def _prepared(table: Tensor, rows: IntArray, device: str) -> Prepared:
     if table not in _PREPARED:
         _PREPARED[table] = OrderedDict()
-    known: OrderedDict[bytes, Prepared] = _PREPARED[table]
-    key = rows.tobytes()
+    known: OrderedDict[tuple[str, bytes], Prepared] = _PREPARED[table]
+    key = (device, rows.tobytes())
     if key not in known:
         features = table.reshape(len(table), -1).numpy()
-        known[key] = Prepared.of(features, rows)
+        known[key] = Prepared.of(features, rows, products_on(device))
         while len(known) > _REMEMBERED:
             known.popitem(last=False)
     known.move_to_end(key)
@@ -124,14 +128,14 @@ def _ridge(own: Prepared, targets_nK: FloatArray, groups_n: IntArray | None) -> 
     share_K = targets_nK.mean(axis=0)
     centred_nK = targets_nK - share_K
     eigenvalues_R, vectors_RR = own.spectrum
-    cross_RK = own.turned_nR.T.astype(np.float64) @ centred_nK
+    cross_RK = own.crossed(centred_nK)
     best_RK, least = cross_RK, np.inf
     strengths: tuple[float, ...] = STRENGTHS
     if groups_n is not None and groups_n.max() > 0:
         strengths = (_strength_by_groups(own, targets_nK, groups_n),)
     for strength in strengths:
         weights_RK = cross_RK / (eigenvalues_R + strength * len(centred_nK))[:, None]
-        left_nK = centred_nK - own.turned_nR @ weights_RK
+        left_nK = own.left(weights_RK, centred_nK)
         error = float(np.square(left_nK / (1 - own.leverages[strength])[:, None]).mean())
         if error < least:
             best_RK, least = weights_RK, error

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from taskdiscovery.config import ResolvedLearner
-from taskdiscovery.errors import ResourceError
 from taskdiscovery.networks import Model
 from taskdiscovery.networks.placing import Placed
 from taskdiscovery.networks.prediction import calibrate
 from taskdiscovery.networks.streaming import upload
-from taskdiscovery.runtime import interrupts, random_states, ranks
+from taskdiscovery.runtime import interrupts, memory_errors, random_states, ranks
 from taskdiscovery.runtime.arithmetic import repeatable
 from taskdiscovery.runtime.capture import aside
 from taskdiscovery.runtime.progress import Meter, Silent
@@ -142,18 +140,7 @@ def _share_statistics(model: Model) -> None:
             buffer.div_(ranks.size())
 
 
-@contextmanager
-def _explained(batch: int) -> Iterator[None]:
-    """Turn the ways in which torch runs out of memory into an error with a remedy."""
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        words = str(error).lower()
-        allocation = "memory" in words and ("allocat" in words or "out of" in words)
-        if isinstance(error, RuntimeError) and not allocation:
-            raise
-        raise ResourceError(
-            "memory ran out while training",
-            where=f"--batch {batch}",
-            hint=f"try --batch {max(2, batch // 2)}, a narrower learner or fewer images",
-        ) from error
+def _explained(batch: int) -> AbstractContextManager[None]:
+    """Turn memory that runs out within the block into an error that says what takes less."""
+    hint = f"try --batch {memory_errors.smaller(batch)}, a narrower learner or fewer images"
+    return memory_errors.explained("training", where=f"--batch {batch}", hint=hint)

@@ -93,7 +93,7 @@ def kept(training: Training, images: Images, meter: Meter) -> Member:
     learner = training.learner
     if is_convex(learner.name):
         fit = convex.Fit(training.rows, training.targets, training.outputs, training.groups)
-        own, linear = convex.fitted(learner.name, on_host(images), fit)
+        own, linear = convex.fitted(learner.name, on_host(images), fit, learner.device)
         meter.advance(training.passes)
         return TrainedLinear(reduction=own.reduction, mean_R=own.mean_R, linear=linear)
     model = training.trained(images, Hooks(meter=meter, watch=Unwatched()))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import linalg
 
 from taskdiscovery.data.partition import cut
+from taskdiscovery.features.products import CPU, Products
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
@@ -50,21 +51,24 @@ class Prepared:
         features: (N, P) of all rows.
         rows: (n,) the rows.
         reduction: measured on these rows alone.
+        products: where products with the rows are taken.
     """
 
     features: Matrix
     rows: IntArray
     reduction: Reduction
+    products: Products = CPU
 
     @classmethod
-    def of(cls, features: Matrix, rows: IntArray) -> Prepared:
+    def of(cls, features: Matrix, rows: IntArray, products: Products = CPU) -> Prepared:
         """Measure the reduction."""
-        return cls(features, rows, Reduction.measure(features, rows, COMPONENTS))
+        reduction = Reduction.measure(features, rows, COMPONENTS, products)
+        return cls(features, rows, reduction, products)
 
     @cached_property
     def _centred(self) -> tuple[Float32, Float32]:
         """The reduced features of the rows, centred, and the (R,) means that were taken off."""
-        table_nR = self.reduction.apply(self.features, self.rows)
+        table_nR = self.reduction.apply(self.features, self.rows, self.products)
         mean_R = table_nR.mean(axis=0, dtype=np.float64).astype(np.float32)
         table_nR -= mean_R
         return table_nR, mean_R
@@ -77,16 +81,26 @@ class Prepared:
     @cached_property
     def spectrum(self) -> tuple[FloatArray, FloatArray]:
         """Eigenvalues (R,) and vectors (R, R) of XᵀX."""
-        eigenvalues_R, vectors_RR = linalg.eigh(
-            (self.table_nR.T @ self.table_nR).astype(np.float64)
-        )
+        eigenvalues_R, vectors_RR = linalg.eigh(self.products.gram(self.table_nR))
         return np.maximum(eigenvalues_R, 0.0), vectors_RR
 
     @cached_property
     def turned_nR(self) -> Float32:
         """(n, R) the rows along the eigenvectors."""
-        turned_nR: Float32 = self.table_nR @ self.spectrum[1].astype(np.float32)
-        return turned_nR
+        return self.products.times(self.table_nR, self.spectrum[1].astype(np.float32))
+
+    def crossed(self, targets_nK: FloatArray) -> FloatArray:
+        """(R, K) XᵀT of the rows along the eigenvectors."""
+        return self.products.crossed(self._put, targets_nK)
+
+    def left(self, weights_RK: FloatArray, targets_nK: FloatArray) -> FloatArray:
+        """(n, K) what such weights leave of targets."""
+        return self.products.left(self._put, weights_RK, targets_nK)
+
+    @cached_property
+    def _put(self) -> Any:
+        """The rows along the eigenvectors, where products are taken."""
+        return self.products.put(self.turned_nR)
 
     @cached_property
     def leverages(self) -> dict[float, FloatArray]:
@@ -107,8 +121,13 @@ class Prepared:
         """(m, R) reduced features of other rows, centred on those of these."""
         if (known := self._asked.get(key := rows.tobytes())) is None:
             self._asked.clear()
-            known = self._asked[key] = self.reduction.apply(self.features, rows) - self._centred[1]
+            known = self._asked[key] = self._reduced(rows)
         return known
+
+    def _reduced(self, rows: IntArray) -> Float32:
+        found_mR = self.reduction.apply(self.features, rows, self.products)
+        centred_mR: Float32 = found_mR - self._centred[1]
+        return centred_mR
 
     def parts(self, groups_n: IntArray) -> list[Part]:
         """Return the parts of the rows that decide about a strength: whole groups each.

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from taskdiscovery.config import ResolvedLearner
 from taskdiscovery.errors import ConfigError
 from taskdiscovery.networks import Model
+from taskdiscovery.networks.activation import fused_norms
 from taskdiscovery.networks.convolutions import WeightGradientsByProducts
 from taskdiscovery.networks.images import take
 from taskdiscovery.networks.placing import Images, Placed, hold
@@ -102,7 +103,7 @@ def find_gradients(model: nn.Module, batch: Batch, loss: Loss, precision: str) -
     """Set the gradients of a model's parameters; arguments and result as of `step`."""
     device = batch.images.device.type
     faster = WeightGradientsByProducts() if gains_by_products(device, precision) else nullcontext()
-    with autocast(device, precision), faster:
+    with autocast(device, precision), faster, fused_norms(batch.images.device):
         outputs = model(batch.images)
     value = loss(outputs.float(), batch.targets)
     if batch.share != 1.0:

@@ -8,7 +8,7 @@ Axes: n training images, m measured images, K outputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +75,12 @@ class Training:
         """Images that pass through the network while it is trained."""
         return self.learner.recipe.epochs * len(self.rows)
 
+    def on(self, device: str) -> Training:
+        """Return the same training for another device, `cuda` for that of a worker."""
+        if device == self.learner.device:
+            return self
+        return replace(self, learner=replace(self.learner, device=device))
+
     def run(
         self, images: Images, *, meter: Meter | None = None, watch: Watch | None = None
     ) -> Tensor:
@@ -95,6 +101,7 @@ class Training:
                 on_host(images),
                 convex.Fit(self.rows, self.targets, self.outputs, self.groups),
                 self.measured,
+                learner.device,
             )
             (meter or Silent()).advance(self.passes)
             return outputs

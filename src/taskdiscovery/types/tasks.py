@@ -44,6 +44,8 @@ class Tasks(Sequence[Labeling]):
             discovered.
         images: (N, H, W, channels) uint8, to show them in a notebook; or None.
         features: (N, P) by which the rows are known where there are no images; or None.
+        device: where an encoder computed them, `cpu` or a card: labels of images on a border may
+            differ between the two; empty where they came as they are.
     """
 
     labels_ND: IntArray
@@ -55,6 +57,7 @@ class Tasks(Sequence[Labeling]):
     images: ImageArray | None = field(default=None, repr=False)
     features: Matrix | None = field(default=None, repr=False)
     class_names: tuple[tuple[str, ...], ...] = ()
+    device: str = ""
 
     @property
     def content(self) -> ImageArray | Matrix | None:

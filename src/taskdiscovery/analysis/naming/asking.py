@@ -41,7 +41,7 @@ def names_for(
     """
     if not config.names:
         return "", ()
-    namer = namer_of(config.names)
+    namer = namer_of(config.names, config.device)
     seen_N = tasks.seen_N
     if seen_N is None or not seen_N.any():
         rng = generator(config.seed, "names")

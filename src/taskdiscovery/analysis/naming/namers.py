@@ -34,14 +34,20 @@ class Namer(Protocol):
         ...
 
 
-def namer_of(text: str) -> Namer:
+def namer_of(text: str, device: str = "cpu") -> Namer:
     """Return the model that a text names: `lite0`, or a folder with a CLIP model.
+
+    Args:
+        text: as given.
+        device: where it computes.
 
     Raises:
         ConfigError: where it is neither, or the folder cannot be read.
         ResourceError: where the weights are not installed.
     """
-    return Classifier(backbone_of(text), sized="?" in text) if is_backbone(text) else Clip(text)
+    if is_backbone(text):
+        return Classifier(backbone_of(text), sized="?" in text, device=device)
+    return Clip(text, device)
 
 
 class Classifier:
@@ -50,23 +56,36 @@ class Classifier:
     Args:
         backbone: the network.
         sized: whether its size was asked for; without, features of any size will do.
+        device: where features are computed.
     """
 
     kind = "an ImageNet model"
 
-    def __init__(self, backbone: Backbone, *, sized: bool = False) -> None:
+    def __init__(self, backbone: Backbone, *, sized: bool = False, device: str = "cpu") -> None:
         from taskdiscovery.networks import lite0
 
         lite0.weights_file()  # what is missing is said before anything is measured
-        self.backbone, self.sized, self.vocabulary = backbone, sized, imagenet()
+        self.backbone, self.sized, self.device = backbone, sized, device
+        self.vocabulary = imagenet()
 
     def scores(self, dataset: Dataset, rows: IntArray, callbacks: Callbacks) -> FloatArray:
         """Return (N, W) log-probabilities; features that the data set has are used."""
-        features = features_for(dataset, rows, self.backbone, self.sized, callbacks)
-        log_NC = class_scores(features, self.backbone)
+        log_NC = class_scores(self.features(dataset, rows, callbacks), self.backbone)
         # Sums of a hundred shares of 1: small ones lose nothing that an order needs.
         shares_NW = np.exp(log_NC) @ self.vocabulary.covers_WC.T.astype(np.float64)
         return np.asarray(np.log(np.maximum(shares_NW, np.finfo(np.float64).tiny)))
+
+    def features(self, dataset: Dataset, rows: IntArray, callbacks: Callbacks) -> Matrix:
+        """Return (N, P) features of some images: those of the data set where it has them."""
+        own = _features_at_hand(dataset, self.backbone, self.sized)
+        if own is not None:
+            return own[rows]
+        dataset.require_images("a network that names")
+        images = dataset.images
+        if len(rows) == len(dataset):  # as `embed` does: what it has kept is used
+            whole = embed_images(images, self.backbone, device=self.device, callbacks=callbacks)
+            return whole[rows]
+        return embed_images(images[rows], self.backbone, device=self.device, callbacks=callbacks)
 
 
 def class_scores(features_NP: Matrix, backbone: Backbone) -> FloatArray:
@@ -83,18 +102,12 @@ def class_scores(features_NP: Matrix, backbone: Backbone) -> FloatArray:
     return result
 
 
-def features_for(
-    dataset: Dataset, rows: IntArray, backbone: Backbone, sized: bool, callbacks: Callbacks
-) -> Matrix:
-    """Return (N, P) features of some images: those of the data set where it has them, else new."""
-    own, table = dataset.backbone, dataset.features
-    same = own is not None and own.sha256 == backbone.sha256
-    if table is not None and own is not None and same and (not sized or own.size == backbone.size):
-        return table[rows]
-    dataset.require_images("a network that names")
-    if len(rows) == len(dataset):  # as `embed` does: what it has kept is used
-        return embed_images(dataset.images, backbone, callbacks=callbacks)[rows]
-    return embed_images(dataset.images[rows], backbone, callbacks=callbacks)
+def _features_at_hand(dataset: Dataset, backbone: Backbone, sized: bool) -> Matrix | None:
+    """Return the features of a data set where they are of this backbone, or None."""
+    own = dataset.backbone
+    if own is None or own.sha256 != backbone.sha256 or (sized and own.size != backbone.size):
+        return None
+    return dataset.features
 
 
 class Clip:
@@ -102,14 +115,16 @@ class Clip:
 
     Args:
         path: its folder, as `TextModel` takes it.
+        device: where it computes.
     """
 
     kind = "a CLIP model"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, device: str = "cpu") -> None:
         from taskdiscovery.analysis.text import TextModel
 
-        self.model, self.vocabulary = TextModel(Path(path), "--names"), imagenet()
+        self.model = TextModel(Path(path), "--names", device=device)
+        self.vocabulary = imagenet()
 
     def scores(self, dataset: Dataset, rows: IntArray, callbacks: Callbacks) -> FloatArray:
         """Return (N, W) log-odds of each word."""

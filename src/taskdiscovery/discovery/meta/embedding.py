@@ -22,6 +22,7 @@ from taskdiscovery.networks.images import take
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.prediction import autocast, calibrate
 from taskdiscovery.networks.streaming import upload
+from taskdiscovery.runtime import random_states
 from taskdiscovery.types import FloatArray, IntArray, Matrix
 
 
@@ -123,8 +124,7 @@ class LinearTrunk(nn.Module):
         self.spread_F = np.where(spread_F > 1e-9, spread_F, 1.0)
         standard_NF = (features_NF - subspace.mean(features_NF[rows])) / self.spread_F
         self.features = torch.from_numpy(standard_NF).float().to(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with random_states.private_torch(seed, "cpu"):
             self.linear = nn.Linear(features_NF.shape[1], coordinates, bias=False)
         self.linear.to(device)
 

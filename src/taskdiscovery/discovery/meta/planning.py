@@ -16,7 +16,7 @@ from taskdiscovery.metagrad import MEMORY, Estimate
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.placing import SHARE
-from taskdiscovery.runtime import ranks
+from taskdiscovery.runtime import memory_errors, ranks
 from taskdiscovery.types import Dataset
 
 _LOG = logging.getLogger("taskdiscovery")
@@ -62,7 +62,13 @@ def decide_memory(
         classes=classes,
         seed=seed,
     )
-    cost = inner.preflight(rows)
+    with memory_errors.explained(
+        "measuring one inner step",
+        where=f"--inner-batch {options.inner_batch}",
+        hint=f"try --inner-batch {memory_errors.smaller(options.inner_batch)}, or a narrower "
+        "learner",
+    ):
+        cost = inner.preflight(rows)
     memory = _chosen(cost, inner, dataset) if options.memory == "auto" else options.memory
     if options.compile and memory == "graphs":
         memory = "store"  # a graph of a graph cannot be compiled

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
 from taskdiscovery.networks.streaming import upload
-from taskdiscovery.runtime import interrupts, random_states, ranks
+from taskdiscovery.runtime import interrupts, memory_errors, random_states, ranks
 from taskdiscovery.runtime.capture import aside
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
@@ -98,8 +99,7 @@ class MetaSearch:
         dataset = problem.workbench.dataset
         self.groups_N = None if dataset.groups is None else partition.codes(dataset.groups)
         self.contained = [dataset.target(spec) for spec in options.contain]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(problem.seed, "contained"))
+        with random_states.private_torch(derive(problem.seed, "contained"), "cpu"):
             heads = nn.ModuleList([nn.Linear(problem.P, t.k) for t in self.contained])
         self.trained = nn.ModuleDict({"embedding": embedding, "heads": heads}).to(self.device)
         self.heads = heads
@@ -139,7 +139,8 @@ class MetaSearch:
         callbacks = self.problem.workbench.callbacks
         with (
             callbacks.stage("meta-gradient", options.outer_steps) as meter,
-            random_states.private(derive(self.problem.seed, "meta")),
+            random_states.private(derive(self.problem.seed, "meta"), str(self.device)),
+            self._explained(),
             interrupts.deferred(),
             aside(self.device),
         ):
@@ -166,10 +167,21 @@ class MetaSearch:
                         hint="lower them, take fewer --inner-steps, or use --precision float32",
                     )
 
+    def _explained(self) -> AbstractContextManager[None]:
+        """Turn memory that runs out within the block into an error that says what takes less."""
+        options = self.options
+        less = {"graphs": "--memory store", "store": "--memory recompute"}.get(options.memory)
+        batch = f"--inner-batch {memory_errors.smaller(options.inner_batch)}"
+        return memory_errors.explained(
+            "computing a meta-gradient",
+            where=f"--memory {options.memory}, --inner-batch {options.inner_batch}",
+            hint=f"try {less}, or {batch}" if less else f"try {batch}, or a narrower learner",
+        )
+
     def _step(self, number: int) -> OuterStep:
         """Do one outer step, and return its numbers."""
         # What networks draw for themselves depends on the step alone.
-        torch.manual_seed(derive(self.problem.seed, "meta", number))
+        random_states.reseed(derive(self.problem.seed, "meta", number), str(self.device))
         if self.options.one_step and self.options.objective != "none":
             return self._one_step(number)
         numbers = self._differentiate(number)

@@ -129,18 +129,18 @@ def embed_images(
     Args:
         images: (N, H, W, 1 or 3) uint8 of any size.
         backbone: which network.
-        device: where to compute; in bf16 on a GPU.
+        device: where to compute; in bf16 on a GPU that multiplies it itself.
         batch: images at once; other numbers differ in their last bits.
         callbacks: told of progress.
         cache: where features are kept; by default where decoded images are.
 
     Raises:
         DataError: for images of other channels, or weights that are not the known ones.
-        ResourceError: where the weights are not installed.
+        ResourceError: where the weights are not installed, or a batch does not fit the device.
         NumericalError: where features are not finite.
     """
     _check_channels(images, backbone)
-    plan = plan_of(device, batch)
+    plan = plan_of(device, batch, size=backbone.size)
     return keeping.kept(
         images, backbone, plan, lambda: Asked(_loaded, backbone, plan), callbacks, cache
     )

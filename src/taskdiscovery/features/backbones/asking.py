@@ -1,5 +1,8 @@
 """A frozen network is asked in batches of one size, the next ones prepared meanwhile.
 
+On a GPU nothing waits for a batch: threads put the next ones into pinned memory, batches are queued
+on the device, and answers are copied back while it computes those of the next.
+
 Axes: n images of a batch, P features.
 """
 
@@ -7,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +19,21 @@ import numpy as np
 from taskdiscovery.errors import ConfigError, NumericalError
 from taskdiscovery.features.backbones.kind import Network
 from taskdiscovery.features.backbones.prepare import seen
+from taskdiscovery.runtime import devices, memory_errors
+from taskdiscovery.runtime.ahead import prepared
 from taskdiscovery.runtime.isolation import usual_torch
 from taskdiscovery.types import Backbone, Float32, ImageArray
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: images at once: kernels that depend on the size of a batch are the same for all.
-BATCH, BATCH_CUDA = 32, 256
+#: images at once: kernels that depend on the size of a batch are the same for all. On a GPU as many
+#: as have the pixels of 256 of 224 pixels a side, within bounds.
+BATCH, BATCH_CUDA, _SIDE = 32, 256, 224
+_FEWEST, _MOST = 32, 2048
+#: on a GPU: batches that are prepared ahead and whose answers are waited for, and by how many
+#: threads where the process may use so many.
+_AHEAD, _THREADS = 4, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +44,10 @@ class Plan:
         device: where.
         precision: `float32` or `bf16`.
         batch: images at once.
-        ahead: batches that a thread prepares while the device computes; 0 for none.
+        ahead: batches that threads prepare while the device computes, and that it is given before
+            the answer to the first of them is looked at; 0 for none.
         pinned: whether they lie in memory that the device copies from by itself.
+        threads: that prepare.
     """
 
     device: str
@@ -43,24 +55,66 @@ class Plan:
     batch: int
     ahead: int
     pinned: bool
+    threads: int = 1
 
 
-def plan_of(device: str, batch: int | None = None, *, exact: bool = False) -> Plan:
+def plan_of(
+    device: str, batch: int | None = None, *, size: int = _SIDE, exact: bool = False
+) -> Plan:
     """Return how features are computed on a device.
 
     Args:
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda`, or one GPU of several.
         batch: images at once, if not as many as suit the device.
+        size: pixels of a side of an image, as the network sees it.
         exact: in float32 wherever it is, as the same image gives the same features alone.
     """
-    cuda = device.startswith("cuda")
+    if not devices.is_cuda(device):
+        batch = batch or BATCH
+        return Plan(device=device, precision="float32", batch=batch, ahead=0, pinned=False)
+    import torch
+
+    native = devices.multiplies_bf16(device)
     return Plan(
         device=device,
-        precision="bf16" if cuda and not exact else "float32",
-        batch=batch or (BATCH_CUDA if cuda and not exact else BATCH),
-        ahead=2 if cuda else 0,
-        pinned=cuda,
+        precision="bf16" if native and not exact else "float32",
+        batch=batch or (BATCH if exact else batch_of(size)),
+        ahead=_AHEAD,
+        pinned=True,
+        threads=min(_THREADS, torch.get_num_threads()),
     )
+
+
+def batch_of(size: int) -> int:
+    """Return how many images of a size a GPU is asked for at once: a power of two."""
+    fitting = BATCH_CUDA * (_SIDE / size) ** 2
+    return int(2 ** np.floor(np.log2(np.clip(fitting, _FEWEST, _MOST))))
+
+
+class Answer:
+    """Features of a batch, which may still be on their way from a GPU.
+
+    Args:
+        features: (n, P) float32.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        import torch
+
+        self._features, self._there = features, None
+        if features.device.type == "cuda":
+            host = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+            self._features = host.copy_(features, non_blocking=True)
+            # The thread sleeps while it waits: others prepare batches.
+            self._there = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            self._there.record(torch.cuda.current_stream(features.device))
+
+    def arrived(self) -> Float32:
+        """Return them when they are there."""
+        if self._there is not None:
+            self._there.synchronize()
+        result: Float32 = self._features.numpy()
+        return result
 
 
 class Asked:
@@ -78,39 +132,30 @@ class Asked:
         self.backbone, self.plan, self.batch = backbone, plan, plan.batch
         with usual_torch():
             self.network = load(backbone, plan.device)
-        self.width = self._ask(self._black(), 1).shape[1]
+        self.width = self._finite(self._ask(self._black(), 1)).shape[1]
 
     def blocks(self, images: ImageArray, starts: Iterable[int]) -> Iterator[tuple[int, Float32]]:
-        """Yield the features of batches: where each begins, and its (n, P)."""
-        for start, count, batch in self._prepared(images, starts):
-            yield start, self._ask(batch, count)
+        """Yield the features of batches: where each begins, and its (n, P).
 
-    def _prepared(
-        self, images: ImageArray, starts: Iterable[int]
-    ) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield where a batch begins, how many images it has, and these as the network sees them;
-        some ahead of time where the plan says so.
+        Raises:
+            NumericalError: where they are not finite.
+            ResourceError: where a batch does not fit the device.
         """
+        channels = self.network.channels
 
         def prepare(start: int) -> tuple[int, int, Tensor]:
             block = images[start : start + self.batch]
             return start, len(block), self._filled(seen(block, self.backbone, channels))
 
-        channels = self.network.channels
-        if not self.plan.ahead:
-            yield from map(prepare, starts)
-            return
-        pool = ThreadPoolExecutor(1)
-        waiting: deque[Future[tuple[int, int, Tensor]]] = deque()
-        try:
-            for start in starts:
-                waiting.append(pool.submit(prepare, start))
-                if len(waiting) > self.plan.ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        coming: deque[tuple[int, Answer]] = deque()
+        ahead = self.plan.ahead
+        for start, count, batch in prepared(prepare, starts, ahead, self.plan.threads):
+            coming.append((start, self._ask(batch, count)))
+            if len(coming) > ahead:
+                begun, answer = coming.popleft()
+                yield begun, self._finite(answer)
+        for begun, answer in coming:
+            yield begun, self._finite(answer)
 
     def _black(self) -> Tensor:
         """Return one black image."""
@@ -123,28 +168,54 @@ class Asked:
         """Return a whole batch, filled up with copies of its first image."""
         import torch
 
-        filled = np.repeat(images[:1], self.batch, axis=0)
+        shape = (self.batch, *images.shape[1:])
+        tensor = torch.empty(shape, dtype=torch.uint8, pin_memory=self.plan.pinned)
+        filled = tensor.numpy()
         filled[: len(images)] = images
-        tensor = torch.from_numpy(filled)
-        return tensor.pin_memory() if self.plan.pinned else tensor
+        filled[len(images) :] = images[:1]
+        return tensor
 
-    def _ask(self, batch: Tensor, count: int) -> Float32:
+    def _explained(self) -> AbstractContextManager[None]:
+        """Turn memory that runs out within the block into an error that says what takes less."""
+        hint = f"try --batch {memory_errors.smaller(self.batch, 1)}"
+        return memory_errors.explained(
+            f"asking the backbone {self.backbone.asked or self.backbone}",
+            where=f"{self.batch} images at once, --device {self.plan.device}",
+            hint=hint + ", or use --device cpu" * devices.is_cuda(self.plan.device),
+        )
+
+    def _ask(self, batch: Tensor, count: int) -> Answer:
         """Return (count, P) features."""
         import torch
 
+        from taskdiscovery.runtime.arithmetic import ieee
+
         kind = self.plan.device.partition(":")[0]
         low = self.plan.precision == "bf16"
-        with usual_torch(), torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=low):
+        with (
+            usual_torch(),
+            torch.inference_mode(),
+            torch.autocast(kind, torch.bfloat16, enabled=low),
+            ieee(self.plan.device),
+            self._explained(),
+        ):
             given = self.network(batch)[:count]
-        features = pooled(given, self.backbone).float()
-        if not bool(torch.isfinite(features).all()):
+            return Answer(pooled(given, self.backbone).float())
+
+    def _finite(self, answer: Answer) -> Float32:
+        """Return the features of an answer.
+
+        Raises:
+            NumericalError: where they are not finite.
+        """
+        features = answer.arrived()
+        if not np.isfinite(features).all():
             raise NumericalError(
                 f"features of {self.backbone} are missing or infinite",
                 where=f"backbone {self.backbone.asked or self.backbone}",
                 hint="check its mean, std and scale, and its weights",
             )
-        result: Float32 = features.cpu().numpy()
-        return result
+        return features
 
 
 def pooled(given: Tensor, backbone: Backbone) -> Tensor:

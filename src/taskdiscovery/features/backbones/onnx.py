@@ -8,6 +8,7 @@ from taskdiscovery.config.pixels import PIXEL_OPTIONS, pixels_of
 from taskdiscovery.config.specs import Spec
 from taskdiscovery.errors import ConfigError, DataError, first_line, nearest
 from taskdiscovery.features.backbones.kind import Kind, Network, wrong_weights
+from taskdiscovery.runtime import devices
 from taskdiscovery.types import Backbone, Document
 from taskdiscovery.types.backbone import LAYOUTS
 
@@ -106,8 +107,12 @@ def _session(spec: Spec, device: str) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    wanted = ["CUDAExecutionProvider"] if device != "cpu" else []
-    providers = [p for p in wanted if p in runtime.get_available_providers()]
+    cuda, providers = "CUDAExecutionProvider", []
+    if devices.is_cuda(device) and cuda in runtime.get_available_providers():
+        # By itself it takes the first GPU, and rounds float32 to TF32.
+        number = torch.device(device).index
+        number = torch.cuda.current_device() if number is None else number
+        providers = [(cuda, {"device_id": number, "use_tf32": 0})]
     try:
         return runtime.InferenceSession(
             spec.path, options, providers=[*providers, "CPUExecutionProvider"]

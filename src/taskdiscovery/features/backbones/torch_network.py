@@ -35,6 +35,7 @@ class TorchNetwork:
         given = images.to(self.device, non_blocking=images.is_pinned())
         if self.mean.numel():
             x = given.permute(0, 3, 1, 2).float()
+            # Permuted bytes become floats that lie channels last, as the module wants them.
             given = x.mul_(self.scale).sub_(self.mean).div_(self.std)
         result: Tensor = self.module(given)
         return result
