@@ -1,7 +1,9 @@
 """Meta-gradient discovery: its parts, its variants, and that it does what it is for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -17,7 +19,7 @@ from taskdiscovery.config import from_mapping, learner_of, read_config
 from taskdiscovery.config import options as options_of
 from taskdiscovery.discovery import METHODS, DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints
-from taskdiscovery.discovery.meta import objectives
+from taskdiscovery.discovery.meta import objectives, planning
 from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.search import MetaSearch
@@ -25,6 +27,7 @@ from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex
 from taskdiscovery.errors import ConfigError, DataError, NumericalError
 from taskdiscovery.executors import workbench
+from taskdiscovery.metagrad import Estimate
 from taskdiscovery.networks import build_learner
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.seeds import derive
@@ -225,6 +228,23 @@ class TestGradient:
                     values.append(search.gradients(0)["loss"])
                 slopes[i, j] = (values[0] - values[1]) / (2 * h)
         torch.testing.assert_close(found["embedding.turn"], slopes, rtol=0.02, atol=2e-4)
+
+
+def test_on_a_gpu_what_is_kept_fits_beside_the_images(shapes):
+    memory = {"graphs": 300, "store": 200, "recompute": 100}
+    cost = Estimate(dict.fromkeys(memory, 1.0), memory, available=1000)
+    gpu = SimpleNamespace(device=torch.device("cuda"), recordable=False)
+    few = SimpleNamespace(images=np.zeros(50, dtype=np.uint8))
+    many = SimpleNamespace(images=np.zeros(10**6, dtype=np.uint8))
+    assert planning._chosen(cost, gpu, few) == "graphs"
+    assert planning._chosen(cost, gpu, many) == "graphs"  # half of the memory is never theirs
+    tight = replace(cost, available=600)
+    assert planning._chosen(tight, gpu, few) == "graphs"
+    assert planning._chosen(tight, gpu, many) == "recompute"
+    gpu.recordable = True
+    assert planning._chosen(cost, gpu, few) == "store"
+    cpu = SimpleNamespace(device=torch.device("cpu"), recordable=True)
+    assert planning._chosen(tight, cpu, many) == "graphs"
 
 
 class TestDiscovery:

@@ -111,8 +111,12 @@ class Inner:
 
     def named(self, params: Tree) -> dict[str, Tensor]:
         """Return the parameters of one network by their names."""
+        if isinstance(params, Tensor):
+            # The networks of `Stateless` would do it for each parameter on its own.
+            params = params.to(torch.bfloat16) if self.learner.precision == "bf16" else params
+            params = self.layout.apart(params)
         named: dict[str, Tensor] = params
-        return self.layout.apart(params) if isinstance(params, Tensor) else named
+        return named
 
     def logits(self, params: Tree, images: Tensor) -> Tensor:
         """Return (n, C) float32 outputs of one network, with the statistics of the batch."""
