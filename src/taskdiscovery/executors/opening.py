@@ -10,7 +10,7 @@ from taskdiscovery.config import ResolvedLearner, WorkConfig, takes_features
 from taskdiscovery.executors.serial import Serial
 from taskdiscovery.networks import Normalization
 from taskdiscovery.networks.placing import Images, place
-from taskdiscovery.runtime import hardware
+from taskdiscovery.runtime import devices, hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store.journal import Journal
 from taskdiscovery.training import Executor, Workbench, forget_steps
@@ -41,7 +41,8 @@ def workbench(
         WorkerError: where no cluster answers.
     """
     inputs = inputs_of(dataset, config.on_features)
-    images = place(inputs, config.device, _owner(dataset, config.on_features))
+    here = devices.here(config.device)  # of a cluster's driver, which may have no card
+    images = place(inputs, here, _owner(dataset, config.on_features))
     threads = (config.threads or 1) * (config.jobs or 1)
     with (
         hardware.threads(threads),
@@ -53,7 +54,7 @@ def workbench(
                 inputs=inputs,
                 images=images,
                 normalization=Normalization.measure(inputs, rows),
-                learner=learner,
+                learner=replace(learner, device=here),
                 executor=executor,
                 journal=journal,
                 callbacks=callbacks,
@@ -93,11 +94,11 @@ def looking_at(bench: Workbench, learner: ResolvedLearner, config: WorkConfig) -
         config: resolved, of the job.
     """
     on_features = bool(config.features) and takes_features(learner.name)
-    bench = replace(bench, learner=learner)
+    bench = replace(bench, learner=replace(learner, device=devices.here(learner.device)))
     if on_features == config.on_features:
         return bench
     inputs = inputs_of(bench.dataset, on_features)
-    images = place(inputs, learner.device, _owner(bench.dataset, on_features))
+    images = place(inputs, bench.learner.device, _owner(bench.dataset, on_features))
     own = Serial(images, bench.journal, config.threads or 1)
     return replace(bench, inputs=inputs, images=images, executor=own)
 

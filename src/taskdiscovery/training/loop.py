@@ -75,7 +75,7 @@ def train(
     meter, settling, n = hooks.meter, hooks.settling, len(examples.rows)
     device = examples.images.device
     with (
-        random_states.private(seed),
+        random_states.private(seed, str(device)),
         interrupts.deferred(),
         _explained(recipe.batch),
         repeatable(device),

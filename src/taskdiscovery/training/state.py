@@ -82,7 +82,7 @@ class TrainingState:
             raise self.diverged()
         arrays = {f"model.{k}": to_numpy(v) for k, v in self.model.state_dict().items()}
         arrays |= optimizer_arrays(self.optimizer)
-        arrays |= {f"random.{k}": v for k, v in random_states.capture().items()}
+        arrays |= {f"random.{k}": v for k, v in random_states.capture(self.learner.device).items()}
         arrays["order"] = self.order.get_state().numpy().copy()
         arrays["permutation"] = self.permutation.numpy().copy()
         arrays["total"] = to_numpy(self.total)

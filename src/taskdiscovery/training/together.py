@@ -88,7 +88,7 @@ def run_together(
     recipe, precision = first.learner.recipe, first.learner.precision
     hold(images, np.concatenate([np.concatenate([t.rows, t.measured]) for t in trainings]))
     with (
-        random_states.private(first.seeds.order),
+        random_states.private(first.seeds.order, str(images.device)),
         interrupts.deferred(),
         repeatable(images.device),
         aside(images.device),
