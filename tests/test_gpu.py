@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ from safetensors.torch import save_file
 import taskdiscovery as td
 from taskdiscovery.config import TrainingRecipe, learner_of
 from taskdiscovery.discovery.blocks import Blocks
+from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.features import backbone_of, features_of
 from taskdiscovery.features.products import CPU
 from taskdiscovery.features.products_torch import OnDevice
 from taskdiscovery.features.reduction import Reduction
 from taskdiscovery.networks import Normalization, activation, build_learner
+from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.placing import Placed, place
 from taskdiscovery.networks.prediction import predict
 from taskdiscovery.runtime import arithmetic, capture, devices, random_states
@@ -503,3 +506,41 @@ def test_fused_norms_do_what_the_modules_do(shape, dtype, added):
     assert far(norm.running_mean, exact.running_mean) < 1e-5
     assert far(norm.running_var, exact.running_var) < 1e-5
     assert int(norm.num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_recorded_inner_steps_give_the_gradient_of_plain_ones(data, precision, memory):
+    learner = learner_of("resnet18?width=0.125", TrainingRecipe(), device=DEVICE, precision="auto")
+    learner = replace(learner, precision=precision)
+    batches = [torch.arange(64 * i, 64 * (i + 1) - i % 2) for i in range(4)]  # 32 or 31 a network
+    draws = torch.Generator().manual_seed(0)
+    soft = [torch.rand(len(rows), 2, generator=draws).softmax(1) for rows in batches]
+
+    def gradients(*, recorded):
+        inner = Inner(
+            learner=learner,
+            shape=data.image_shape,
+            normalization=Normalization((127.0,) * 3, (64.0,) * 3),
+            images=to_tensor(data.images, DEVICE),
+            options=td.Meta(memory=memory, inner_optimizer="sgd"),
+            classes=2,
+            seed=0,
+            recorded=recorded,
+        )
+        for _ in range(3):
+            labels = [y.to(DEVICE).requires_grad_() for y in soft]
+            _, found, agreement = inner.gradient(
+                inner.start(0), batches, labels, np.arange(500, 564), 4
+            )
+        assert 0 <= float(agreement) <= 1
+        return inner, torch.cat(found)
+
+    with arithmetic.ieee(DEVICE), arithmetic.repeatable(DEVICE):
+        inner, ours = gradients(recorded=True)
+        _, plain = gradients(recorded=False)
+    step = inner.step.steps[0]
+    works = [own.work for f in (step._gradient, step._product) for own in f._recorded.values()]
+    assert len(works) == 5  # gradient and product for two sizes of batch, the first step for one
+    assert all((work.graph is not None) == ON_CARD for work in works)
+    torch.testing.assert_close(ours, plain, rtol=0, atol=0.02 * float(plain.abs().max()))

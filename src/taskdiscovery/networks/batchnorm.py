@@ -26,7 +26,7 @@ Axes: N images, C channels; maps are (N, C, …) in any memory format.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -89,18 +89,14 @@ class _Norm(torch.autograd.Function):
     def jvp(ctx: Any, *along: Any) -> Any:
         x, weight, mean, rstd = ctx.saved_tensors
         dx, dw, db, _ = along
-        moved = _Sum(x, rstd.dtype)
-        if dx is not None:
-            onto = _sums(dx, x, mean, rstd)
-            w_r = weight.to(rstd.dtype) * rstd
-            moved.add(dx, w_r)
-            moved.shift(-w_r * onto.mean)
-            moved.standard(-w_r * onto.slope, mean, rstd)
-        if dw is not None:
-            moved.standard(dw, mean, rstd)
-        if db is not None:
-            moved.shift(db)
-        return moved.value(), None, None
+        share, nothing = -x.shape[1] / x.numel(), torch.zeros_like(rstd)
+        slope, total = _sums(dx, x, weight, mean, rstd)
+        # Numbers by which x' and x are multiplied, and what is left: few, for each is a kernel.
+        by_dx = weight.to(rstd.dtype) * rstd
+        by_x = torch.addcmul(_known(dw, nothing), by_dx, slope, value=share) * rstd
+        rest = torch.addcmul(_known(db, nothing), by_dx, total, value=share)
+        rest.addcmul_(by_x, mean, value=-1)
+        return _combined(x, by_x, rest, [(dx, by_dx)]), None, None
 
 
 class _Derivative(torch.autograd.Function):
@@ -143,90 +139,55 @@ class _Derivative(torch.autograd.Function):
     def jvp(ctx: Any, *along: Any) -> Any:
         G, x, weight, mean, rstd, by_weight, by_bias = ctx.saved_tensors
         dG, dx, dw = along[:3]
-        count, r = x.numel() // x.shape[1], rstd
-        w = weight.to(r.dtype)
-        # Means over the batch, of the gradient and of it times x̂.
-        m_G, a_G = by_bias.to(r.dtype) / count, by_weight.to(r.dtype) / count
-        moved = _Sum(x, r.dtype)
-        moves_weight, moves_bias = torch.zeros_like(r), torch.zeros_like(r)
-        of_G = torch.zeros_like(r)  # how much of D(G) comes in
-        if dG is not None:
-            onto = _sums(dG, x, mean, rstd)
-            moves_weight, moves_bias = onto.slope * count, onto.mean * count
-            moved.add(dG, w * r)
-            moved.shift(-w * r * onto.mean)
-            moved.standard(-w * r * onto.slope, mean, rstd)
-        if dx is not None:
-            onto = _sums(dx, x, mean, rstd)
-            together = _sums(G, dx, torch.zeros_like(r), torch.ones_like(r)).slope
-            bent = r * (together - onto.mean * m_G - onto.slope * a_G)  # ⟨x'·D(G)⟩
-            moves_weight = moves_weight + bent * count
-            scale = -w * r * r * a_G
-            moved.add(dx, scale)
-            moved.shift(-scale * onto.mean)
-            moved.standard(-scale * onto.slope - w * r * bent, mean, rstd)
-            of_G = of_G - w * r * onto.slope
-        if dw is not None:
-            of_G = of_G + dw.to(r.dtype)
-        moved.add(G, of_G * r)
-        moved.shift(-of_G * r * m_G)
-        moved.standard(-of_G * r * a_G, mean, rstd)
-        return moved.value(), moves_weight.to(weight.dtype), moves_bias.to(weight.dtype)
+        share, r = -x.shape[1] / x.numel(), rstd
+        nothing = torch.zeros_like(r)
+        slope_G, total_G = by_weight.to(r.dtype), by_bias.to(r.dtype)
+        slope_dG, total_dG = _sums(dG, x, weight, mean, r)
+        slope_dx, total_dx = _sums(dx, x, weight, mean, r)
+        bent = nothing if dx is None else _sums(G, dx, weight, nothing, torch.ones_like(r))[0]
+        bent = bent.addcmul(total_dx, total_G, value=share)  # becomes Σ x'·D(G)
+        bent = bent.addcmul_(slope_dx, slope_G, value=share).mul_(r)
+        moves_weight = slope_dG + bent
+        # Numbers by which G', x', G and x are multiplied, and what is left.
+        by_dG = weight.to(r.dtype) * r
+        by_dx = (by_dG * r).mul_(slope_G).mul_(share)
+        by_G = _known(dw, nothing).addcmul(by_dG, slope_dx, value=share).mul_(r)
+        by_x = (by_dG * moves_weight).addcmul_(by_dx, slope_dx).addcmul_(by_G, slope_G)
+        by_x = by_x.mul_(r).mul_(share)
+        rest = (by_dG * total_dG).addcmul_(by_dx, total_dx).addcmul_(by_G, total_G)
+        rest = rest.mul_(share).addcmul_(by_x, mean, value=-1)
+        moved = _combined(x, by_x, rest, [(dG, by_dG), (dx, by_dx), (G, by_G)])
+        return moved, moves_weight.to(weight.dtype), total_dG.to(weight.dtype)
 
 
-class _Means(NamedTuple):
-    """Means over the batch: of maps, and of them times x̂."""
-
-    mean: Tensor
-    slope: Tensor
-
-
-def _sums(maps: Tensor, x: Tensor, mean: Tensor, rstd: Tensor) -> _Means:
-    """Return ⟨F⟩ and ⟨F·x̂⟩ of maps F in one pass, by the sums of the fused kernel."""
-    ones = torch.ones_like(rstd)
-    _, slope, total = _backward(
-        maps, x, ones, None, None, mean, rstd, True, 0.0, [False, True, True]
-    )
-    count = x.numel() // x.shape[1]
-    return _Means(total.to(rstd.dtype) / count, slope.to(rstd.dtype) / count)
+def _sums(
+    maps: Tensor | None, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return Σ F·x̂ and Σ F of maps F in one pass, as the fused kernel takes them."""
+    if maps is None:
+        return torch.zeros_like(rstd), torch.zeros_like(rstd)
+    sums_alone = [False, True, True]
+    found = _backward(maps, x, weight, None, None, mean, rstd, True, 0.0, sums_alone)
+    return found[1].to(rstd.dtype), found[2].to(rstd.dtype)
 
 
-class _Sum:
-    """Maps times numbers a channel, added up: numbers first, each map in one pass."""
+def _known(per_channel: Tensor | None, nothing: Tensor) -> Tensor:
+    return nothing if per_channel is None else per_channel.to(nothing.dtype)
 
-    def __init__(self, x: Tensor, dtype: torch.dtype) -> None:
-        self.x, self.dtype = x, dtype
-        self.parts: list[tuple[Tensor, Tensor]] = []
-        self.by_x: Tensor | None = None
-        self.rest: Tensor | None = None
 
-    def add(self, maps: Tensor, factor: Tensor) -> None:
-        """Add maps times a factor."""
-        self.parts.append((maps, factor))
-
-    def shift(self, amount: Tensor) -> None:
-        """Add a number."""
-        amount = amount.to(self.dtype)
-        self.rest = amount if self.rest is None else self.rest + amount
-
-    def standard(self, factor: Tensor, mean: Tensor, rstd: Tensor) -> None:
-        """Add x̂ times a factor."""
-        slope = factor.to(self.dtype) * rstd
-        self.by_x = slope if self.by_x is None else self.by_x + slope
-        self.shift(-slope * mean)
-
-    def value(self) -> Tensor:
-        """Return the sum."""
-        x = self.x
-        zeros = x.new_zeros(x.shape[1])
-        total = _affine(
-            x,
-            zeros if self.by_x is None else self.by_x,
-            zeros if self.rest is None else self.rest,
-        )
-        for maps, factor in self.parts:
-            total.addcmul_(maps, _wide(factor, x))
-        return total
+def _combined(
+    x: Tensor, by_x: Tensor, rest: Tensor, others: list[tuple[Tensor | None, Tensor]]
+) -> Tensor:
+    """Return `x * by_x + rest` and other maps times numbers a channel, each in one pass."""
+    numbers = [by_x, rest, *(factor for _, factor in others)]
+    if by_x.dtype != x.dtype:
+        numbers = list(torch.stack(numbers).to(x.dtype))
+    wide = [_wide(each, x) for each in numbers]
+    total = torch.addcmul(wide[1], x, wide[0])
+    for (maps, _), factor in zip(others, wide[2:], strict=True):
+        if maps is not None:
+            total.addcmul_(maps, factor)
+    return total
 
 
 def _first(
