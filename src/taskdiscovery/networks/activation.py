@@ -80,6 +80,7 @@ def _fusable(x: Tensor, norm: nn.Module, relu: nn.Module, added: Tensor | None) 
         and type(relu) is nn.ReLU
         and norm.training
         and norm.affine
+        and norm.weight.dtype == torch.float32
         and norm.running_mean is not None
         and norm.momentum is not None
         and not (norm._forward_hooks or norm._forward_pre_hooks or relu._forward_hooks)
