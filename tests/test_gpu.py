@@ -4,6 +4,7 @@
 most of what they say holds, too.
 """
 
+import copy
 import gc
 import json
 import os
@@ -24,7 +25,7 @@ from taskdiscovery.features import backbone_of, features_of
 from taskdiscovery.features.products import CPU
 from taskdiscovery.features.products_torch import OnDevice
 from taskdiscovery.features.reduction import Reduction
-from taskdiscovery.networks import Normalization, build_learner
+from taskdiscovery.networks import Normalization, activation, build_learner
 from taskdiscovery.networks.images import to_tensor
 from taskdiscovery.networks.placing import Placed, place
 from taskdiscovery.networks.prediction import predict
@@ -467,6 +468,44 @@ def test_features_of_a_backbone_are_those_of_the_cpu(tmp_path, monkeypatch):
     assert np.abs(exact - plain).max() < 1e-5 * np.abs(plain).max()
     low = td.embed(pictures, backbone=spec, device=DEVICE, callbacks=()).features
     assert np.abs(low - plain).max() < 0.03 * np.abs(plain).max()
+
+
+@needs_card
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(4, 8, 5, 5), (2, 100, 6, 7), (64, 64, 32, 32), (64, 512, 4, 4)])
+def test_fused_norms_do_what_the_modules_do(shape, dtype, added):
+    """Outputs, derivatives and running statistics, against the modules in float64."""
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(shape[1]).to(DEVICE)
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    exact = copy.deepcopy(norm).double()
+
+    def drawn():
+        own = torch.randn(shape, device=DEVICE).to(dtype)
+        return own.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    x, other, upstream = drawn(), drawn() if added else None, drawn().detach()
+    assert activation._fusable(x, norm, torch.nn.ReLU(), other)
+    with activation.fused_norms(DEVICE):
+        found = activation.activated(x, norm, torch.nn.ReLU(), other)
+    found.backward(upstream)
+    there = [None if one is None else one.detach().double().requires_grad_() for one in (x, other)]
+    expected = activation.activated(there[0], exact, torch.nn.ReLU(), there[1])
+    expected.backward(upstream.double())
+    close = 1e-5 if dtype == torch.float32 else 1e-2
+
+    def far(a, b):
+        return float((a.double() - b).norm() / b.norm())
+
+    pairs = [(found, expected), (x.grad, there[0].grad)]
+    pairs += [(other.grad, there[1].grad)] if added else []
+    pairs += [(norm.weight.grad, exact.weight.grad), (norm.bias.grad, exact.bias.grad)]
+    assert max(far(a, b) for a, b in pairs) < close
+    assert far(norm.running_mean, exact.running_mean) < 1e-5
+    assert far(norm.running_var, exact.running_var) < 1e-5
+    assert int(norm.num_batches_tracked) == 1
 
 
 @pytest.mark.parametrize("memory", ["store", "recompute"])

@@ -252,11 +252,11 @@ def test_images_are_gathered_as_torch_does(shape):
 
 
 def test_bf16_that_is_emulated_is_warned_of(monkeypatch, caplog):
-    monkeypatch.setattr(machine, "_native_bf16", lambda device: False)
+    monkeypatch.setattr(machine, "bf16_units", lambda: (False, False))
     assert machine.resolve_precision("auto", "cpu") == "float32"
     assert not caplog.records
     assert machine.resolve_precision("bf16", "cpu") == "bf16"
     assert "--precision float32" in caplog.text
-    monkeypatch.setattr(machine, "_native_bf16", lambda device: True)
+    monkeypatch.setattr(machine, "bf16_units", lambda: (True, False))
     assert machine.resolve_precision("auto", "cpu") == "bf16"
     assert len(caplog.records) == 1

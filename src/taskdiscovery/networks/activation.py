@@ -5,6 +5,7 @@ Source of the fused kernels: `networks.fused_norm`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +13,10 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
+
+from taskdiscovery.errors import first_line
+
+_LOG = logging.getLogger("taskdiscovery")
 
 #: whether networks may fuse now; plain, so that a compiler can look through it.
 _fused = False
@@ -24,7 +29,7 @@ def fused_norms(device: torch.device | str) -> Iterator[None]:
     For training alone: the fused ones have one derivative, and not two.
     """
     global _fused
-    before, _fused = _fused, torch.device(device).type == "cuda" and _triton(str(device))
+    before, _fused = _fused, torch.device(device).type == "cuda" and _usable(str(device))
     try:
         yield
     finally:
@@ -32,9 +37,20 @@ def fused_norms(device: torch.device | str) -> Iterator[None]:
 
 
 @cache
-def _triton(device: str) -> bool:
-    """Say whether kernels can be compiled for a GPU."""
-    return find_spec("triton") is not None and torch.cuda.get_device_capability(device)[0] >= 8
+def _usable(device: str) -> bool:
+    """Say whether the kernels can be compiled for a GPU, and do there what the modules do."""
+    if find_spec("triton") is None or torch.cuda.get_device_capability(device)[0] < 8:
+        return False
+    from taskdiscovery.networks import fused_norm
+
+    try:
+        works = fused_norm.works(device)
+    except Exception as error:  # compilers fail in many ways
+        _LOG.info("batch norms are not fused on %s: %s", device, first_line(error)[:160])
+        return False
+    if not works:
+        _LOG.warning("batch norms are not fused on %s: the kernels give other results", device)
+    return works
 
 
 def activated(x: Tensor, norm: nn.Module, relu: nn.Module, added: Tensor | None = None) -> Tensor:

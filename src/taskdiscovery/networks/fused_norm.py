@@ -23,7 +23,9 @@ from taskdiscovery.networks import kernels
 
 #: pixels and channels that a program looks at together, and programs at once: four for each
 #: multiprocessor of a large GPU, which is what it takes to keep its memory busy.
-_PIXELS, _CHANNELS, _PROGRAMS = 128, 64, 528
+_PIXELS, _CHANNELS, _PROGRAMS = 64, 64, 528
+#: of each program; with fewer some kernels need more registers than there are.
+_WARPS = 8
 #: programs whose sums are added up at once.
 _SUMS = 128
 
@@ -53,7 +55,7 @@ class _Activated(torch.autograd.Function):
         sums, squares = torch.empty((2, parts, C), **small)
         mean, rstd = torch.empty((2, C), **small)
         y = torch.empty_like(x)
-        tile: Any = {"PIXELS": _PIXELS, "CHANNELS": _CHANNELS}
+        tile: Any = {"PIXELS": _PIXELS, "CHANNELS": _CHANNELS, "num_warps": _WARPS}
         kernels.moments[(parts, columns)](x, sums, squares, M, C, span, **tile)
         kernels.statistics[(narrow,)](
             *(sums, squares, mean, rstd, norm.running_mean, norm.running_var),
@@ -83,7 +85,7 @@ class _Activated(torch.autograd.Function):
         by_x = torch.empty_like(x)
         passed = torch.empty_like(upstream) if ctx.added else upstream
         y = outputs[0] if ctx.added else x
-        tile: Any = {"PIXELS": _PIXELS, "CHANNELS": _CHANNELS}
+        tile: Any = {"PIXELS": _PIXELS, "CHANNELS": _CHANNELS, "num_warps": _WARPS}
         kernels.upstream[(parts, columns)](
             *(upstream, x, y, weight, bias, mean, rstd, passed, sums, scaled, M, C, span),
             ADDED=ctx.added,
@@ -112,3 +114,33 @@ def activated(x: Tensor, norm: nn.BatchNorm2d, added: Tensor | None) -> Tensor:
     """
     y: Tensor = _Activated.apply(x, added, norm.weight, norm.bias, norm)  # type: ignore[no-untyped-call]
     return y
+
+
+def works(device: str) -> bool:
+    """Say whether the kernels do on a device what the modules do; nothing random is drawn."""
+    shape = (8, 64, 8, 8)
+    with torch.enable_grad(), torch.autocast("cuda", enabled=False):
+        wave = torch.arange(8 * 64 * 8 * 8, device=device, dtype=torch.float32).view(shape).sin()
+        wave = wave.contiguous(memory_format=torch.channels_last)
+        own, added = (x.to(torch.bfloat16).requires_grad_() for x in (wave * 3 + 1, wave.cos()))
+        upstream = (wave * 5).cos().to(torch.bfloat16)
+        norm = nn.BatchNorm2d(64).to(device)
+        parameters = [norm.weight, norm.bias]
+        for other in (None, added):
+            inputs = [own, *([] if other is None else [other]), *parameters]
+            y = activated(own, norm, other)
+            plain = norm(own.float()) if other is None else norm(own.float()) + other.float()
+            expected = plain.relu()
+            pairs = [
+                (y, expected),
+                *zip(
+                    torch.autograd.grad(y, inputs, upstream),
+                    torch.autograd.grad(expected, inputs, upstream.float()),
+                    strict=True,
+                ),
+            ]
+            if any(
+                bool((a.float() - b.float()).norm() > 0.02 * b.float().norm()) for a, b in pairs
+            ):
+                return False
+    return True
