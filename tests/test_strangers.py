@@ -238,7 +238,8 @@ def _no_analysis(*_, **__):
 
 def test_every_option_that_is_a_text_says_what_it_names():
     """Or it is one of a few words; so a new option cannot be forgotten here."""
-    inside = {"exclude", "missing", "groups", "name", "allow"}  # columns of the data, and words
+    # Columns of the data, and words.
+    inside = {"exclude", "missing", "groups", "name", "allow", "device"}
     for config in (*CONFIGS.values(), *METHODS.values()):
         for item in options(config):
             if item.type in ("str", "tuple[str, ...]") and not item.metadata["choices"]:
