@@ -99,6 +99,16 @@ def test_jobs_that_follow_find_what_lies_there(images):
     assert second._store.rows is kept
 
 
+def test_an_array_that_was_written_to_is_other_data(images):
+    first = Placed(images, "cpu")
+    first.hold(np.arange(200))
+    del first
+    images[:] = 255 - images
+    second = Placed(images, "cpu")
+    assert second.hold(np.arange(50))
+    assert torch.equal(second.take(torch.arange(50)), torch.from_numpy(images[:50]))
+
+
 def test_what_nobody_looks_at_makes_room_and_ends_with_its_array(images, monkeypatch):
     other = images.copy()
     Placed(other, "cpu").hold(np.arange(200))

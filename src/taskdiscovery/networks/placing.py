@@ -29,6 +29,8 @@ _LOG = logging.getLogger("taskdiscovery")
 
 #: share of the free memory that resident images may take: the rest is for training.
 SHARE = 0.5
+#: rows that are looked at to see whether an array was written to.
+_SAMPLE = 256
 #: bytes that are uploaded at once.
 _CHUNK = 2**26
 
@@ -87,6 +89,8 @@ class Placed:
         self.shape, self.dtype = self.source.shape, self.source.dtype
         by_device = _STORES.setdefault(images if owner is None else owner, {})
         self._store: _Store = by_device.setdefault(str(self.device), _Store(len(images)))
+        if not len(self._store.users) and not self._unchanged():
+            self._store.clear()
         self._store.users.add(self)
 
     def __len__(self) -> int:
@@ -149,6 +153,18 @@ class Placed:
                     yield self.take(torch.from_numpy(chosen))
                 else:
                     yield next(ahead)
+
+    def _unchanged(self) -> bool:
+        """Say whether what lies there is what the array holds, by a sample of rows.
+
+        An array may be written to between two jobs, and is then other data by the same name.
+        """
+        held = np.flatnonzero(self._store.held_N)
+        if not len(held):
+            return True
+        few = held[np.linspace(0, len(held) - 1, min(len(held), _SAMPLE), dtype=np.int64)]
+        rows = torch.from_numpy(few)
+        return torch.equal(self.take(rows).cpu(), streaming.gathered(self.source, rows))
 
     def _room(self, needed: int) -> float:
         """Return the bytes that rows may take; others' make room where nobody looks at them."""
