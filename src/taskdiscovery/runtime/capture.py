@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from taskdiscovery.errors import first_line
+
 T = TypeVar("T")
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -78,7 +80,7 @@ class Captured(Generic[T]):
         try:
             self._result, self.graph = record(self.work, self.pool)
         except Exception as error:  # operations that read a value back fail in many ways
-            self._give_up(f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}")
+            self._give_up(f"{type(error).__name__}: {first_line(error)[:160]}")
             return self.work()
         return self()
 
