@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from benchmarks.metagrad import Case, search_of
 from safetensors.torch import save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -20,6 +21,7 @@ from taskdiscovery.config import options as options_of
 from taskdiscovery.discovery import METHODS, DiscoverConfig
 from taskdiscovery.discovery.constraints import Constraints
 from taskdiscovery.discovery.meta import objectives, planning
+from taskdiscovery.discovery.meta import search as meta_search
 from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.search import MetaSearch
@@ -480,3 +482,26 @@ def test_metrics_and_checkpoints_of_outer_steps(shapes, tmp_path, monkeypatch):
         assert first.read_bytes() == second.read_bytes(), name
     lines = (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
+
+
+def test_kept_graphs_of_the_encoder_give_the_bits_of_none():
+    found = []
+    for kept in (True, False):
+        search = search_of(Case("convnet?width=0.25", 16, 3, "float32", "store"), "cpu")
+        search._kept = kept
+        assert search._keeps(torch.arange(16), 3) is kept
+        search.gradients(0)
+        found.append([p.grad.clone() for p in search.embedding.parameters() if p.grad is not None])
+    assert found[0]
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize(("free", "kept"), [(10**10, True), (10**5, False)])
+def test_graphs_of_the_encoder_are_kept_where_they_fit(free, kept, monkeypatch):
+    monkeypatch.setattr(meta_search, "available_memory", lambda _: free)
+    search = search_of(Case("convnet?width=0.25", 16, 3, "float32", "store"), "cpu")
+    assert search._keeps(torch.arange(16), 3) is kept
+    frugal = search_of(Case("convnet?width=0.25", 16, 3, "float32", "recompute"), "cpu")
+    assert not frugal._keeps(torch.arange(16), 3)
+    search._kept, search.embedding.trunk.model.network.extra = None, torch.nn.Dropout(0.5)
+    assert not search._keeps(torch.arange(16), 3)  # which would draw otherwise the second time

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -63,15 +64,7 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
     state = State(*tree_map(torch.detach, step.init(params)))
     kept = sum(x.numel() * x.element_size() for x in tree_flatten(state)[0])
     known = {x.untyped_storage().data_ptr() for x in _tensors((state, list(inputs)))}
-    storages: dict[int, int] = {}
-
-    def note(x: Tensor) -> Tensor:
-        storage = x.untyped_storage()
-        if storage.data_ptr() not in known:
-            storages[storage.data_ptr()] = storage.nbytes()
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+    with saved_storages(known) as storages:
         after, tape = step.forward(0, state, inputs[0], graph=True)
     costate = tree_map(torch.zeros_like, after)
     tape.pullback(costate, curvature=True)
@@ -107,6 +100,25 @@ def estimate(step: Step, params: Tree, inputs: Sequence[Tree]) -> Estimate:
         },
         available=available_memory(device),
     )
+
+
+@contextmanager
+def saved_storages(known: Collection[int]) -> Iterator[dict[int, int]]:
+    """Note what autograd keeps of the work within the block: bytes, by the place of the storage.
+
+    Args:
+        known: places of storages that are there anyway.
+    """
+    storages: dict[int, int] = {}
+
+    def note(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in known:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        yield storages
 
 
 def _tensors(tree: Tree) -> list[Tensor]:

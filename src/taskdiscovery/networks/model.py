@@ -87,6 +87,12 @@ def flops(model: Model, image_shape: tuple[int, int, int]) -> float:
     return total / 2
 
 
+def draws(model: Model) -> bool:
+    """Say whether a network draws random numbers while it trains, or may."""
+    kinds = nn.modules.dropout._DropoutNd | nn.RReLU
+    return model.adopted is not None or any(isinstance(m, kinds) for m in model.modules())
+
+
 def features(model: Model, images: Tensor) -> Tensor:
     """Return what enters the last linear layer, (N, features); the output where there is none."""
     last = last_linear(model)

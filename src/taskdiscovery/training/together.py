@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from taskdiscovery.config import is_convex
 from taskdiscovery.networks import Model
-from taskdiscovery.networks.model import flops
+from taskdiscovery.networks.model import draws, flops
 from taskdiscovery.networks.placing import Images, hold
 from taskdiscovery.networks.prediction import calibrate, predict
 from taskdiscovery.networks.streaming import upload
@@ -48,16 +48,12 @@ def room(training: Training) -> int:
     if is_convex(learner.name) or training.monitored is not None or ranks.size() > 1:
         return 1
     model = training.build()
-    if model.adopted is not None or any(_draws(module) for module in model.modules()):
-        return 1  # networks of the user's, and such as share torch's generator
+    if draws(model):
+        return 1  # several would share torch's generator
     own = 3 * flops(model, training.shape)
     if own * training.passes > LONG:
         return 1
     return max(1, min(MOST, int(FILLING / (own * learner.recipe.batch))))
-
-
-def _draws(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.dropout._DropoutNd | nn.RReLU)
 
 
 def alike(a: Training, b: Training) -> bool:

@@ -20,15 +20,18 @@ from torch import Tensor, nn
 
 from taskdiscovery.data import partition
 from taskdiscovery.discovery.meta import objectives
-from taskdiscovery.discovery.meta.embedding import Embedding
+from taskdiscovery.discovery.meta.embedding import Embedding, NetworkTrunk
 from taskdiscovery.discovery.meta.inner import Inner
 from taskdiscovery.discovery.meta.options import MetaOptions
 from taskdiscovery.discovery.problem import Problem
 from taskdiscovery.encoders.labelling import simplex, task_columns
 from taskdiscovery.errors import DataError, NumericalError, RunDirError, first_line
+from taskdiscovery.metagrad.estimate import saved_storages
+from taskdiscovery.networks.model import draws
 from taskdiscovery.networks.streaming import upload
 from taskdiscovery.runtime import interrupts, memory_errors, random_states, ranks
 from taskdiscovery.runtime.capture import aside
+from taskdiscovery.runtime.device_memory import available_memory
 from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import (
     Watch,
@@ -43,6 +46,8 @@ from taskdiscovery.types import Document, IntArray, Record
 #: the numbers of one outer step, by name.
 OuterStep = Document
 
+#: share of the free memory that graphs of the encoder may take.
+_SHARE = 0.3
 #: meta-gradients in a row that may be skipped before the search gives up.
 PATIENCE = 5
 
@@ -108,6 +113,7 @@ class MetaSearch:
         parameters = [p for p in self.trained.parameters() if p.requires_grad]
         self.optimizer = eager(torch.optim.Adam)(parameters, options.outer_rate)
         self.progress = Progress()
+        self._kept: bool | None = None
 
     def run(self) -> list[OuterStep]:
         """Do all outer steps, or those that are left of them.
@@ -199,9 +205,9 @@ class MetaSearch:
         """Add the gradients of one outer step; nothing is read back from the device."""
         options = self.options
         batches, unseen, fresh = self.deal(number)
-        keep = options.memory == "graphs" or options.objective == "none"
         # Ranks share out the batches, for the encoder, and the tasks, for the networks.
         mine = ranks.own(len(batches))
+        keep = self._keeps(batches[mine[0]], len(mine)) if len(mine) else False
         outputs = {i: self._embed(batches[i], keep=keep) for i in mine}
         leaves = self._gathered(outputs, len(batches))
         directions = self._directions(number) if options.objective != "none" else []
@@ -365,6 +371,25 @@ class MetaSearch:
     def _embed(self, batch: Tensor, *, keep: bool) -> Tensor:
         with torch.set_grad_enabled(keep):
             return self.embedding(batch)
+
+    def _keeps(self, batch: Tensor, count: int) -> bool:
+        """Say whether the encoder's graphs of so many batches are kept until they are gone through.
+
+        Where not, each batch is embedded again. Both give the same bits, so that this may follow
+        from what is free. A network that draws gives others, so that of it nothing is kept.
+        """
+        memory, trunk = self.options.memory, self.embedding.trunk
+        if memory == "graphs" or self.options.objective == "none":
+            return True
+        if memory != "store" or not isinstance(trunk, NetworkTrunk) or draws(trunk.model):
+            return False
+        if self._kept is None:
+            there = {p.untyped_storage().data_ptr() for p in trunk.parameters()}
+            with saved_storages(there) as storages:
+                self._embed(batch, keep=True)
+            needed = count * sum(storages.values())
+            self._kept = needed <= _SHARE * available_memory(self.device)
+        return self._kept
 
     def _regularize(self, leaves: list[Tensor], batches: list[Tensor], mine: range) -> Tensor:
         """Add the gradients of diversity and of contained targets to this rank's leaves.
