@@ -30,7 +30,7 @@ FLOORS = [
     {"executors"},
     {"discovery"},
     {"splits", "analysis", "scoring"},
-    {"auditing"},
+    {"auditing", "estimation"},
     {"jobs"},
     {"reporting"},
     {"api"},

@@ -1,0 +1,1 @@
+"""What accuracy would be on images that nobody labelled, told from what runs say of them."""
