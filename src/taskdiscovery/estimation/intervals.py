@@ -5,8 +5,10 @@ images and runs as one likes. It knows nothing of what the estimator misses unde
 variance over images comes from drawing calibration and unlabelled images anew, each on their own;
 that over runs from leaving one out; the noise of one run on one image sits in both and is taken
 off once. Student's t takes Welch-Satterthwaite degrees of freedom, never fewer than the runs give.
-That is the interval of `agreement`, for estimators that are no means. Coverage is approximate; by
-simulation 87 to 93 % at a level of 90 % (`test_bootstrap_covers`).
+That is the interval of `agreement`, for estimators that are no means. Coverage is approximate: by
+simulation 88 to 97 % at a level of 90 %, near the level where runs differ by more than chance, and
+above it where three runs differ by chance alone (`test_bootstrap_covers_every_estimator`). Where
+runs are too few to leave one out it covers images only, says so, and is too narrow for new runs.
 
 `of_residuals` covers the *truth*, by what the estimator missed on labelings or domains whose
 accuracy is known (split conformal prediction; Papadopoulos et al., 2002, Lei et al., 2018). Where
