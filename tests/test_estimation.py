@@ -11,7 +11,7 @@ from scipy import optimize, stats
 from taskdiscovery.agreement import agreement
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.estimation import line as lines
-from taskdiscovery.estimation.byclass import by_class
+from taskdiscovery.estimation.byclass import by_class, group
 from taskdiscovery.estimation.case import Case
 from taskdiscovery.estimation.estimators import ESTIMATORS
 from taskdiscovery.estimation.intervals import (
@@ -336,6 +336,17 @@ def test_classes_are_told_where_their_answers_are_spread_as_in_calibration():
         assert found.true_C[c] == pytest.approx(accuracy, abs=0.05)
 
 
+def test_a_group_is_a_case_of_its_own():
+    case = Case.of(*drawn(0, m=300, n=300)[:3])
+    for c in range(3):
+        found = bootstrap(group(case, c), ESTIMATORS, resamples=10)
+        for name, estimator in ESTIMATORS.items():
+            value = by_class(case, estimator.function).predicted_C[c]
+            assert found[name].value == pytest.approx(value), name
+        in_group = case.unlabelled.predicted_KN[:, case.unlabelled.together_N == c]
+        assert bound(group(case, c)) >= extremes(in_group, 3)[1] - 1e-12
+
+
 def test_a_class_of_few_calibration_images_is_not_told():
     p_KmC, labels_m, p_KnC, _ = drawn(0, m=200)
     labels_m = np.where((labels_m == 2) & (np.arange(200) > 20), 0, labels_m)
@@ -458,7 +469,7 @@ def covered(names, trials, K, sizes, resamples, truth=None):
 @pytest.mark.parametrize("K", [3, 5])
 def test_bootstrap_covers_every_estimator(K):
     names = [name for name in ESTIMATORS if name != "agreement-line"]
-    for name, share in covered(names, 600, K, (300, 300), 100).items():
+    for name, share in covered(names, 400, K, (300, 300), 60).items():
         assert 0.87 <= share <= 0.97, (name, share)
 
 
@@ -470,7 +481,7 @@ def test_bootstrap_covers_what_is_cheap_to_simulate():
     )
     alike_N = right_KN.prod(axis=0) + (1 - right_KN).prod(axis=0) / 7
     truth = {"held-out": right_KN.mean(), "agreement": alike_N.mean()}
-    for name, share in covered(names, 250, 3, (150, 150), 20, truth).items():
+    for name, share in covered(names, 200, 3, (150, 150), 20, truth).items():
         assert 0.87 <= share <= 0.97, (name, share)
 
 
@@ -580,7 +591,7 @@ def test_a_range_holds_the_truth_however_often_label_and_task_part(parted):
     for seed in range(20):
         case, task, truth = with_task(np.random.default_rng(seed), parted)
         found = accuracy_range(case, [task])
-        assert found.low - 0.02 <= truth <= found.high + 0.02
+        assert found.low <= truth <= found.high
         widths.append(found.high - found.low)
         assert found.tasks[0].explained
         assert found.tasks[0].parted == pytest.approx(parted[0], abs=0.03)
@@ -601,6 +612,37 @@ def test_a_label_that_never_parts_from_a_task_leaves_everything_open():
     assert found.low_task == found.high_task == "task_000"
     misses = {n: abs(e.function(case) - truth) for n, e in ESTIMATORS.items()}
     assert min(misses[name] for name in ("held-out", "confidence", "agreement")) > 0.8
+
+
+def test_images_that_a_task_leaves_open_count_by_themselves():
+    """Near its border a task parts by chance, and runs do not follow it there as they do else."""
+    rng = np.random.default_rng(0)
+    (clear, task, _), (border, near, _) = (
+        with_task(rng, (0.0, 1.0), m=1000, follow=0.95),
+        with_task(rng, (0.5, 0.5), m=500, n=200, follow=0.5),
+    )
+    joined = [
+        np.eye(2)[np.concatenate([getattr(x, f).predicted_KN for x in (clear, border)], axis=1)]
+        for f in ("calibration", "unlabelled")
+    ]
+    labels_m = np.concatenate([clear.labels_m, border.labels_m])
+    case = Case.of(joined[0], labels_m, joined[1])
+
+    def found(mark):
+        sides = Sides(
+            name="t",
+            calibration_m=np.concatenate([task.calibration_m, mark(near.calibration_m)]),
+            unlabelled_n=np.concatenate([task.unlabelled_n, mark(near.unlabelled_n)]),
+        )
+        return accuracy_range(case, [sides])
+
+    # Nearly all that is asked about parts and is wrong: 0.05 of 1500 images and 0.7 of 200.
+    truth = (1500 * 0.05 + 200 * 0.72) / 1700
+    assert found(lambda side: side).low > truth + 0.1  # p was learnt at the border
+    open_ = found(lambda side: side * 0 - 1)
+    assert open_.low < truth < open_.high
+    assert open_.tasks[0].accuracy_parted is None
+    assert found(lambda side: side * 0 - 1).low == pytest.approx(0.1, abs=0.08)
 
 
 def test_tasks_that_do_not_go_with_the_label_say_nothing():

@@ -58,18 +58,22 @@ def by_class(case: Case, function: Callable[[Case], float], least: int = 1) -> B
         ConfigError: where the estimator needs more runs.
     """
     C = case.classes
-    group_m, group_n = case.calibration.together_N, case.unlabelled.together_N
+    seen_C = np.bincount(case.calibration.together_N, minlength=C)
+    asked_C = np.bincount(case.unlabelled.together_N, minlength=C)
     predicted_C = np.full(C, np.nan)
-    for c in range(C):
-        in_m, in_n = group_m == c, group_n == c
-        if in_m.sum() >= least and in_n.any():
-            predicted_C[c] = function(case.images(in_m, in_n))
-    shares_C = np.bincount(group_n, minlength=C) / len(group_n)
+    for c in np.flatnonzero((seen_C >= max(least, 1)) & (asked_C > 0)):
+        predicted_C[c] = function(group(case, int(c)))
+    shares_C = asked_C / asked_C.sum()
     joint_CC, rates_C = _by_truth(case, predicted_C, shares_C)
     enough_C = np.bincount(case.labels_m, minlength=C) >= least
     true_C = np.full(C, np.nan)
     np.divide(joint_CC.sum(axis=0), rates_C, out=true_C, where=(rates_C > 0) & enough_C)
     return ByClass(predicted_C=predicted_C, shares_C=shares_C, true_C=true_C, rates_C=rates_C)
+
+
+def group(case: Case, c: int) -> Case:
+    """Return the images that the runs together take for a class."""
+    return case.images(case.calibration.together_N == c, case.unlabelled.together_N == c)
 
 
 def _by_truth(

@@ -26,10 +26,14 @@ does, and where that is not enough no (u, v) fits: such a q is excluded. Least u
 of c and d, greatest the upper (acc rises with both). So both ends are exact for each q, and only q
 is stepped through.
 
+A task may leave images open (-1): those near its border, which part by chance and are no model of
+images that part clearly. They count by themselves, w of DATA2's images, with the accuracy e of such
+images in calibration: acc = (1 - w) (the above, of the others) + w e.
+
 Where no q fits, the assumption is refuted (answers follow the task more, or less, than any mixture
 would): then p and a are unknown too. All ends are cut at what any labels could give (`extremes`).
 
-Intervals are Clopper and Pearson's, each with a fifth of the allowed error. Still imperfect: they
+Intervals are Clopper and Pearson's, the allowed error shared among them. Still imperfect: they
 count images as independent, and the sampling of DATA2's own images beyond s is left out.
 
 Axes: K runs, m calibration images, n unlabelled images, C classes, Q steps of q.
@@ -58,7 +62,7 @@ class Sides:
 
     Attributes:
         name: of the task.
-        calibration_m, unlabelled_n: its class on each image, from 0.
+        calibration_m, unlabelled_n: its class on each image, from 0; -1 where it is left open.
     """
 
     name: str
@@ -76,7 +80,7 @@ class TaskRange:
             balanced sides it is phi.
         parted: share of the calibration images on which label and task part.
         accuracy_parted, accuracy_together: accuracy on the calibration images on which they part,
-            and on the others; None where there are none.
+            and do not; None where there are none. Images that the task leaves open are in neither.
         low, high: of the accuracy on the unlabelled images.
         explained: whether predictions there are a mixture of those seen in calibration.
     """
@@ -124,8 +128,12 @@ def accuracy_range(
     """
     found = []
     for task in tasks:
-        side_C = sides_of_classes(task.calibration_m, case.labels_m, case.classes)
-        association = how_well_told(task.calibration_m, side_C[case.labels_m])
+        clear_m, clear_n = task.calibration_m >= 0, task.unlabelled_n >= 0
+        if not (clear_m.any() and clear_n.any()):
+            continue
+        labels_m, side_m = case.labels_m[clear_m], task.calibration_m[clear_m]
+        side_C = sides_of_classes(side_m, labels_m, case.classes)
+        association = how_well_told(side_m, side_C[labels_m])
         if association >= goes_with:
             found.append(_task_range(case, task, side_C, association, level))
     if not found:
@@ -167,30 +175,51 @@ def how_well_told(side_m: IntArray, told_m: IntArray) -> float:
 def _task_range(
     case: Case, task: Sides, side_C: IntArray, association: float, level: float
 ) -> TaskRange:
-    parts_m = side_C[case.labels_m] != task.calibration_m
-    follows_Km = side_C[case.calibration.predicted_KN] == task.calibration_m
-    follows_n = (side_C[case.unlabelled.predicted_KN] == task.unlabelled_n).mean(axis=0)
-    error = (1 - level) / 5
-    p = _share(follows_Km[:, parts_m], None, error)
-    a = _share(follows_Km[:, ~parts_m], None, error)
-    c = _share(case.correct_Km[:, parts_m], ~follows_Km[:, parts_m], error)
-    d = _share(case.correct_Km[:, ~parts_m], follows_Km[:, ~parts_m], error)
-    s = clopper_pearson(float(follows_n.mean()), len(follows_n), error)
-    ends = mixture_range(p, a, (c, d), s)
-    explained = ends is not None
-    low, high = ends or mixture_range((0.0, 1.0), (0.0, 1.0), (c, d), s) or (0.0, 1.0)
+    clear_m, clear_n = task.calibration_m >= 0, task.unlabelled_n >= 0
+    clear, side_m = case.images(clear_m, clear_n), task.calibration_m[clear_m]
+    parts_m = side_C[clear.labels_m] != side_m
+    error = (1 - level) / (5 if clear_n.all() else 6)
+    low, high, explained = _where_clear(clear, parts_m, (side_C, side_m, task), error)
+    if not clear_n.all():
+        e, w = _share(case.correct_Km[:, ~clear_m], None, error), float(1 - clear_n.mean())
+        low, high = (1 - w) * low + w * e[0], (1 - w) * high + w * e[1]
     least, greatest = extremes(case.unlabelled.predicted_KN, case.classes)
-    correct_Km = case.correct_Km
+    correct_Km = clear.correct_Km
     return TaskRange(
         task=task.name,
         association=association,
-        parted=float(parts_m.mean()),
+        parted=float(parts_m.sum() / len(clear_m)),
         accuracy_parted=float(correct_Km[:, parts_m].mean()) if parts_m.any() else None,
         accuracy_together=float(correct_Km[:, ~parts_m].mean()) if not parts_m.all() else None,
         low=min(max(low, least), greatest),
         high=min(max(high, least), greatest),
         explained=explained,
     )
+
+
+def _where_clear(
+    case: Case, parts_m: BoolArray, sides: tuple[IntArray, IntArray, Sides], error: float
+) -> tuple[float, float, bool]:
+    """Return the range on the images that the task does not leave open, and if a mixture fits.
+
+    Args:
+        case: of those images.
+        parts_m: where label and task part.
+        sides: those of classes, those of the calibration images, and the task.
+        error: that each interval may have.
+    """
+    side_C, side_m, task = sides
+    side_n = task.unlabelled_n[task.unlabelled_n >= 0]
+    follows_Km = side_C[case.calibration.predicted_KN] == side_m
+    follows_n = (side_C[case.unlabelled.predicted_KN] == side_n).mean(axis=0)
+    p = _share(follows_Km[:, parts_m], None, error)
+    a = _share(follows_Km[:, ~parts_m], None, error)
+    c = _share(case.correct_Km[:, parts_m], ~follows_Km[:, parts_m], error)
+    d = _share(case.correct_Km[:, ~parts_m], follows_Km[:, ~parts_m], error)
+    s = clopper_pearson(float(follows_n.mean()), len(follows_n), error)
+    ends = mixture_range(p, a, (c, d), s)
+    low, high = ends or mixture_range((0.0, 1.0), (0.0, 1.0), (c, d), s) or (0.0, 1.0)
+    return low, high, ends is not None
 
 
 Ends = tuple[float, float]
