@@ -6,7 +6,7 @@ variance over images comes from drawing calibration and unlabelled images anew, 
 that over runs from leaving one out; the noise of one run on one image sits in both and is taken
 off once. Student's t takes Welch-Satterthwaite degrees of freedom, never fewer than the runs give.
 That is the interval of `agreement`, for estimators that are no means. Coverage is approximate: by
-simulation 88 to 97 % at a level of 90 %, near the level where runs differ by more than chance, and
+simulation 87 to 97 % at a level of 90 %, near the level where runs differ by more than chance, and
 above it where three runs differ by chance alone (`test_bootstrap_covers_every_estimator`). Where
 runs are too few to leave one out it covers images only, says so, and is too narrow for new runs.
 

@@ -23,8 +23,8 @@ For given q, c and d put u = q p and v = (1 - q) a. Then acc = q c - c u + d v h
 and greatest over a box for (u, v), cut by the strip s_low <= u + v <= s_high. It is least at the
 greatest u and the least v; where their sum lies above the strip u gives way, where it lies below v
 does, and where that is not enough no (u, v) fits: such a q is excluded. Least uses the lower ends
-of c and d, greatest the upper (acc rises with both). So both ends are exact for each q, and only q
-is stepped through.
+of c and d, greatest the upper (acc rises with both). Both ends are linear in q between the values
+at which an end of the box meets one of the strip, so those values of q are all that is looked at.
 
 A task may leave images open (-1): those near its border, which part by chance and are no model of
 images that part clearly. They count by themselves, w of DATA2's images, with the accuracy e of such
@@ -36,13 +36,14 @@ would): then p and a are unknown too. All ends are cut at what any labels could 
 Intervals are Clopper and Pearson's, the allowed error shared among them. Still imperfect: they
 count images as independent, and the sampling of DATA2's own images beyond s is left out.
 
-Axes: K runs, m calibration images, n unlabelled images, C classes, Q steps of q.
+Axes: K runs, m calibration images, n unlabelled images, C classes, Q values of q.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import special
@@ -53,7 +54,6 @@ from taskdiscovery.types import BoolArray, FloatArray, IntArray
 
 #: how well the label must tell a task's side for the task to go with it.
 GOES_WITH = 0.3
-_STEPS = 1001
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -234,9 +234,9 @@ def mixture_range(p: Ends, a: Ends, right: tuple[Ends, Ends], s: Ends) -> Ends |
         right: intervals c and d of the share of right answers among those that can be right.
         s: interval of the share of answers on the task's side on the unlabelled images.
     """
-    (c, d), q_Q = right, np.linspace(0, 1, _STEPS)
+    (c, d), q_Q = right, np.array([0.0, 1.0, *_meetings(p, a, s)])
     u, v = (q_Q * p[0], q_Q * p[1]), ((1 - q_Q) * a[0], (1 - q_Q) * a[1])
-    fits_Q = (u[0] + v[0] <= s[1] + 1e-12) & (u[1] + v[1] >= s[0] - 1e-12)
+    fits_Q = (u[0] + v[0] <= s[1] + 1e-9) & (u[1] + v[1] >= s[0] - 1e-9)
     if not fits_Q.any():
         return None
     over_Q = np.maximum(u[1] + v[0] - s[1], 0)
@@ -245,7 +245,18 @@ def mixture_range(p: Ends, a: Ends, right: tuple[Ends, Ends], s: Ends) -> Ends |
     over_Q = np.maximum(u[0] + v[1] - s[1], 0)
     under_Q = np.maximum(s[0] - u[0] - v[1], 0)
     most_Q = q_Q * c[1] - c[1] * (u[0] + under_Q) + d[1] * (v[1] - over_Q)
-    return float(least_Q[fits_Q].min()), float(most_Q[fits_Q].max())
+    low, high = float(least_Q[fits_Q].min()), float(most_Q[fits_Q].max())
+    return max(0.0, low), min(1.0, max(low, high))
+
+
+def _meetings(p: Ends, a: Ends, s: Ends) -> list[float]:
+    """Return each q within [0, 1] at which an end of p and one of a mix to an end of s."""
+    found = [
+        (to - without) / (parted - without)
+        for parted, without, to in product(p, a, s)
+        if abs(parted - without) > 1e-12
+    ]
+    return [q for q in found if 0 < q < 1]
 
 
 def clopper_pearson(share: float, images: float, error: float) -> Ends:
