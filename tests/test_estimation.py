@@ -495,6 +495,21 @@ def test_the_bootstrap_of_means_is_the_interval_of_agreement():
     assert found.high - found.low == pytest.approx(known.high - known.low, rel=0.12)
 
 
+def test_images_of_one_group_are_one_draw():
+    """Every image four times: the interval is that of a quarter of the images."""
+    single = simulated(np.random.default_rng(0), 2, 150, 150)
+    rows = np.repeat(np.arange(150), 4)
+    case, names = single.images(rows, rows), {"agreement": ESTIMATORS["agreement"]}
+    one, same, wrong = (
+        bootstrap(x, names, 0.9, 400, groups=groups)["agreement"]
+        for x, groups in ((single, None), (case, (rows, rows)), (case, None))
+    )
+    assert same.covers == "groups"  # of one pair, so that runs add nothing
+    assert same.value == pytest.approx(one.value)
+    assert same.high - same.low == pytest.approx(one.high - one.low, rel=0.15)
+    assert wrong.high - wrong.low < 0.6 * (one.high - one.low)
+
+
 def test_the_bootstrap_says_what_it_covers_and_repeats_itself():
     two = Case.of(*drawn(0, K=2)[:3])
     found = bootstrap(two, ESTIMATORS, resamples=10)

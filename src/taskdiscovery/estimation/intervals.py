@@ -23,7 +23,7 @@ estimators, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -47,7 +47,8 @@ class Estimate:
         value: in [0, 1].
         low, high: its interval.
         level: the coverage of the interval.
-        covers: what it is over: "images and runs", "images" where runs are too few, or "labelings".
+        covers: what it is over: "images and runs", "images" where runs are too few, or "labelings";
+            "groups" in place of images where these are known.
     """
 
     value: float
@@ -63,6 +64,7 @@ def bootstrap(
     level: float = 0.9,
     resamples: int = 200,
     seed: int = 0,
+    groups: tuple[IntArray, IntArray] | None = None,
 ) -> dict[str, Estimate]:
     """Estimate, with an interval over the sampling of images and runs.
 
@@ -72,20 +74,30 @@ def bootstrap(
         level: coverage.
         resamples: draws of the images; 200 know a standard deviation to 5 %.
         seed: of the draws.
+        groups: (m,) and (n,) codes from 0 of what belongs together (images of one patient): groups
+            are drawn in place of images. Those of calibration and unlabelled images are apart.
     """
     able = {name: e for name, e in estimators.items() if e.runs <= case.K}
     rng = seeds.generator(seed, "estimate", "bootstrap")
     m, n = len(case.labels_m), case.unlabelled.predicted_KN.shape[1]
+    rows_m, rows_n = (_members(codes) for codes in groups or (np.arange(m), np.arange(n)))
     values_BEk = np.stack(
         [
-            _with_and_without(case.resampled(_drawn(rng, m), _drawn(rng, n)), list(able.values()))
+            _with_and_without(
+                case.resampled(_drawn(rng, rows_m), _drawn(rng, rows_n)), list(able.values())
+            )
             for _ in range(resamples)
         ]
     )
     whole_Ek = _with_and_without(case, list(able.values()))
-    return {
-        name: _combined(whole_Ek[e], values_BEk[:, e], level, min(m, n))
+    found = {
+        name: _combined(whole_Ek[e], values_BEk[:, e], level, min(len(rows_m), len(rows_n)))
         for e, name in enumerate(able)
+    }
+    if groups is None:
+        return found
+    return {
+        name: replace(e, covers=e.covers.replace("images", "groups")) for name, e in found.items()
     }
 
 
@@ -156,9 +168,16 @@ def check_calibration(
         )
 
 
-def _drawn(rng: np.random.Generator, images: int) -> IntArray:
-    """Return as many rows as there are, drawn with replacement."""
-    return rng.integers(images, size=images)
+def _members(codes_N: IntArray) -> list[IntArray]:
+    """Return the rows of each group."""
+    order_N = np.argsort(codes_N, kind="stable")
+    starts = np.flatnonzero(np.diff(codes_N[order_N])) + 1
+    return np.split(order_N, starts)
+
+
+def _drawn(rng: np.random.Generator, members: list[IntArray]) -> IntArray:
+    """Return the rows of as many groups as there are, drawn with replacement."""
+    return np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
 
 
 def _with_and_without(case: Case, estimators: list[Estimator]) -> FloatArray:
@@ -181,8 +200,8 @@ def _combined(whole_k: FloatArray, drawn_Bk: FloatArray, level: float, images: i
         whole_k: (1 + K,) the estimate, and without each run.
         drawn_Bk: (B, 1 + K) the same of resampled images.
         level: coverage.
-        images: of which there are fewest. Two imagined ones, at 0 and at 1, keep an estimate that
-            never varies from being certain.
+        images: of which there are fewest, or groups. Two imagined ones, at 0 and at 1, keep an
+            estimate that never varies from being certain.
     """
     value = float(whole_k[0])
     imagined = (value**2 + (1 - value) ** 2) / (images * (images + 2))
