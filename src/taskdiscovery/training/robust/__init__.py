@@ -1,6 +1,6 @@
 """Learners that resist shortcuts, built on the one update step and its loop."""
 
-from taskdiscovery.training.robust.learners import ROBUST, Robust, learner_named
+from taskdiscovery.training.robust.learners import ROBUST, Robust, learner_named, passes
 from taskdiscovery.training.robust.problem import (
     ByGroup,
     Held,
@@ -24,4 +24,5 @@ __all__ = [
     "by_group_of",
     "choose",
     "learner_named",
+    "passes",
 ]

@@ -10,7 +10,7 @@ from taskdiscovery.networks.placing import Images
 from taskdiscovery.training.loop import Hooks
 from taskdiscovery.training.robust.last_layer import last_layer
 from taskdiscovery.training.robust.problem import Problem
-from taskdiscovery.training.robust.twice import train_twice
+from taskdiscovery.training.robust.twice import first_training, train_twice
 from taskdiscovery.training.robust.weighed import (
     class_reweighting,
     erm,
@@ -29,6 +29,12 @@ ROBUST: dict[str, Robust] = {
     "jtt": train_twice,
     "last layer": last_layer,
 }
+
+
+def passes(name: str, problem: Problem) -> int:
+    """Return how many images pass through networks while a learner of `ROBUST` trains."""
+    first = first_training(problem).passes if name == "jtt" else 0
+    return first + problem.training.passes
 
 
 def learner_named(name: str) -> Robust:

@@ -26,7 +26,7 @@ from taskdiscovery.types import FloatArray, IntArray
 class Settings:
     """What the learners are told beside their recipe; what is not a learner's it ignores.
 
-    The defaults are published ones. None is right everywhere: see `tuning`.
+    The first three defaults are published ones. None is right everywhere: see `tuning`.
 
     Attributes:
         rate: of group DRO, how fast groups gain weight; 0.01 by default in its authors' code.
