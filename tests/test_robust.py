@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from simulated import simulated_gpu
 from taskdiscovery import training as trainings
@@ -31,6 +33,7 @@ from taskdiscovery.training.robust import (
     by_group,
     by_group_of,
     choose,
+    last_layer,
     passes,
 )
 from taskdiscovery.training.robust.weighed import equalizing, trained
@@ -160,6 +163,12 @@ def test_jtt_that_counts_errors_once_gives_the_bits_of_plain_training(brief, ima
     assert not same(ROBUST["jtt"](brief, images, Hooks()), ROBUST["erm"](brief, images, Hooks()))
 
 
+def test_a_weighting_serves_several_trainings(brief, images):
+    weighting = WorstGroup.of(brief.groups, 0.5, "cpu")
+    a, b = (trained(brief.training, images, Hooks(), weighting) for _ in range(2))
+    assert same(a, b)
+
+
 def test_the_last_layer_alone_is_retrained(brief, images):
     plain = trainings.weights(ROBUST["erm"](brief, images, Hooks()))
     other = trainings.weights(ROBUST["last layer"](brief, images, Hooks()))
@@ -193,6 +202,12 @@ def test_a_weight_is_as_good_as_copies(data, images):
     for x, y, z in zip(a.parameters(), b.parameters(), plain.parameters(), strict=True):
         assert torch.allclose(x, y, rtol=1e-4, atol=1e-6)
         assert not torch.allclose(x, z, rtol=1e-2)
+
+
+def test_weights_have_mean_one_in_all_and_not_in_a_batch():
+    weighting = Fixed.of(np.array([1.0, 1.0, 4.0, 2.0]), "cpu")
+    losses, chosen = torch.tensor([0.5, 2.0]), torch.tensor([0, 2])
+    assert float(weighting(losses, chosen)) == pytest.approx((0.5 * 0.5 + 2 * 2.0) / 2)
 
 
 def test_group_dro_is_its_algorithm():
@@ -236,6 +251,36 @@ def test_losses_by_image_have_the_mean_that_is_lowered():
         by_image = BY_IMAGE[loss](outputs, targets)
         assert by_image.shape == (7,)
         assert torch.allclose(by_image.mean(), loss(outputs, targets))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_last_layer_gives_the_probabilities_of_logistic_regression(count):
+    """On features as they are, though it was fitted to standardized ones; one says nothing."""
+    rng = np.random.default_rng(0)
+    classes = np.sort(np.arange(90) % count) + 1  # a class that is not held out, before the others
+    table = rng.normal(5.0, [1.0, 20.0, 0.1, 0.0], (90, 4)) + classes[:, None] * [0.5, 9, 0, 0]
+    held = Held(rows=np.arange(90), targets=classes, groups=classes)
+    places = np.arange(0, 90, 2)
+    scaler = StandardScaler().fit(table[places])
+    reference = LogisticRegression(C=0.3).fit(scaler.transform(table[places]), classes[places])
+    expected = reference.predict_proba(scaler.transform(table))
+    layer = torch.nn.Linear(4, count + 2).double()
+    last_layer._set(layer, last_layer._fitted(table, held, places, 0.3), np.unique(classes))
+    found = layer(torch.from_numpy(table)).softmax(1).detach().numpy()
+    assert np.allclose(found[:, 1:-1], expected, atol=1e-3)
+    assert found[:, [0, -1]].max() == 0
+
+
+def test_draws_for_a_last_layer_have_equal_groups():
+    groups = np.repeat([0, 1, 3], [20, 4, 7])
+    held = Held(rows=np.arange(31), targets=groups, groups=groups)
+    rng = np.random.default_rng(0)
+    first, second = (last_layer._equal(held, rng) for _ in range(2))
+    assert np.bincount(groups[first]).tolist() == [4, 4, 0, 4]
+    assert first.tolist() != second.tolist()
+    fit, other = last_layer._halves(held, rng)
+    assert np.bincount(groups[fit]).tolist() == [10, 2, 0, 3]
+    assert sorted([*fit, *other]) == list(range(31))
 
 
 def test_equal_weight_of_groups():
@@ -374,6 +419,21 @@ def test_recorded_steps_go_on_with_other_groups(brief, data, name):
             found.append({k: v.cpu().numpy() for k, v in model.state_dict().items()})
             assert counts.replays == 12 * len(order) - 2
     assert all((found[0][k] == found[1][k]).all() for k in found[1])
+
+
+def test_steps_of_a_learner_are_not_taken_for_those_of_another(brief, data):
+    learner = replace(brief.training.learner, device="cuda")
+    own = replace(brief, training=replace(brief.training, learner=learner))
+    names = ("erm", "group dro", "group reweighting", "erm")
+    found = []
+    with simulated_gpu():
+        there = place(data[0], "cuda")
+        for name in names:
+            model = ROBUST[name](own, there, Hooks())
+            found.append({k: v.cpu().numpy() for k, v in model.state_dict().items()})
+    for name, arrays in zip(names, found, strict=True):
+        _, alone = on_gpu(brief, data, name)
+        assert all((arrays[k] == alone[k]).all() for k in alone)
 
 
 # ---- settings chosen by the worst group of held-out images
