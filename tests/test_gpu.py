@@ -33,6 +33,8 @@ from taskdiscovery.runtime import arithmetic, capture, devices, random_states
 from taskdiscovery.store import Checkpoints
 from taskdiscovery.store.journal import Journal, JournalWatch
 from taskdiscovery.training import Hooks, Seeds, Training, forget_steps, weights
+from taskdiscovery.training.robust.weighed import trained as weighed_training
+from taskdiscovery.training.weighting import Fixed, WorstGroup
 
 DEVICE = os.environ.get("TASKDISCOVERY_TEST_DEVICE", "cuda")
 ON_CARD = devices.is_cuda(DEVICE)
@@ -135,6 +137,37 @@ def test_recorded_equals_not_recorded(spec, precision, schedule, monkeypatch):
     monkeypatch.setattr(capture, "record", refused)
     same(trained(own), first)
     assert not recorded
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("spec", NETWORKS)
+def test_weighed_steps_are_recorded_and_equal_weights_are_none(spec, precision, monkeypatch):
+    own, pictures = training(spec, precision), place(images(), DEVICE)
+    ones, one_group = np.ones(200), np.zeros(200, dtype=np.int64)
+    groups, record, recorded = np.arange(200) % 3, capture.record, []
+
+    def weighed(weighting):
+        return weights(weighed_training(own, pictures, Hooks(), weighting))
+
+    def noted(work, pool=None):
+        recorded.append(record(work, pool))
+        return recorded[-1]
+
+    plain = trained(own, pictures=pictures)
+    same(weighed(Fixed.of(ones, DEVICE)), plain)
+    same(weighed(WorstGroup.of(one_group, 0.5, DEVICE)), plain)
+    monkeypatch.setattr(capture, "record", noted)
+    first = weighed(WorstGroup.of(groups, 0.5, DEVICE))
+    assert len(recorded) == ON_CARD
+    same(weighed(WorstGroup.of(groups, 0.5, DEVICE)), first)
+    assert len(recorded) == ON_CARD  # the same graph, from uniform weights again
+    forget_steps()
+
+    def refused(work, pool=None):
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(capture, "record", refused)
+    same(weighed(WorstGroup.of(groups, 0.5, DEVICE)), first)
 
 
 @pytest.mark.parametrize("spec", NETWORKS)

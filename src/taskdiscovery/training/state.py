@@ -39,6 +39,7 @@ class TrainingState:
         self.learner, self.model, self.n = learner, steps.model, n
         self.batches = batches_of(learner, n)
         self.optimizer, self.schedule, self.total = steps.optimizer, steps.schedule, steps.total
+        self.weighting = {} if steps.weighting is None else steps.weighting.state
         self.order = torch.Generator().manual_seed(derive(seed, "order"))
         self.epoch, self.batch = 0, 0
         self.permutation = torch.randperm(n, generator=self.order)
@@ -86,6 +87,7 @@ class TrainingState:
         arrays["order"] = self.order.get_state().numpy().copy()
         arrays["permutation"] = self.permutation.numpy().copy()
         arrays["total"] = to_numpy(self.total)
+        arrays |= {f"weighting.{k}": to_numpy(v) for k, v in self.weighting.items()}
         schedule = None
         if self.schedule is not None:
             known = self.schedule.state_dict()
@@ -139,6 +141,8 @@ class TrainingState:
             raise ValueError("its epoch or batch is out of range")
         self.permutation = permutation
         self.total.copy_(like(arrays["total"], self.total))
+        for name, kept in self.weighting.items():
+            kept.copy_(like(arrays[f"weighting.{name}"], kept))
         self.order.set_state(torch.from_numpy(arrays["order"].copy()))
         random_states.restore(
             {k.removeprefix("random."): v for k, v in arrays.items() if k.startswith("random.")}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +35,7 @@ from taskdiscovery.runtime.capture import Captured, memory_pool
 from taskdiscovery.runtime.hardware import bf16_units
 from taskdiscovery.training.augment import augment
 from taskdiscovery.training.optimizers import make_optimizer
+from taskdiscovery.training.weighting import Weighting
 from taskdiscovery.types import IntArray
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -51,12 +52,14 @@ class Examples:
         targets: (n, …) what they should give, on the learner's device: class indices (n,) or
             coordinates (n, K).
         loss: of float32 outputs and targets, a scalar.
+        weighting: of the images' losses; None for their mean. The loss is then one of `BY_IMAGE`.
     """
 
     images: Images
     rows: IntArray
     targets: Tensor
     loss: Loss
+    weighting: Weighting | None = None
 
 
 class Batch(NamedTuple):
@@ -145,6 +148,7 @@ class Steps:
     Attributes:
         model: that is trained: the given one.
         total: the sum of the losses since it was last set to zero; not yet read back.
+        weighting: of the losses, on tensors of its own; or None.
     """
 
     def __init__(
@@ -156,6 +160,8 @@ class Steps:
         self.resident = hold(examples.images, examples.rows)
         self.rows = torch.from_numpy(examples.rows).to(self.device)
         self.targets = examples.targets
+        given = examples.weighting
+        self.weighting = None if given is None else given.fresh()
         self.total = torch.zeros((), device=self.device)
         # Where a schedule changes the settings of an optimizer from step to step, its update is
         # not recorded: fused, it is launched in the shadow of the work before it.
@@ -206,7 +212,7 @@ class Steps:
             shape = (size, *self.images.shape[1:])
             pixels = torch.empty(shape, dtype=self.images.dtype, device=self.device)
         names, mine = self.learner.recipe.augment, _part(size)
-        share = (mine.stop - mine.start) / size
+        share, loss = (mine.stop - mine.start) / size, self._loss(chosen[mine])
 
         def work() -> Gradients:
             images = pixels
@@ -215,7 +221,7 @@ class Steps:
             if names:
                 images = augment(images, names, kept)
             batch = Batch(images[mine], self.targets.index_select(0, chosen[mine]), share)
-            value = find_gradients(self.model, batch, self.loss, self.learner.precision)
+            value = find_gradients(self.model, batch, loss, self.learner.precision)
             self.total.add_(value)
             if self.whole:
                 self.optimizer.step()
@@ -231,11 +237,25 @@ class Steps:
         )
         return _Work(chosen, kept, pixels, work, run)
 
+    def _loss(self, chosen: Tensor) -> Loss:
+        """Return the loss of a batch.
+
+        Args:
+            chosen: (batch,) places of its images among the training rows, in a tensor that stays.
+        """
+        weighting = self.weighting
+        if weighting is None:
+            return self.loss
+        by_image = BY_IMAGE[self.loss]
+        return lambda outputs, targets: weighting(by_image(outputs, targets), chosen)
+
     def begin(self, model: Model, examples: Examples, updates: int) -> None:
         """Go on with other weights, rows and targets of the same shapes, and a fresh optimizer."""
         copy_weights(model, self.model)
         self.rows.copy_(torch.from_numpy(examples.rows))
         self.targets.copy_(examples.targets)
+        if self.weighting is not None and examples.weighting is not None:
+            self.weighting.begin(examples.weighting)
         self.total.zero_()
         if not self.whole:
             self.optimizer, self.schedule = make_optimizer(
@@ -289,17 +309,18 @@ def steps_of(
     if not isinstance(images, Placed) or model.adopted is not None or anew or ranks.size() > 1:
         return Steps(learner, model, examples, updates)
     resident = images.hold(examples.rows)
-    targets = examples.targets
+    targets, weighting = examples.targets, examples.weighting
     key = (
         *(learner, examples.loss, images.shape[1:], images.identity, resident),
         *(len(examples.rows), targets.shape, targets.dtype, _shapes(model)),
+        None if weighting is None else weighting.key,
     )
     known = _RECORDED.get(key)
     if known is not None:
         known.begin(model, examples, updates)
         return known
     forget_steps()
-    own = Examples(images, examples.rows, targets.clone(), examples.loss)
+    own = replace(examples, targets=targets.clone())
     steps = Steps(learner, copy.deepcopy(model), own, updates)
     _RECORDED[key] = steps
     return steps
@@ -340,6 +361,18 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean squared error of (batch, K) coordinates."""
     return F.mse_loss(outputs, targets)
+
+
+def _cross_entropies(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(outputs, targets, reduction="none")
+
+
+def _squared_errors(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+
+
+#: the losses whose means over a batch are those above, as (batch,) of its images.
+BY_IMAGE: dict[Loss, Loss] = {cross_entropy: _cross_entropies, squared_error: _squared_errors}
 
 
 def gains_by_products(device: str, precision: str) -> bool:

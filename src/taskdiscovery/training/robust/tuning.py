@@ -1,0 +1,95 @@
+"""Settings of robust learners, chosen by the worst group of held-out images, never of the test.
+
+Axes: G groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any
+
+from taskdiscovery.errors import DataError, NumericalError, first_line
+from taskdiscovery.networks.placing import Images
+from taskdiscovery.training.loop import Hooks
+from taskdiscovery.training.robust.learners import learner_named
+from taskdiscovery.training.robust.problem import Problem, Settings, by_group_of
+from taskdiscovery.types import Document
+
+#: values that are tried of each setting, every combination; the defaults first.
+GRIDS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "group dro": {"rate": (0.01, 0.1, 1.0)},
+    "jtt": {"first": (0.2, 0.5), "up": (100.0, 20.0, 5.0)},
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Tuned:
+    """What was chosen.
+
+    Attributes:
+        settings: the best; of equal ones the first.
+        table: a row for each that was tried: its settings and the `worst` group's accuracy, or why
+            it `failed`.
+    """
+
+    settings: Settings
+    table: tuple[Document, ...]
+
+
+def grid(name: str, settings: Settings) -> list[Settings]:
+    """Return the settings that are tried for a learner; the given ones if it has none to tune."""
+    own: Mapping[str, tuple[Any, ...]] = GRIDS.get(name, {})
+    return [
+        replace(settings, **dict(zip(own, values, strict=True)))
+        for values in product(*own.values())
+    ]
+
+
+def choose(name: str, problem: Problem, images: Images, hooks: Hooks | None = None) -> Tuned:
+    """Train with each of a learner's settings; choose by the worst group of the held-out images.
+
+    Args:
+        name: one of `ROBUST`.
+        problem: with held-out images. Where these also serve the learner (last layers), it chooses
+            on a half of them for itself, and nothing is trained here.
+        images: as of `Training.run`.
+        hooks: progress; nothing is saved on the way.
+
+    Raises:
+        ConfigError: for an unknown name.
+        DataError: without held-out images.
+        NumericalError: where every training diverges.
+    """
+    learner = learner_named(name)
+    if problem.held is None:
+        raise DataError(
+            "settings are chosen on held-out images with their groups, and there are none",
+            hint="hold out some of each group, which are neither trained on nor measured",
+        )
+    tried = grid(name, problem.settings)
+    if len(tried) == 1:
+        return Tuned(settings=tried[0], table=())
+    quiet = Hooks(meter=hooks.meter) if hooks is not None else Hooks()
+    table: list[Document] = []
+    best, most = None, -1.0
+    precision = problem.training.learner.precision
+    for settings in tried:
+        row: Document = dict(asdict(settings))
+        table.append(row)
+        try:
+            model = learner(replace(problem, settings=settings), images, quiet)
+        except NumericalError as error:
+            row["failed"] = first_line(error)
+            continue
+        row["worst"] = by_group_of(model, images, problem.held, precision).worst
+        if row["worst"] > most:
+            best, most = settings, row["worst"]
+    if best is None:
+        raise NumericalError(
+            f"all trainings of {name} diverged",
+            where=problem.training.learner.name,
+            hint="lower --learning-rate, or use --precision float32",
+        )
+    return Tuned(settings=best, table=tuple(table))
