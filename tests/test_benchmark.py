@@ -213,7 +213,7 @@ def test_what_was_written_reads_as_it_was(tmp_path, channels):
 
 
 def test_the_card_lists_what_lies_there(tmp_path):
-    dataset = replace(data(400), name="bugs | <b>")
+    dataset = replace(data(400), name="parquet:/home/me/bugs | <b>?split=x")
     found = made(dataset, strengths=(0.5, 0.9))
     folder = bench.write(tmp_path / "made", found)
     _, head, text = (folder / "README.md").read_text("utf-8").split("---\n", 2)
@@ -233,7 +233,7 @@ def test_the_card_lists_what_lies_there(tmp_path):
     metadata = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert metadata["image"] == {"_type": "Image"}
     assert metadata["task"] == {"names": ["bright", "dark"], "_type": "ClassLabel"}
-    assert "bugs \\| \\<b\\>" in text
+    assert "| data | bugs \\| \\<b\\>, 400 images |" in text
     assert f"| 0.90 | {len(found.train[0.9]):,} | {len(found.validation[0.9]):,} | 90" in text
 
 

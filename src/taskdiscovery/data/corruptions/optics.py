@@ -25,6 +25,8 @@ from taskdiscovery.types import FloatArray, ImageArray
 
 #: of a disc or a stroke, points for each pixel of its length, and at least.
 _POINTS, _LEAST = 4, 17
+#: of a Gaussian, deviations that are drawn.
+_TAIL = 4
 _ENLARGEMENTS = 11
 
 
@@ -65,7 +67,8 @@ def stroke(radius: float, sigma: float, angle: float) -> FloatArray:
         sigma: width of the Gaussian in pixels.
         angle: of the line, in degrees.
     """
-    at_P = np.linspace(0, 2 * radius, max(_LEAST, int(2 * radius * _POINTS)))
+    length = min(2 * radius, _TAIL * sigma)  # what lies beyond has no weight to speak of
+    at_P = np.linspace(0, length, max(_LEAST, int(length * _POINTS)))
     weights_P = np.exp(-(at_P**2) / (2 * sigma**2))
     at_P = at_P - np.average(at_P, weights=weights_P)
     return kernel_of(np.sin(np.deg2rad(angle)) * at_P, np.cos(np.deg2rad(angle)) * at_P, weights_P)

@@ -51,14 +51,15 @@ taskdiscovery.load("parquet:PATH/{config}?split=train")
 taskdiscovery.load("parquet:PATH/{tests}?split={conflicting}")
 ```
 
-`{config}/metadata.csv` lists the images as the data sets of WILDS do: `image_id`, `y`, `place` (the
-class of the task), `split` ({numbers}), `group`; in the order of the tables.
+`{config}/metadata.csv` lists the images as the data sets of WILDS do, in the order of the tables:
+`image_id`, `y`, `place` (the class of the task), `split`, `group`. Splits are numbered:
+{numbers}.
 
 `SHA256SUMS` has the checksum of every file (`sha256sum -c SHA256SUMS`). `benchmark.json` has one of
 the contents of every part (pixels, ids, labels), which another encoder of PNG or Parquet leaves as
 it is.
 
-The images are those of {data}; whatever terms they came under hold for them here.
+The images are those of {data}: the terms that they came under hold for them here.
 """
 
 
@@ -91,7 +92,7 @@ def card(benchmark: Benchmark, columns: list[Column]) -> str:
         title=_plain(f"{target.name} against {task.name}"),
         task=_plain(task.name),
         target=_plain(target.name),
-        data=_plain(benchmark.dataset.name),
+        data=_plain(called(benchmark.dataset.name)),
         images=len(benchmark.dataset),
         classes=_plain(", ".join(target.classes)),
         sides=_plain(", ".join(task.classes)),
@@ -140,6 +141,12 @@ def _counts(benchmark: Benchmark) -> str:
 
 def _agreeing(benchmark: Benchmark, rows: IntArray) -> float:
     return float(benchmark.agree_N[rows].mean())
+
+
+def called(data: str) -> str:
+    """Return what the data is called, without the folders that it lay in: a card is for others."""
+    name = data.partition("?")[0].rstrip("/")
+    return name if name.startswith("hf:") else name.rpartition("/")[2] or data
 
 
 def _plain(text: str) -> str:

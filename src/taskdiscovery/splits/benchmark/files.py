@@ -25,7 +25,7 @@ import numpy as np
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.progress import Meter
-from taskdiscovery.splits.benchmark.card import TESTS, card, config_name
+from taskdiscovery.splits.benchmark.card import TESTS, called, card, config_name
 from taskdiscovery.splits.benchmark.columns import IMAGE, Column, columns_of, features
 from taskdiscovery.splits.benchmark.rows import AGREEING, CONFLICTING, TRAIN, VALIDATION, Benchmark
 from taskdiscovery.store import check_new
@@ -128,7 +128,7 @@ def _numbers(benchmark: Benchmark, contents: Document) -> Document:
     """Say what was made, as in `benchmark.json`."""
     parts = _parts(benchmark)
     return {
-        "data": benchmark.dataset.name,
+        "data": called(benchmark.dataset.name),
         "fingerprint": benchmark.dataset.fingerprint,
         "target": benchmark.target.name,
         "classes": list(benchmark.target.classes),

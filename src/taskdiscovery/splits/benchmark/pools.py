@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from taskdiscovery.data import partition
 from taskdiscovery.data.images.contents import digests
 from taskdiscovery.runtime.seeds import generator
-from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
+from taskdiscovery.types import BoolArray, Dataset, IdArray, IntArray, Labeling
 
 TEST, VALIDATION, TRAIN = "test", "validation", "train"
 #: (class of the target, whether the task agrees).
@@ -34,18 +35,50 @@ class Deal:
         agree_N: (N,) True where the task agrees.
         open_N: (N,) True where the image takes part.
         held_N: (N,) True for images to test on, False for others, where that is settled; or None.
-        groups: (N,) codes of what belongs together, or None.
+        groups: (N,) what belongs together, as of a data set; or None.
         wanted: for cells that agree and for those that do not, how much each part is to have.
         seed: decides.
+        copies: images that would take part, were they no exact copies of others.
     """
 
     target_N: IntArray
     agree_N: BoolArray
     open_N: BoolArray
     held_N: BoolArray | None
-    groups: IntArray | None
+    groups: IdArray | None
     wanted: Mapping[bool, Mapping[str, float]]
     seed: int
+    copies: int
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        target: Labeling,
+        task: Labeling,
+        side_C: IntArray,
+        wanted: Mapping[bool, Mapping[str, float]],
+        seed: int,
+    ) -> Self:
+        """Say of each image which cell it is in, and what it may be used for.
+
+        Args:
+            dataset, target, task: as of `compose`.
+            side_C: the class of the task that agrees with each class of the target.
+            wanted, seed: as the attributes.
+        """
+        first_N, both_N = _first_copies(dataset), target.known_N & task.known_N
+        held_N, may_N = _held_out(dataset, (target, task))
+        return cls(
+            target_N=target.labels_N,
+            agree_N=side_C[target.labels_N] == task.labels_N,
+            open_N=both_N & may_N & first_N,
+            held_N=held_N,
+            groups=dataset.groups,
+            wanted=wanted,
+            seed=seed,
+            copies=int((both_N & may_N & ~first_N).sum()),
+        )
 
     def cells(self) -> dict[Cell, IntArray]:
         """Return the rows of each cell of classes that have some, in an order from the seed."""
@@ -58,14 +91,16 @@ class Deal:
         return found
 
 
-def first_copies(dataset: Dataset) -> BoolArray:
+def _first_copies(dataset: Dataset) -> BoolArray:
     """Return (N,) True for images that are no exact copy of an earlier one."""
     first_N = np.zeros(len(dataset), dtype=np.bool_)
     first_N[np.unique(digests(dataset.images), return_index=True)[1]] = True
     return first_N
 
 
-def held_out(dataset: Dataset, labelings: Sequence[Labeling]) -> tuple[BoolArray | None, BoolArray]:
+def _held_out(
+    dataset: Dataset, labelings: Sequence[Labeling]
+) -> tuple[BoolArray | None, BoolArray]:
     """Say what may only be tested on, and what may be neither tested nor trained on.
 
     A partition that came with the data is kept; what the discovery of a labeling has seen is never
@@ -119,7 +154,7 @@ def _cut(rows: IntArray, share: float) -> tuple[IntArray, IntArray]:
     return rows[:size], rows[size:]
 
 
-def _by_groups(deal: Deal, groups_N: IntArray) -> IntArray:
+def _by_groups(deal: Deal, groups_N: IdArray) -> IntArray:
     """Deal whole groups out; return (N,) 0 for test, 1 for validation, 2 for training."""
     part_N = np.full(len(groups_N), 2, dtype=np.int64)
     total = {
@@ -130,7 +165,7 @@ def _by_groups(deal: Deal, groups_N: IntArray) -> IntArray:
     if deal.held_N is not None:
         part_N[rows[deal.held_N[rows]]] = 0
         rows, total = rows[~deal.held_N[rows]], {**total, TEST: 0.0}
-    codes_n = partition.codes(groups_N[rows].astype(np.str_))
+    codes_n = partition.codes(groups_N[rows])
     sizes_G = np.bincount(codes_n)
     order_G = generator(deal.seed, "benchmark groups").permutation(len(sizes_G))
     middle_G = np.empty(len(sizes_G))

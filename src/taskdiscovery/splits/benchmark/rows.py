@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from taskdiscovery.data import partition
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.splits.benchmark import pools as dealing
-from taskdiscovery.splits.benchmark.pools import Deal, Pools
+from taskdiscovery.splits.benchmark.pools import Cell, Deal, Pools
 from taskdiscovery.splits.cuts import groups_of
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
 
@@ -67,6 +66,14 @@ class Sizes:
             raise ConfigError(
                 f"train is {self.train!r}", where="sizes of the benchmark", hint="give a number"
             )
+
+    def wanted(self, most: float) -> dict[str, float]:
+        """Return how much each part is to have of the images of one kind.
+
+        Args:
+            most: the share of the training images that they make up at most.
+        """
+        return {"train": most, "validation": most * self.validation, "test": self.test}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,11 +159,11 @@ def compose(
     sizes: Sizes | None = None,
     seed: int = 0,
 ) -> Benchmark:
-    """Choose the rows of a benchmark; the same seed chooses the same.
+    """Choose the rows of a benchmark; training sets of different strengths share what they can.
 
-    Training sets of different strengths share as many images as they can. Images without a class of
-    either labeling, and exact copies of others, are left out. Groups of the data set are kept
-    together, a partition that came with it is kept, and what a discovery has seen is not tested on.
+    Images without a class of either labeling, and exact copies of others, are left out. Groups are
+    kept together, a partition that came with the data is kept, and what a discovery has seen is not
+    tested on.
 
     Args:
         dataset: images.
@@ -168,32 +175,17 @@ def compose(
         seed: decides.
 
     Raises:
-        ConfigError: for strengths outside of [0.5, 1], a task of more than two classes, features
-            that stand alone.
-        DataError: for labelings of other images, and where a class has too few images on which both
-            agree, or differ.
+        ConfigError: for other strengths, a task of more classes, features that stand alone.
+        DataError: for labelings of other images, or too few of a class that agree, or differ.
     """
     dataset.require_images("a benchmark")
     chosen, sizes = _checked(strengths), sizes or Sizes()
     _check_labelings(dataset, target, task)
-    first_N, both_N = dealing.first_copies(dataset), target.known_N & task.known_N
-    held_N, may_N = dealing.held_out(dataset, (target, task))
-    open_N = first_N & both_N & may_N
+    both_N = target.known_N & task.known_N
     side_C = groups_of(_only(task, both_N), _only(target, both_N))
-    low, high = chosen[0], chosen[-1]
-    most = {True: high, False: 1 - low}
-    deal = Deal(
-        target_N=target.labels_N,
-        agree_N=side_C[target.labels_N] == task.labels_N,
-        open_N=open_N,
-        held_N=held_N,
-        groups=None if dataset.groups is None else partition.codes(dataset.groups),
-        wanted={
-            agrees: {"train": m, "validation": m * sizes.validation, "test": sizes.test}
-            for agrees, m in most.items()
-        },
-        seed=seed,
-    )
+    most = {True: chosen[-1], False: 1 - chosen[0]}
+    wanted = {agrees: sizes.wanted(share) for agrees, share in most.items()}
+    deal = Deal.of(dataset, target, task, side_C, wanted, seed)
     dealt = dealing.pools(deal)
     train, validation, test = _counts(dealt, target, most, sizes)
     rng = generator(seed, "benchmark order")
@@ -203,23 +195,25 @@ def compose(
         task=task,
         side_C=side_C,
         strengths=chosen,
-        train={s: rng.permutation(_mixed(dealt, "train", s, train)) for s in chosen},
-        validation={s: rng.permutation(_mixed(dealt, "validation", s, validation)) for s in chosen},
+        train={s: _mixed(dealt[TRAIN], s, train, rng) for s in chosen},
+        validation={s: _mixed(dealt[VALIDATION], s, validation, rng) for s in chosen},
         tests={
-            AGREEING: rng.permutation(_mixed(dealt, "test", 1.0, test)),
-            CONFLICTING: rng.permutation(_mixed(dealt, "test", 0.0, test)),
+            AGREEING: _mixed(dealt["test"], 1.0, test, rng),
+            CONFLICTING: _mixed(dealt["test"], 0.0, test, rng),
         },
-        copies=int((both_N & ~first_N).sum()),
+        copies=deal.copies,
         seed=seed,
     )
 
 
-def _mixed(dealt: Pools, part: str, strength: float, size: int) -> IntArray:
-    """Take so many rows of each class, a share of them from the cell that agrees."""
+def _mixed(
+    dealt: Mapping[Cell, IntArray], strength: float, size: int, rng: np.random.Generator
+) -> IntArray:
+    """Take so many rows of each class, a share of them from the cell that agrees; shuffle them."""
     agreeing, found = round(strength * size), []
-    for (_, agrees), rows in dealt[part].items():
+    for (_, agrees), rows in dealt.items():
         found.append(rows[: agreeing if agrees else size - agreeing])
-    return np.concatenate(found)
+    return rng.permutation(np.concatenate(found))
 
 
 def _counts(
