@@ -110,12 +110,12 @@ def card(benchmark: Benchmark, columns: list[Column]) -> str:
 
 
 def _head(benchmark: Benchmark, columns: list[Column]) -> Document:
-    entries = [{"name": IMAGE, "dtype": "image"}, *(own.entry for own in columns)]
     configs, infos = [], []
     for strength in benchmark.strengths:
         rows = benchmark.rows(strength)
         files = [{"split": name, "path": pattern(strength, name)} for name in SPLITS]
         configs.append({"config_name": config_name(strength), "data_files": files})
+        entries = [{"name": IMAGE, "dtype": "image"}, *(own.entry for own in columns)]
         splits = [{"name": name, "num_examples": len(rows[name])} for name in SPLITS]
         infos.append({"config_name": config_name(strength), "features": entries, "splits": splits})
     return {

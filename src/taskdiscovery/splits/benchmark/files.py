@@ -90,7 +90,7 @@ def check(folder: Path | str) -> Document:
         raise DataError(
             f"there is no {SUMS}", where=str(folder), hint="it is no benchmark, or not whole"
         )
-    lines = (folder / SUMS).read_text("utf-8").splitlines()
+    lines = (folder / SUMS).read_text("utf-8", "replace").splitlines()
     told = {name: value for value, _, name in (line.partition("  ") for line in lines)}
     names = _names(folder)
     wrong = sorted(set(told) ^ set(names))

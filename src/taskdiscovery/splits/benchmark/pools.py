@@ -67,17 +67,18 @@ class Deal:
             side_C: the class of the task that agrees with each class of the target.
             wanted, seed: as the attributes.
         """
-        first_N, both_N = _first_copies(dataset), target.known_N & task.known_N
         held_N, may_N = _held_out(dataset, (target, task))
+        usable_N = may_N & target.known_N & task.known_N
+        open_N = _without_copies(dataset, usable_N)
         return cls(
             target_N=target.labels_N,
             agree_N=side_C[target.labels_N] == task.labels_N,
-            open_N=both_N & may_N & first_N,
+            open_N=open_N,
             held_N=held_N,
             groups=dataset.groups,
             wanted=wanted,
             seed=seed,
-            copies=int((both_N & may_N & ~first_N).sum()),
+            copies=int(usable_N.sum() - open_N.sum()),
         )
 
     def cells(self) -> dict[Cell, IntArray]:
@@ -91,11 +92,11 @@ class Deal:
         return found
 
 
-def _first_copies(dataset: Dataset) -> BoolArray:
-    """Return (N,) True for images that are no exact copy of an earlier one."""
-    first_N = np.zeros(len(dataset), dtype=np.bool_)
-    first_N[np.unique(digests(dataset.images), return_index=True)[1]] = True
-    return first_N
+def _without_copies(dataset: Dataset, usable_N: BoolArray) -> BoolArray:
+    """Return (N,) True for usable images that are no exact copy of an earlier one."""
+    rows, kept_N = np.flatnonzero(usable_N), np.zeros(len(dataset), dtype=np.bool_)
+    kept_N[rows[np.unique(digests(dataset.images)[rows], return_index=True)[1]]] = True
+    return kept_N
 
 
 def _held_out(
