@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from taskdiscovery.networks.placing import Images
 from taskdiscovery.runtime.hardware import threads
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.store.journal import Journal
-from taskdiscovery.training import Request, Watch
+from taskdiscovery.training import Request, Training, Watch
 from taskdiscovery.training.together import alike, room, run_together
 from taskdiscovery.types import Record
 
@@ -29,6 +30,7 @@ class Serial:
         self.images, self.journal, self.threads = images, journal, threads
         self._waiting: dict[str, Request] = {}
         self._done: dict[str, Record] = {}
+        self._rooms: dict[Any, int] = {}
 
     def submit(self, requests: Sequence[Request], meter: Meter) -> None:
         """Remember what will be asked for, where several can be done at once."""
@@ -52,7 +54,7 @@ class Serial:
         """Do a training together with others that will be asked for, where that is faster."""
         if self.journal.restored(request.key) is not None:
             return  # it goes on from where it was saved
-        count = room(request.training)
+        count = self._room(request.training)
         others = (r for r in self._waiting.values() if alike(request.training, r.training))
         group = [request, *islice(others, count - 1)]
         if len(group) == 1:
@@ -65,3 +67,11 @@ class Serial:
             self._done[one.key] = one.keep(outputs)
             self.journal.put(one.key, self._done[one.key])
             self._waiting.pop(one.key, None)
+
+    def _room(self, training: Training) -> int:
+        """Return how many trainings like this one are done at once, built once to be looked at."""
+        alone = training.monitored is not None
+        kind = (training.learner, training.shape, training.outputs, len(training.rows), alone)
+        if kind not in self._rooms:
+            self._rooms[kind] = room(training)
+        return self._rooms[kind]
