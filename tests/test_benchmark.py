@@ -227,6 +227,7 @@ def test_the_card_lists_what_lies_there(tmp_path):
             table = pq.read_table(file)
             assert split["name"] == files["split"]
             assert table.num_rows == split["num_examples"]
+            assert file.stat().st_size == split["num_bytes"]
             assert table.column_names == [feature["name"] for feature in info["features"]]
         kinds = {f["name"]: f["dtype"] for f in info["features"]}
         assert kinds["image"] == "image"
@@ -284,3 +285,22 @@ def test_what_cannot_be_written_is_said(tmp_path):
     with pytest.raises(td.DataError, match="5 channels"):
         bench.write(tmp_path / "new", replace(found, dataset=five))
     assert not (tmp_path / "new").exists()
+
+
+def test_hugging_face_reads_it_by_its_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    found = made(data(300), strengths=(0.5, 0.9))
+    folder = bench.write(tmp_path / "made", found)
+    datasets.disable_progress_bars()
+    read = datasets.load_dataset(str(folder), "strength-0.90", cache_dir=str(tmp_path / "cache"))
+    assert {name: len(own) for name, own in read.items()} == {
+        name: len(rows) for name, rows in found.rows(0.9).items()
+    }
+    row, own = found.train[0.9][0], read["train"][0]
+    assert np.array_equal(np.asarray(own["image"]), found.dataset.images[row])
+    assert (own["image_id"], own["group"]) == (found.dataset.ids[row], found.group_N[row])
+    assert read["train"].features["label"].names == ["ant", "bee"]
+    told = datasets.load_dataset_builder(str(folder), "strength-0.90").info.splits
+    assert told["train"].num_examples == len(found.train[0.9]), "the card's own numbers are read"

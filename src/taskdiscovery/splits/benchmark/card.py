@@ -5,6 +5,8 @@ Axes: none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import yaml
 
 from taskdiscovery.errors import printable
@@ -68,20 +70,22 @@ def config_name(strength: float) -> str:
     return f"strength-{strength:.2f}"
 
 
-def pattern(strength: float, split: str) -> str:
-    """Return the pattern of the files of a split, relative to the benchmark's folder."""
+def start_of(strength: float, split: str) -> str:
+    """Return what paths of the files of a split begin with, relative to the benchmark's folder."""
     folder = config_name(strength) if split not in (AGREEING, CONFLICTING) else TESTS
-    return f"{folder}/{split}-*.parquet"
+    return f"{folder}/{split}"
 
 
-def card(benchmark: Benchmark, columns: list[Column]) -> str:
+def card(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) -> str:
     """Return the text of `README.md`, its head in YAML.
 
     Args:
         benchmark: what it is of.
         columns: all but the images.
+        sizes: bytes of the files of each part, by what their paths begin with.
     """
-    head = yaml.safe_dump(_head(benchmark, columns), sort_keys=False, allow_unicode=True, width=100)
+    document = _head(benchmark, columns, sizes)
+    head = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     target, task = benchmark.target, benchmark.task
     agreement = "; ".join(
         f"{name} with {task.classes[side]}"
@@ -109,14 +113,23 @@ def card(benchmark: Benchmark, columns: list[Column]) -> str:
     return f"---\n{head}---\n{text}"
 
 
-def _head(benchmark: Benchmark, columns: list[Column]) -> Document:
+def _head(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) -> Document:
     configs, infos = [], []
     for strength in benchmark.strengths:
         rows = benchmark.rows(strength)
-        files = [{"split": name, "path": pattern(strength, name)} for name in SPLITS]
+        files = [
+            {"split": name, "path": f"{start_of(strength, name)}-*.parquet"} for name in SPLITS
+        ]
         configs.append({"config_name": config_name(strength), "data_files": files})
         entries = [{"name": IMAGE, "dtype": "image"}, *(own.entry for own in columns)]
-        splits = [{"name": name, "num_examples": len(rows[name])} for name in SPLITS]
+        splits = [
+            {
+                "name": name,
+                "num_bytes": sizes[start_of(strength, name)],  # `datasets` wants a number
+                "num_examples": len(rows[name]),
+            }
+            for name in SPLITS
+        ]
         infos.append({"config_name": config_name(strength), "features": entries, "splits": splits})
     return {
         "pretty_name": f"{benchmark.target.name} against {benchmark.task.name}",

@@ -25,9 +25,9 @@ import numpy as np
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.progress import Meter
-from taskdiscovery.splits.benchmark.card import TESTS, called, card, config_name
+from taskdiscovery.splits.benchmark.card import called, card, config_name, start_of
 from taskdiscovery.splits.benchmark.columns import IMAGE, Column, columns_of, features
-from taskdiscovery.splits.benchmark.rows import AGREEING, CONFLICTING, TRAIN, VALIDATION, Benchmark
+from taskdiscovery.splits.benchmark.rows import Benchmark
 from taskdiscovery.store import check_new
 from taskdiscovery.store.writing import atomic, json_bytes
 from taskdiscovery.types import Document, ImageArray, IntArray
@@ -61,15 +61,15 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
             hint="take one channel or three of them",
         )
     check_new(folder)
-    columns, contents = columns_of(benchmark), {}
+    columns, contents, sizes = columns_of(benchmark), {}, {}
     for name, rows in _parts(benchmark).items():
-        _write_part(folder / name, benchmark, rows, columns, meter)
+        sizes[name] = _write_part(folder / name, benchmark, rows, columns, meter)
         contents[name] = content_of(benchmark, rows)
     for strength in benchmark.strengths:
         frame = benchmark.metadata(strength)
         text = frame.to_csv(index=False, lineterminator="\n")
         _put(folder / config_name(strength) / METADATA, text.encode("utf-8"))
-    _put(folder / CARD, card(benchmark, columns).encode("utf-8"))
+    _put(folder / CARD, card(benchmark, columns, sizes).encode("utf-8"))
     _put(folder / NUMBERS, json_bytes(_numbers(benchmark, contents)))
     sums = "".join(f"{_sum(folder / name)}  {name}\n" for name in _names(folder))
     _put(folder / SUMS, sums.encode("utf-8"))
@@ -117,10 +117,10 @@ def content_of(benchmark: Benchmark, rows: IntArray) -> str:
 
 def _parts(benchmark: Benchmark) -> dict[str, IntArray]:
     """Return the rows of each part by the path that its files begin with; shared ones once."""
-    found = {f"{TESTS}/{name}": benchmark.tests[name] for name in (AGREEING, CONFLICTING)}
+    found: dict[str, IntArray] = {}
     for strength in benchmark.strengths:
-        rows = benchmark.rows(strength)
-        found |= {f"{config_name(strength)}/{name}": rows[name] for name in (TRAIN, VALIDATION)}
+        for name, rows in benchmark.rows(strength).items():
+            found[start_of(strength, name)] = rows
     return found
 
 
@@ -152,14 +152,18 @@ def _numbers(benchmark: Benchmark, contents: Document) -> Document:
 
 def _write_part(
     start: Path, benchmark: Benchmark, rows: IntArray, columns: list[Column], meter: Meter | None
-) -> None:
-    """Write the files of a part: one, or more where there are many pixels."""
+) -> int:
+    """Write the files of a part: one, or more where there are many pixels; return their bytes."""
+    written = 0
     images = benchmark.dataset.images
     size = max(1, _SHARD // max(1, int(np.prod(images.shape[1:]))))
     shards = [rows[at : at + size] for at in range(0, len(rows), size)]
     for i, some in enumerate(shards):
         name = f"{start.name}-{i:05d}-of-{len(shards):05d}.parquet"
-        _put(start.parent / name, _table(images, some, columns, meter))
+        content = _table(images, some, columns, meter)
+        _put(start.parent / name, content)
+        written += len(content)
+    return written
 
 
 def _table(images: ImageArray, rows: IntArray, columns: list[Column], meter: Meter | None) -> bytes:
