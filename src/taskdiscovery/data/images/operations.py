@@ -1,6 +1,6 @@
 """What can be done to whole pictures, by how much: noise, blur, resampling, JPEG, light and colour.
 
-One place for those who plant a cue and for those who ask whether one was.
+One place for those who plant a cue, those who ask whether one was, and those who corrupt.
 
 Axes: N images, H, W pixels, C channels.
 """
@@ -51,10 +51,15 @@ def blurred(picture: Image.Image, radius: float) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(radius))
 
 
-def resampled(picture: Image.Image, scale: float, smaller: Image.Resampling) -> Image.Image:
+def resampled(
+    picture: Image.Image,
+    scale: float,
+    smaller: Image.Resampling,
+    larger: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Image.Image:
     """Make a picture smaller, and draw it large again."""
     small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(small, smaller).resize(picture.size, Image.Resampling.BICUBIC)
+    return picture.resize(small, smaller).resize(picture.size, larger)
 
 
 def compressed(picture: Image.Image, quality: int) -> Image.Image:
