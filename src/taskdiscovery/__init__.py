@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         discard,
         discover,
         embed,
+        estimate,
         fit,
         info,
         label,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         Comparison,
         Cue,
         Dataset,
+        Estimate,
         Evaluation,
         Evidence,
         Info,
@@ -90,6 +92,7 @@ __all__ = [
     "Dataset",
     "Discovery",
     "Encoder",
+    "Estimate",
     "Evaluation",
     "Evidence",
     "FeatureEncoder",
@@ -122,6 +125,7 @@ __all__ = [
     "discard",
     "discover",
     "embed",
+    "estimate",
     "fit",
     "from_arrays",
     "from_torch",
@@ -138,8 +142,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze audit compare discard discover embed fit info label load load_fitted open_run "
-    "plant report resume score split",
+    "api": "analyze audit compare discard discover embed estimate fit info label load load_fitted "
+    "open_run plant report resume score split",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",
@@ -153,8 +157,8 @@ _HOMES = {
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
     "training.fitted": "Fitted",
-    "types": "Audit Comparison Cue Dataset Evaluation Evidence Info Interval Labeling Score Scores "
-    "Split Tasks",
+    "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling Score "
+    "Scores Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -44,6 +44,7 @@ from taskdiscovery.config import (
     AuditConfig,
     CompareConfig,
     EmbedConfig,
+    EstimateConfig,
     FitConfig,
     JobConfig,
     LabelConfig,
@@ -68,6 +69,7 @@ from taskdiscovery.jobs import compare as _compare
 from taskdiscovery.jobs import discard as _discard
 from taskdiscovery.jobs import discover as _discover
 from taskdiscovery.jobs import embed as _embed
+from taskdiscovery.jobs import estimate as _estimate
 from taskdiscovery.jobs import fit as _fit
 from taskdiscovery.jobs import label as _label
 from taskdiscovery.jobs import plant as _plant
@@ -94,6 +96,7 @@ from taskdiscovery.types import (
     Comparison,
     Dataset,
     Document,
+    Estimate,
     Evidence,
     Info,
     Scores,
@@ -116,6 +119,7 @@ __all__ = [
     "discard",
     "discover",
     "embed",
+    "estimate",
     "fit",
     "info",
     "label",
@@ -546,6 +550,79 @@ def fit(
     return _fit.run(data, target, config, callbacks_of(callbacks))
 
 
+@isolated
+def estimate(
+    data: Any,
+    target: Any = "label",
+    *,
+    on: Any,
+    tasks: Any = None,
+    features: str = "",
+    other_features: str = "",
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    runs: int = 3,
+    held_out: float = 0.2,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Estimate:
+    """Estimate the accuracy of a learner on images that nobody has labelled.
+
+    Runs are trained on a part of the labelled images, calibrated on the rest, and asked about `on`,
+    whose labels are not looked at; where there are some, `.truth` is put beside, after all else.
+
+    Args:
+        data: anything that `load` takes.
+        target: the labeling, as `split` takes it.
+        on: the unlabelled images, as `load` takes them.
+        tasks: a run of `discover`, its path, RUN:TASK, or what it returned: what accuracy would be
+            if runs followed one of them in place of the label.
+        features, other_features: numbers of either; by default those that the tasks were found on.
+        runs: trainings, each from a fresh seed; of `ridge` and `logistic` there is one.
+        held_out: share of the labelled images that calibrates (whole groups); or those of `test`.
+        out: a new run directory: `estimate.json`. Others: see `help(taskdiscovery.api)`.
+
+    Raises:
+        DataError: where too few images are held out to calibrate, or none of some class.
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("target", "tasks", "on"))
+    data, tasks = (data, None) if tasks is None else _given(data, tasks)
+    texts = _texts({"from": tasks, "other": on})
+    options |= {"target": target if isinstance(target, str) else "", "on": texts.pop("other", "")}
+    options = with_usual_features(data, {**options, **texts}, tasks)
+    config = from_mapping(EstimateConfig, options, "estimate")
+    own = None if isinstance(target, str) else target
+    given = _estimate.Given(target=own, tasks=tasks, on=on)
+    return _estimate.run(data, given, config, Sink.of("estimate", out), callbacks_of(callbacks))
+
+
 def load_fitted(
     path: Path | str, *, learner: Network | Learner | Sequence[Network | Learner] = ()
 ) -> Fitted:
@@ -925,14 +1002,14 @@ def resume(
     allow: Sequence[str] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
-) -> Discovery | Scores | Split | Evidence | Audit | None:
+) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
     """Go on with the job of a run that was stopped; finished work is not repeated.
 
     Args:
         run: its run directory.
         data: the data, if it has moved or was given as an object.
-        tasks, target: what was scored, split or audited, if that was given as an object.
-        other: the second data set of an audit, if that was given as an object.
+        tasks, target: what was scored, split, audited or learnt, if that was given as an object.
+        other: the second data set of an audit or an estimate, if that was given as an object.
         learner: your own network classes or factories, if the job was given some.
         allow: texts that the files of the run name and that may be used: in a run from elsewhere,
             anything outside of it (a features file, another run, a cluster); code in any run.

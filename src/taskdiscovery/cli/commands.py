@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from taskdiscovery import errors
-from taskdiscovery.cli import auditview, fitview, infoview, parser, results, show
+from taskdiscovery.cli import auditview, estimateview, fitview, infoview, parser, results, show
 from taskdiscovery.config import (
     AnalyzeConfig,
     AuditConfig,
     CompareConfig,
     DataConfig,
     EmbedConfig,
+    EstimateConfig,
     FitConfig,
     JobConfig,
     LabelConfig,
@@ -112,6 +113,7 @@ def discover(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
 
 def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
     """Print agreement scores; write them where there is a run."""
+    bounded = given.pop("estimate_accuracy")
     data, config = _job("score", given)
     if config is None:
         return
@@ -120,7 +122,7 @@ def score(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> 
     from taskdiscovery.jobs import score as job
 
     scores = job.run(data, None, config, Sink.of("score", out), callbacks)
-    results.scores(scores, format, discovered=bool(config.tasks))
+    results.scores(scores, format, discovered=bool(config.tasks), bounded=bounded)
     _say_partition(with_parts(config, config.tasks, data), format)
     if format == "table" and out is not None:
         show.line(f"scores {scores[0].name}, in {out}")
@@ -210,6 +212,25 @@ def fit(data: str, out: Path | None, format: str, callbacks: Callbacks, **given:
         _say_partition(config, format)
         if out is not None:
             show.line(f"kept in {out}")
+
+
+def estimate(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
+    """Print what can be told of the accuracy on unlabelled images; write it where a run is named."""
+    data, config = _job("estimate", given)
+    if config is None:
+        return
+    assert isinstance(config, EstimateConfig)
+    if config.on:
+        check_spec(config.on)
+    _check_new(out)
+    from taskdiscovery.jobs import estimate as job
+
+    sink = Sink.of("estimate", out)
+    found = job.run(data, job.Given(), config, sink, callbacks)
+    estimateview.show_estimate(found, format, tasks=bool(config.tasks))
+    _say_partition(with_parts(config, config.tasks, data), format)
+    if format == "table" and out is not None:
+        show.line(f"estimate, in {out}")
 
 
 def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:

@@ -22,7 +22,7 @@ BUG = 1
 #: what does a command whose own name means something else there.
 FUNCTIONS = {"show": "show_run"}
 #: commands that all ranks do together; of the others the first rank does all.
-SHARED = ("discover", "score", "split", "audit", "resume")
+SHARED = ("discover", "score", "split", "audit", "estimate", "resume")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,8 +41,9 @@ _EXAMPLES = {
     "score": "taskdiscovery score parquet:train.parquet --target label:0,1,2,3,4",
     "split": "taskdiscovery split folder:photos --target label --from runs/photos",
     "audit": "taskdiscovery audit folder:photos --target label --strict",
+    "estimate": "taskdiscovery estimate folder:photos --on folder:last-month --from runs/photos",
 }
-_JOBS = ("discover", "score", "split", "audit")
+_JOBS = ("discover", "score", "split", "audit", "estimate")
 _TRUST = "allow this factory, which the run was made with, to be imported"
 _TEST_OF_RUN = "its images to measure on, if it is from elsewhere and may read them"
 _DATA_OF_RUN = "DATA, if it has moved since, or the run is from elsewhere and may read it"
@@ -51,6 +52,7 @@ _HELP = {
     "info": "what is read: counts, sizes, labels, attributes, problems",
     "label": "the tasks of a run on other images",
     "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
+    "estimate": "the accuracy of a learner on images that nobody has labelled",
     "plant": "a cue in some of the images, and the truth beside them, to try an audit on",
     "audit": "shortcuts in labelled images: cues that go with the labels, and which are followed",
     "embed": "what a frozen network makes of images: features, as a file",
@@ -109,6 +111,7 @@ COMMANDS = (
     "label",
     "split",
     "fit",
+    "estimate",
     "embed",
     "plant",
     "audit",
@@ -165,6 +168,10 @@ def _job(command: Parser, name: str) -> None:
     command.add_argument(
         "--print-config", action="store_true", help="print the options as YAML and exit"
     )
+    if name == "score":
+        bounded = "print the most that accuracy can be, (1 + AS)/2, beside each agreement score; "
+        bounded += "no estimate by a line is printed: that needs lines of a study"
+        command.add_argument("--estimate-accuracy", action="store_true", help=bounded)
     if name == "audit":
         _pictures(command)
         strict = "exit with code 8 where the verdict is FAIL"
@@ -341,12 +348,14 @@ _CONFIG_HELP = {
     "score": "YAML of these options",
     "split": "YAML of these options",
     "audit": "YAML of these options",
+    "estimate": "YAML of these options",
 }
 _OUT_HELP = {
     "discover": "new run directory (default: the next runs/discover-LEARNER-N)",
     "score": "new run directory, or one to add to (default: the run of --from, else none)",
     "split": "new run directory, or one to add to (default: the run of --from, else the next "
     "runs/split-LEARNER-N)",
+    "estimate": "new run directory (default: nothing is written)",
     "audit": "new run directory (default: the next runs/audit-LEARNER-N)",
 }
 

@@ -13,18 +13,24 @@ from taskdiscovery.types.scores import RANDOM
 _LISTED = 10
 
 
-def scores(found: Scores, style: str, *, discovered: bool) -> None:
+def scores(found: Scores, style: str, *, discovered: bool, bounded: bool = False) -> None:
     """Print scores, the references last and named as such.
 
     Args:
         found: of one job.
         style: `table`, `json` or `csv`.
         discovered: whether the labelings are tasks, beside which a human labeling may stand.
+        bounded: whether the most that accuracy can be is shown beside each score.
     """
     rows: list[Document] = [
         {str(k): None if v != v else v for k, v in row.items()}
         for row in found.to_frame().to_dict("records")
     ]
+    if bounded:
+        from taskdiscovery.estimation.limits import greatest_accuracy
+
+        for row in rows:
+            row["accuracy_at_most"] = greatest_accuracy(row["agreement"])
     if style != "table":
         show.rows(rows, style)
         return
@@ -159,7 +165,7 @@ def contents(found: Document, style: str) -> None:
         rows += [{"what": "next", "name": "", "value": line} for line in found["next"]]
         show.rows(rows, "csv")
         return
-    expected = ("evidence", "report") if found["audit"] is None else ()
+    expected = ("evidence", "report") if found["audit"] is found["estimate"] is None else ()
     single = {k: v for k, v in found.items() if k not in (*lists, "run", "next", "command")}
     single = {k: v for k, v in single.items() if v is not None or k in expected}
     show.mapping(single, "table", title=found["run"])

@@ -8,6 +8,7 @@ same in all three. Nothing here imports torch: mistakes are found before anythin
 from __future__ import annotations
 
 from taskdiscovery.config.audit import AuditConfig
+from taskdiscovery.config.estimate import EstimateConfig
 from taskdiscovery.config.files import from_mapping, part_of, read_config, words_of
 from taskdiscovery.config.learners import (
     Factory,
@@ -59,6 +60,7 @@ __all__ = [
     "CompareConfig",
     "DataConfig",
     "EmbedConfig",
+    "EstimateConfig",
     "Factory",
     "FitConfig",
     "JobConfig",

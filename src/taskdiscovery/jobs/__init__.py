@@ -10,6 +10,7 @@ from taskdiscovery.config import (
     AuditConfig,
     CompareConfig,
     EmbedConfig,
+    EstimateConfig,
     FitConfig,
     LabelConfig,
     Options,
@@ -30,5 +31,6 @@ CONFIGS: dict[str, type[Options]] = {
     "label": LabelConfig,
     "embed": EmbedConfig,
     "fit": FitConfig,
+    "estimate": EstimateConfig,
     "plant": PlantConfig,
 }

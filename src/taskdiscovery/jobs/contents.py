@@ -9,12 +9,14 @@ from taskdiscovery import errors
 from taskdiscovery.config import (
     PRESETS,
     AuditConfig,
+    EstimateConfig,
     Options,
     ScoreConfig,
     SplitConfig,
     from_mapping,
     words_of,
 )
+from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import TaskDiscoveryError
 from taskdiscovery.jobs.following import following
@@ -31,6 +33,7 @@ _CONFIGS: dict[str, type[Options]] = {
     SPLITS: SplitConfig,
 }
 _CONFIGS |= {"score": ScoreConfig, "split": SplitConfig, "audit": AuditConfig}
+_CONFIGS |= {"estimate": EstimateConfig}
 
 
 def contents(run: Run) -> Document:
@@ -57,6 +60,7 @@ def contents(run: Run) -> Document:
             "comparisons": [_comparison(name, own) for name, own in run.comparisons.items()],
             "audit": _audit(numbers.get("audit")),
             "audit page": str(run.path / AUDIT_PAGE) if run.has(AUDIT_PAGE) else None,
+            "estimate": _estimate(numbers.get("estimate")),
             "evidence": None if analysis is None else f"{analysis['images']} images",
             "report": str(run.path / REPORT) if run.has(REPORT) else None,
             "unfinished": None if run.state == "done" else str(run.job["command"]),
@@ -81,7 +85,9 @@ def words_again(kind: str, path: Path, options: Document) -> list[str]:
         return []
     if isinstance(config, SplitConfig) and not (config.target and config.tasks):
         return []
-    if isinstance(config, AuditConfig) and not config.target:
+    if isinstance(config, AuditConfig | EstimateConfig) and not config.target:
+        return []
+    if isinstance(config, EstimateConfig) and config.on in ("", *IN_MEMORY):
         return []
     if isinstance(config, ScoreConfig) and not (config.target or config.tasks):
         return []
@@ -90,7 +96,7 @@ def words_again(kind: str, path: Path, options: Document) -> list[str]:
 
 def _without_preset(config: Options) -> Options:
     """Leave out what the preset decides, as it was left out when the job was asked for."""
-    if not isinstance(config, ScoreConfig | SplitConfig | AuditConfig):
+    if not isinstance(config, ScoreConfig | SplitConfig | AuditConfig | EstimateConfig):
         return config
     preset = PRESETS[config.preset]
     names = ("train_images", "test_images", "epochs", "shared_order")
@@ -134,6 +140,20 @@ def _score(name: str, numbers: Document) -> Document:
 
 def _audit(own: Document | None) -> str | None:
     return None if own is None else f"{own['verdict']}: {own['sentence']}"
+
+
+def _estimate(own: Document | None) -> str | None:
+    """Say in a line what accuracy is estimated, for which images, and how far it is known."""
+    if own is None:
+        return None
+    text = f"{own['accuracy']:.3f} ({own['low']:.3f} to {own['high']:.3f}) on {own['on']}"
+    text += f", by {own['recommended']}"
+    if own["bound"] is not None:
+        text += f"; at most {own['bound']:.3f}"
+    if own["range"] is not None:
+        ends = own["range"]
+        text += f"; tasks leave {ends['low']:.3f} to {ends['high']:.3f} open"
+    return text
 
 
 def _cue(own: Document) -> Document:

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery import errors
-from taskdiscovery.config import AuditConfig, ScoreConfig, SplitConfig, WorkConfig, from_mapping
+from taskdiscovery.config import (
+    AuditConfig,
+    EstimateConfig,
+    ScoreConfig,
+    SplitConfig,
+    WorkConfig,
+    from_mapping,
+)
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
-from taskdiscovery.jobs import audit, discover, score, split
+from taskdiscovery.jobs import audit, discover, estimate, score, split
 from taskdiscovery.jobs.sink import Sink
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.jobs.trust import Allowed, check_job, data_of
@@ -20,7 +27,7 @@ from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.hardware import cpu_cores
 from taskdiscovery.store import Run
-from taskdiscovery.types import Audit, Document, Evidence, Scores, Split
+from taskdiscovery.types import Audit, Document, Estimate, Evidence, Scores, Split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +43,7 @@ def run(
     allowed: Allowed,
     change_ranks: bool,
     callbacks: Callbacks,
-) -> Discovery | Scores | Split | Evidence | Audit | None:
+) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
     """Do what is left of the job.
 
     Args:
@@ -87,7 +94,7 @@ def run(
 
 def _go_on(
     data: Any, given: Mapping[str, Any], config: WorkConfig, sink: Sink, callbacks: Callbacks
-) -> Discovery | Scores | Split | Audit:
+) -> Discovery | Scores | Split | Audit | Estimate:
     """Do the job that a config is of."""
     tasks, target = given.get("tasks"), given.get("target")
     if isinstance(config, DiscoverConfig):
@@ -97,6 +104,9 @@ def _go_on(
     if isinstance(config, AuditConfig):
         own = audit.Given(target=target, tasks=tasks, other=given.get("other"))
         return audit.run(data, own, config, sink, callbacks, given.get("draw"))
+    if isinstance(config, EstimateConfig):
+        asked = estimate.Given(target=target, tasks=tasks, on=given.get("other"))
+        return estimate.run(data, asked, config, sink, callbacks)
     assert isinstance(config, SplitConfig)
     return split.run(data, target, tasks, config, sink, callbacks)
 
@@ -145,6 +155,7 @@ _CONFIGS: dict[str, type[WorkConfig]] = {
     "score": ScoreConfig,
     "split": SplitConfig,
     "audit": AuditConfig,
+    "estimate": EstimateConfig,
 }
 
 
@@ -163,7 +174,7 @@ def _config(run: Run, document: Document, allowed: Allowed, where: str) -> WorkC
     return from_mapping(kind, own, where)
 
 
-def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | None:
+def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
     """Return what a finished job left in its run."""
     command = str(run.job["command"])
     if command == "discover":
@@ -172,6 +183,8 @@ def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | None:
         return run.scores
     if command == "audit":
         return run.audit
+    if command == "estimate":
+        return run.estimate
     return run.split if command == "split" else run.evidence
 
 
@@ -185,7 +198,7 @@ def _check_objects(run: Run, document: Document, given: Mapping[str, Any], where
     lacking = [name for name in named if not named[name] and given.get(name) is None]
     if run.job["command"] == "score" and "tasks" in lacking and "target" in lacking:
         lacking = ["tasks"]
-    elif run.job["command"] == "audit" and "target" in lacking:
+    elif run.job["command"] in ("audit", "estimate") and "target" in lacking:
         lacking = ["target"]  # tasks need not be given
     elif run.job["command"] != "split" or not lacking:
         return

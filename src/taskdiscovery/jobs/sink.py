@@ -16,7 +16,7 @@ from taskdiscovery.store.layout import SCORES, SPLITS, is_taken
 #: the folder of a run that a command writes to, under a name.
 KINDS = {"score": SCORES, "split": SPLITS}
 #: commands whose results have a run of their own, always.
-OWN_RUN = ("discover", "audit")
+OWN_RUN = ("discover", "audit", "estimate")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,7 +41,7 @@ class Sink:
 
         Args:
             command: the subcommand.
-            out: a new directory; for jobs other than `discover` and `audit` also a finished run to
+            out: a new directory; for jobs other than those of `OWN_RUN` also a finished run to
                 add to; None to write nothing.
             resumed: the run whose job goes on.
 

@@ -8,6 +8,7 @@ Axes: N images, D tasks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ from taskdiscovery.store.layout import (
     CUE_SPLIT,
     CUES,
     ENCODER,
+    ESTIMATE,
     FILES,
     IMAGES,
     PER_IMAGE,
@@ -44,7 +46,8 @@ from taskdiscovery.store.layout import (
     remedy_of,
 )
 from taskdiscovery.store.named import NamedResults
-from taskdiscovery.types import Audit, Dataset, Document, Evidence, Labeling, Name, Tasks
+from taskdiscovery.store.writing import json_bytes
+from taskdiscovery.types import Audit, Dataset, Document, Estimate, Evidence, Labeling, Name, Tasks
 
 if TYPE_CHECKING:
     from taskdiscovery.encoders.discovery import Discovery
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
 #: files of results that there is one of.
 _ALONE = (
     *(ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT),
-    *(AUDIT, CUES, TARGETS, AUDIT_PAGE, CUE_SPLIT),
+    *(AUDIT, CUES, TARGETS, AUDIT_PAGE, CUE_SPLIT, ESTIMATE),
 )
 
 
@@ -274,6 +277,26 @@ class Run(NamedResults):
         """Write the page of an audit, and return its path; it counts once it is committed."""
         self.write(AUDIT_PAGE, page.encode("utf-8", "backslashreplace"))
         return self.path / AUDIT_PAGE
+
+    # --- estimate ---
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The accuracy on unlabelled images that the run tells, or None.
+
+        Raises:
+            RunDirError: where a file is damaged.
+        """
+        if "estimate" not in self.numbers:
+            return None
+        content = self.content(ESTIMATE)
+        with self.understood(ESTIMATE, remedy_of(ESTIMATE)):
+            return Estimate.from_numbers(json.loads(content.decode("utf-8")))
+
+    def write_estimate(self, found: Estimate) -> None:
+        """Write an estimate, and its headline numbers."""
+        self.write(ESTIMATE, json_bytes(found.numbers))
+        self.add_numbers({"estimate": found.headline})
 
     # --- report ---
 

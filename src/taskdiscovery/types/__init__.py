@@ -16,6 +16,7 @@ from taskdiscovery.types.classes import class_codes
 from taskdiscovery.types.comparison import Comparison
 from taskdiscovery.types.dataset import Dataset
 from taskdiscovery.types.detail import FEW, Detail, Part
+from taskdiscovery.types.estimate import Estimate
 from taskdiscovery.types.evaluation import Evaluation
 from taskdiscovery.types.evidence import Evidence, Name
 from taskdiscovery.types.info import ClassCount, Column, FileFact, Info
@@ -43,6 +44,7 @@ __all__ = [
     "Dataset",
     "Detail",
     "Document",
+    "Estimate",
     "Evaluation",
     "Evidence",
     "FileFact",
