@@ -201,7 +201,19 @@ def test_what_a_stopped_job_was_given_as_objects_is_given_again(arrays, tmp_path
 
 
 @pytest.mark.parametrize(
-    "verb", ["discover", "score", "split", "analyze", "label", "embed", "fit", "plant", "audit"]
+    "verb",
+    [
+        "discover",
+        "score",
+        "split",
+        "analyze",
+        "label",
+        "embed",
+        "fit",
+        "plant",
+        "audit",
+        "estimate",
+    ],
 )
 def test_a_verb_has_the_options_of_its_command(verb):
     """One source: the config. The verbs spell it out, so that an editor completes it."""
@@ -210,6 +222,7 @@ def test_a_verb_has_the_options_of_its_command(verb):
     # What the command line takes as text, the library takes as objects, by position.
     objects = {"score": {"target", "from"}, "split": {"target", "from"}, "fit": {"target"}}
     objects |= {"plant": {"target"}, "audit": {"target", "from", "other"}}
+    objects |= {"estimate": {"target", "from", "on"}}
     objects = objects.get(verb, set())
     given = list(inspect.signature(getattr(td, verb)).parameters.values())
     assert all(p.kind == p.POSITIONAL_OR_KEYWORD for p in given[:positional])
@@ -218,6 +231,7 @@ def test_a_verb_has_the_options_of_its_command(verb):
     known = {key_of(item): item for item in options(CONFIGS[verb])}
     trusted = {"label": {"learner"}, "analyze": {"learner"}}  # classes of a run, named again
     more = {"discover": {"method"}, "audit": {"other", "no_images", "blur"}, **trusted}
+    more |= {"estimate": {"on", "tasks"}}
     more = more.get(verb, set())
     assert set(own) - beside - more == set(known) - objects
     for name in set(own) - beside - more:
@@ -239,7 +253,13 @@ def test_the_command_line_has_the_options_of_the_configs():
         assert wanted <= flags, name
         others = {f for f in flags if f.startswith("--") and not f.startswith("--no-")} - wanted
         common = {"--help", "--quiet", "--debug", "--out", "--config", "--print-config", "--format"}
-        assert others <= common | {"--data", "--learner", "--strict", "--blur"}, name
+        assert others <= common | {
+            "--data",
+            "--learner",
+            "--strict",
+            "--blur",
+            "--estimate-accuracy",
+        }, name
 
 
 def test_the_process_is_left_as_it_was_found(arrays):

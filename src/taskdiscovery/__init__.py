@@ -157,8 +157,8 @@ _HOMES = {
     "runtime.progress_bar": "ProgressBar",
     "store": "Run",
     "training.fitted": "Fitted",
-    "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling Score "
-    "Scores Split Tasks",
+    "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling "
+    "Score Scores Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -215,7 +215,7 @@ def fit(data: str, out: Path | None, format: str, callbacks: Callbacks, **given:
 
 
 def estimate(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
-    """Print what can be told of the accuracy on unlabelled images; write it where a run is named."""
+    """Print what can be told of the accuracy on unlabelled images; write it with `--out`."""
     data, config = _job("estimate", given)
     if config is None:
         return
@@ -228,7 +228,6 @@ def estimate(format: str, out: Path | None, callbacks: Callbacks, **given: Any) 
     sink = Sink.of("estimate", out)
     found = job.run(data, job.Given(), config, sink, callbacks)
     estimateview.show_estimate(found, format, tasks=bool(config.tasks))
-    _say_partition(with_parts(config, config.tasks, data), format)
     if format == "table" and out is not None:
         show.line(f"estimate, in {out}")
 

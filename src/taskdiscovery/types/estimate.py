@@ -87,7 +87,7 @@ class Estimate:
 
     @property
     def headline(self) -> Document:
-        """What stands in `result.json`: the row that is recommended, the bound, the range's ends."""
+        """What stands in `result.json`: what is recommended, the bound, the ends of the range."""
         own = {name: getattr(self, name) for name in _HEADLINE}
         figures = {
             name: self.value[name] for name in ("accuracy", "low", "high", "level", "covers")

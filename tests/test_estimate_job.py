@@ -1,0 +1,206 @@
+"""The verb `estimate`: accuracy on images whose labels nobody has looked at."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import taskdiscovery as td
+from taskdiscovery.cli import main
+from taskdiscovery.estimation.limits import greatest_accuracy
+from taskdiscovery.estimation.recommending import RECOMMENDED, recommended
+
+N, P = 1500, 8
+QUIET = {"threads": 1, "callbacks": ()}
+BRIEF = {"preset": "smoke", "epochs": 3, "batch": 64, "learner": "linear"}
+POWER = {"method": td.Power(iterations=2), "epochs": 10, "encoder_epochs": 10}
+NAMES = np.array(["ant", "bee", "cow"])
+
+
+def pictures(seed, n=N, labels=True, more=None):
+    """Grey pictures of three brightnesses, by class, with noise."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n)
+    images = rng.integers(0, 130, (n, 6, 6, 1)) + 60 * kind[:, None, None, None]
+    given = {"labels": NAMES[kind]} if labels else {}
+    return td.load(images.astype(np.uint8), **given, **(more or {}))
+
+
+def table(seed, n=N, shift=0.0):
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n)
+    rows = rng.normal(size=(n, P))
+    rows[np.arange(n), kind] += 2 - shift
+    return td.load(rows, labels=NAMES[kind])
+
+
+@pytest.fixture(scope="module")
+def here():
+    return pictures(0)
+
+
+@pytest.fixture(scope="module")
+def found(here):
+    return td.estimate(here, on=pictures(1, 400), **BRIEF, **QUIET)
+
+
+def without_truth(found):
+    return {k: v for k, v in found.numbers.items() if k not in ("truth", "config", "on")}
+
+
+def test_labels_of_the_other_images_change_nothing(here, found):
+    bare = td.estimate(here, on=pictures(1, 400, labels=False), **BRIEF, **QUIET)
+    assert bare.truth is None
+    assert without_truth(bare) == without_truth(found)
+    assert found.truth["images"] == 400
+    # Same source: the truth is where the held-out accuracy says, and under the bound.
+    assert found.truth["accuracy"] <= found.bound
+    assert abs(found.truth["accuracy"] - found.held_out) < 0.1
+
+
+def test_everything_stands_beside_what_is_recommended(found):
+    assert found.recommended == "held-out"
+    assert "no study" in found.why
+    assert found.value["accuracy"] == found.held_out
+    rows = found.to_frame().set_index("estimator")
+    assert rows["recommended"].sum() == 1
+    assert (rows["refused"] == "").all()
+    assert ((rows["low"] <= rows["accuracy"]) & (rows["accuracy"] <= rows["high"])).all()
+    assert found.bound == greatest_accuracy(rows["accuracy"]["agreement"])
+    assert found.calibration == 300  # a fifth of all; smoke trains on 600 at most
+    assert found.trained == 600
+    assert found.per_class["images"].sum() == found.images == 400
+    assert "accuracy" in found._repr_html_()
+    assert f"at most {found.bound:.3f}" in repr(found)
+
+
+def test_the_table_of_recommendations_starts_at_one_run():
+    assert RECOMMENDED[0][0] == 1
+    assert recommended(1) == recommended(50) == "held-out"
+
+
+def test_a_convex_learner_has_one_run_and_no_bound():
+    found = td.estimate(table(0), on=table(1, shift=1.0), learner="ridge", **QUIET)
+    assert found.runs == 1
+    assert found.bound is None
+    rows = found.to_frame().set_index("estimator")
+    assert rows["refused"]["agreement"] == "needs 2 runs"
+    assert np.isnan(rows["accuracy"]["agreement-line"])
+    assert found.numbers["estimators"][-1]["accuracy"] is None
+    assert found.truth["accuracy"] < found.held_out - 0.1  # and nothing recommended sees it
+
+
+def test_too_few_calibration_images_are_refused():
+    with pytest.raises(td.DataError, match="271 are needed"):
+        td.estimate(pictures(0, 400), on=pictures(1, 50), **BRIEF, **QUIET)
+    rows, names = np.random.default_rng(0).normal(size=(N, P)), np.array(["a"] * N)
+    names[:100] = "b"
+    rows[:100] += 9
+    found = td.estimate(
+        td.load(rows, labels=names), on=rows[80:140] + 0.01, learner="ridge", **QUIET
+    )
+    few = found.per_class.set_index("class").loc["b"]
+    assert "31 are needed" in few["refused"]
+    assert np.isnan(few["accuracy"])
+    assert found.images == 60
+
+
+def test_images_that_were_used_are_left_out(here):
+    mixed = np.concatenate([here.images[:100], pictures(1, 50).images])
+    found = td.estimate(here, on=mixed, **BRIEF, **QUIET, train_images=1200)
+    assert (found.seen, found.images) == (100, 50)
+    with pytest.raises(td.DataError, match="trained on or calibrate"):
+        td.estimate(here, on=here.images, **BRIEF, **QUIET, train_images=1200)
+
+
+def test_groups_are_held_out_whole_and_drawn_as_one():
+    patient = np.arange(N) // 5
+    data = pictures(0, more={"attributes": {"p": patient}, "groups": "p"})
+    found = td.estimate(data, on=pictures(1, 100), **BRIEF, **QUIET)
+    assert found.grouped
+    assert found.value["covers"].startswith("groups")
+
+
+def test_what_cannot_be_asked_is_refused(here):
+    with pytest.raises(td.DataError, match="--size"):
+        td.estimate(here, on=pictures(1, 9).images[:, :5, :5], **BRIEF, **QUIET)
+    with pytest.raises(td.ConfigError, match="no run is called"):
+        td.estimate(here, on=pictures(1, 50), tasks="nowhere", **BRIEF, **QUIET)
+    with pytest.raises(td.ConfigError, match="no images are given"):
+        td.estimate(here, on=None, **BRIEF, **QUIET)
+    with pytest.raises(td.DataError, match="features here"):
+        td.estimate(table(0), on=np.ones((9, 3)), learner="ridge", **QUIET)
+
+
+def test_library_and_command_line_give_the_same(tmp_path, capsys):
+    words = ["estimate", "shapes?n=1500", "--on", "shapes?n=200&seed=1", "--learner", "linear"]
+    words += ["--preset", "smoke", "--threads", "1", "--quiet"]
+    run = tmp_path / "run"
+    assert main([*words, "--out", str(run), "--format", "json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    given = {"learner": "linear", "preset": "smoke", **QUIET}
+    found = td.estimate("shapes?n=1500", on="shapes?n=200&seed=1", **given)
+    assert printed == json.loads(json.dumps(found.numbers))
+    kept = td.open_run(run).estimate
+    assert kept.numbers == found.numbers
+    pd.testing.assert_frame_equal(kept.to_frame(), found.to_frame())
+    assert main(["show", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "by held-out" in shown
+    assert "taskdiscovery estimate" in shown
+    assert main(["verify", str(run)]) == 0
+    assert main(["resume", str(run)]) == 0  # done: there is nothing to do
+    (run / "estimate.json").write_text("{}")
+    with pytest.raises(td.RunDirError, match="restore|estimate again|cannot be read"):
+        _ = td.open_run(run).estimate
+
+
+class _Stop(td.Callback):
+    def on_checkpoint(self, number):
+        if number == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_stopped_job_goes_on_with_the_same_result(here, found, tmp_path):
+    run, other = tmp_path / "run", pictures(1, 400)
+    given = {**BRIEF, **QUIET, "callbacks": [_Stop()]}
+    with pytest.raises(KeyboardInterrupt):
+        td.estimate(here, on=other, out=run, **given)
+    with pytest.raises(td.ConfigError, match="other="):
+        td.resume(run, data=here, callbacks=())
+    with pytest.raises(td.RunDirError, match="have changed"):
+        td.resume(run, data=here, other=pictures(2, 400), callbacks=())
+    again = td.resume(run, data=here, other=other, callbacks=())
+    assert without_truth(again) == without_truth(found)
+    assert td.open_run(run).state == "done"
+
+
+def test_a_range_names_the_tasks_at_its_ends(here, tmp_path, capsys):
+    run = tmp_path / "run"
+    tasks = td.discover(
+        here, tasks=2, learner="linear", train_images=600, out=run, **POWER, **QUIET
+    )
+    other = pictures(1, 200)
+    found = td.estimate(here, on=other, tasks=run, **BRIEF, **QUIET)
+    names = set(tasks.tasks.names)
+    assert {row["task"] for row in found.range["tasks"]} <= names
+    assert {found.range["low_task"], found.range["high_task"]} <= names
+    assert 0 <= found.range["low"] <= found.range["high"] <= found.bound
+    one = found.range["low_task"]
+    alone = td.estimate(here, on=other, tasks=f"{run}:{one}", **BRIEF, **QUIET)
+    assert [row["task"] for row in alone.range["tasks"]] == [one]
+    assert alone.range["low"] == found.range["low"]
+    same = td.estimate(here, on=other, tasks=tasks, **BRIEF, **QUIET)
+    assert same.range == found.range
+    with pytest.raises(td.ConfigError):
+        td.estimate(here, on=other, tasks=f"{run}:task_999", **BRIEF, **QUIET)
+
+
+def test_score_prints_the_bound_beside_agreement(capsys):
+    words = ["score", "digits", "--target", "label", "--learner", "linear", "--preset", "smoke"]
+    words += ["--epochs", "1", "--threads", "1", "--quiet", "--format", "json"]
+    assert main([*words, "--estimate-accuracy"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    for row in rows:
+        assert row["accuracy_at_most"] == (1 + row["agreement"]) / 2
