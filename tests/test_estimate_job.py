@@ -97,9 +97,8 @@ def test_too_few_calibration_images_are_refused():
     rows, names = np.random.default_rng(0).normal(size=(N, P)), np.array(["a"] * N)
     names[:100] = "b"
     rows[:100] += 9
-    found = td.estimate(
-        td.load(rows, labels=names), on=rows[80:140] + 0.01, learner="ridge", **QUIET
-    )
+    data, other = td.load(rows, labels=names), rows[80:140] + 0.01
+    found = td.estimate(data, on=other, learner="logistic", **QUIET)
     few = found.per_class.set_index("class").loc["b"]
     assert "31 are needed" in few["refused"]
     assert np.isnan(few["accuracy"])
@@ -130,7 +129,7 @@ def test_what_cannot_be_asked_is_refused(here):
     with pytest.raises(td.ConfigError, match="no images are given"):
         td.estimate(here, on=None, **BRIEF, **QUIET)
     with pytest.raises(td.DataError, match="features here"):
-        td.estimate(table(0), on=np.ones((9, 3)), learner="ridge", **QUIET)
+        td.estimate(table(0), on=np.eye(9, 3), learner="ridge", **QUIET)
 
 
 def test_library_and_command_line_give_the_same(tmp_path, capsys):
@@ -152,7 +151,7 @@ def test_library_and_command_line_give_the_same(tmp_path, capsys):
     assert main(["verify", str(run)]) == 0
     assert main(["resume", str(run)]) == 0  # done: there is nothing to do
     (run / "estimate.json").write_text("{}")
-    with pytest.raises(td.RunDirError, match="restore|estimate again|cannot be read"):
+    with pytest.raises(td.RunDirError, match="is damaged"):
         _ = td.open_run(run).estimate
 
 
