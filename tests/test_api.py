@@ -202,8 +202,18 @@ def test_what_a_stopped_job_was_given_as_objects_is_given_again(arrays, tmp_path
 
 @pytest.mark.parametrize(
     "verb",
-    ["discover", "score", "split", "analyze", "label", "embed", "fit", "plant", "audit"]
-    + ["estimate"],
+    [
+        "discover",
+        "score",
+        "split",
+        "analyze",
+        "label",
+        "embed",
+        "fit",
+        "plant",
+        "audit",
+        "estimate",
+    ],
 )
 def test_a_verb_has_the_options_of_its_command(verb):
     """One source: the config. The verbs spell it out, so that an editor completes it."""

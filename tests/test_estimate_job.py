@@ -196,6 +196,30 @@ def test_a_range_names_the_tasks_at_its_ends(here, tmp_path, capsys):
         td.estimate(here, on=other, tasks=f"{run}:task_999", **BRIEF, **QUIET)
 
 
+def test_the_range_stands_beside_one_run_on_features():
+    here, shifted = table(0), table(1, shift=1.0)
+    tasks = td.discover(here, tasks=2, **QUIET)
+    found = td.estimate(here, on=shifted, tasks=tasks, **QUIET)
+    assert (found.learner, found.runs) == ("ridge", 1)
+    # What a task goes with fades: no estimate needs to see it, and the range allows for it.
+    assert found.range["low"] <= found.truth["accuracy"] <= found.range["high"]
+    row = found.range["tasks"][0]
+    assert row["accuracy_parted"] < row["accuracy_together"]
+
+
+def test_targets_and_published_partitions(here):
+    other = pictures(1, 200)
+    two = td.estimate(here, "label:ant,bee", on=other, **BRIEF, **QUIET)
+    assert len(two.per_class) == 2
+    assert two.truth["accuracy"] > 0.6
+    values = td.estimate(here, here.labels % 2, on=other, **BRIEF, **QUIET)
+    assert values.truth is None  # nobody says what these are there
+    given = {"labels": NAMES[here.labels], "test": pictures(5, 350)}
+    parted = td.load(here.images, **given)
+    found = td.estimate(parted, on=other, **BRIEF, **QUIET, test_images=320)
+    assert found.calibration == 320
+
+
 def test_score_prints_the_bound_beside_agreement(capsys):
     words = ["score", "digits", "--target", "label", "--learner", "linear", "--preset", "smoke"]
     words += ["--epochs", "1", "--threads", "1", "--quiet", "--format", "json"]

@@ -529,7 +529,7 @@ def _truth(parts: Parts, config: EstimateConfig, case: Case) -> Document | None:
 
     None where it has none, or where the target is no SPEC: rows of a table are not matched twice.
     """
-    if not is_target_spec(config.target) or config.target != parts.labeling.name:
+    if not config.target or not is_target_spec(config.target):
         return None
     try:
         given = target_of(parts.there, config.target)

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 #: images that follow a cue, and images against it, below which there is no split.
 LEAST_OF_SPLIT = 10
-#: bytes of `audit.json`, parsed thirty times as much.
-_MOST = 2**24
+#: bytes of `audit.json`, or of `estimate.json`, parsed thirty times as much.
+MOST = 2**24
 _TRUE = ("strength", "unique_z", "ratio", "skill", "accuracy")
 _MAYBE = ("joint", "control_z", "mode_gain", "mode_distance", "mode_difference")
 _TEXTS = ("view", "kind", "words", "target", "class_name", "remedy")
@@ -88,8 +88,8 @@ def read(run: RunFiles) -> tuple[Audit, list[Labeling]]:
     """
     content, table = run.content(AUDIT), run.table(TARGETS)
     with run.understood(AUDIT, remedy_of(AUDIT)):
-        if len(content) > _MOST:
-            raise ValueError(f"it has more than {_MOST:,} bytes")
+        if len(content) > MOST:
+            raise ValueError(f"it has more than {MOST:,} bytes")
         numbers = json.loads(content.decode("utf-8"))
         ids = table["image_id"].to_numpy(dtype=np.str_)
         labelings = [

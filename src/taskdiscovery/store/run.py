@@ -291,6 +291,8 @@ class Run(NamedResults):
             return None
         content = self.content(ESTIMATE)
         with self.understood(ESTIMATE, remedy_of(ESTIMATE)):
+            if len(content) > audited.MOST:
+                raise ValueError(f"it has more than {audited.MOST:,} bytes")
             return Estimate.from_numbers(json.loads(content.decode("utf-8")))
 
     def write_estimate(self, found: Estimate) -> None:

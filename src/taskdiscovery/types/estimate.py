@@ -112,6 +112,7 @@ class Estimate:
         found = cls(**{**own, "config": dict(own["config"])})
         if found.recommended not in list(found.estimators["estimator"]):
             raise ValueError("what is recommended is none of its estimators")
+        repr(found)  # in which a figure that is no number is found
         return found
 
     def to_frame(self) -> pd.DataFrame:
