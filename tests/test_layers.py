@@ -41,7 +41,7 @@ FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FILES = structure.modules(ROOT)
 TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in FILES.items()}
 VERBS = ("load", "discover", "score", "split", "analyze", "label", "report", "open_run", "resume")
-VERBS += ("embed", "compare", "discard", "fit", "load_fitted", "info", "audit", "plant")
+VERBS += ("embed", "compare", "discard", "fit", "load_fitted", "info", "audit", "plant", "stress")
 
 
 def room(module):

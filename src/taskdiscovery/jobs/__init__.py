@@ -16,6 +16,7 @@ from taskdiscovery.config import (
     PlantConfig,
     ScoreConfig,
     SplitConfig,
+    StressConfig,
 )
 from taskdiscovery.discovery import DiscoverConfig
 
@@ -31,4 +32,5 @@ CONFIGS: dict[str, type[Options]] = {
     "embed": EmbedConfig,
     "fit": FitConfig,
     "plant": PlantConfig,
+    "stress": StressConfig,
 }
