@@ -12,7 +12,7 @@ import numpy as np
 from taskdiscovery.config import StressConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError
+from taskdiscovery.errors import ConfigError, printable
 from taskdiscovery.jobs.inputs import (
     choose,
     is_untrained,
@@ -148,7 +148,8 @@ def _how(config: StressConfig) -> str:
         else "Settings of the learners are published defaults, not chosen for this data."
     )
     return (
-        f"Learner {config.learner}, {config.runs} runs from fresh seeds, {recipe.epochs} epochs, "
+        f"Learner `{printable(config.learner)}`, {config.runs} runs from fresh seeds, "
+        f"{recipe.epochs} epochs, "
         f"batches of {recipe.batch}, {recipe.optimizer} at {recipe.learning_rate:g} "
         f"({recipe.schedule}), weight decay {recipe.weight_decay:g}, on {config.device} in "
         f"{config.precision}, seed {config.seed}. Groups are those of the training images; "

@@ -105,6 +105,7 @@ class _Work:
         )
         settings, found = first.settings, []
         try:
+            self._check_held(own, first)
             if self._tunes(own):  # with a seed that nothing is reported of
                 fresh = self.problem(self.config.runs)
                 settings = choose(own, fresh, self.bench.images, Hooks(meter=meter)).settings
@@ -130,6 +131,19 @@ class _Work:
 
     def _tunes(self, own: str) -> bool:
         return self.config.tune and own in GRIDS
+
+    def _check_held(self, own: str, problem: Problem) -> None:
+        """Refuse held-out images that serve a learner, and lack a group that is trained on.
+
+        Raises:
+            DataError: naming the group.
+        """
+        assert problem.held is not None
+        missing = np.setdiff1d(problem.groups, problem.held.groups)
+        if len(missing) and (own == "last layer" or self._tunes(own)):
+            known = np.unique(self.benchmark.group_N[problem.training.rows])
+            name = self.benchmark.group_names[known[missing[0]]]
+            raise DataError(f"there are no validation images of {name}", hint="raise --validation")
 
     def _failed(self, name: str, why: str) -> Baseline:
         _LOG.warning("%s at strength %.2f has no figures: %s", name, self.strength, why)
