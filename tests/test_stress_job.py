@@ -122,6 +122,25 @@ def test_the_same_seeds_give_the_same_bytes_and_the_command_does_as_the_verb(tmp
     assert sums(tmp_path / "c")["baselines.csv"] != sums(tmp_path / "a")["baselines.csv"]
 
 
+def test_baselines_are_added_to_the_same_benchmark_and_no_other(tmp_path, monkeypatch):
+    spec, folder = "shapes?n=400&size=8", tmp_path / "later"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,)}
+    tried = {**options, "baselines": ("erm",)}
+    td.stress(spec, TARGET, TASK, **options, out=folder)
+    before = sums(folder)
+    with pytest.raises(td.DataError, match="other data, options or seed"):
+        td.stress(spec, TARGET, TASK, **tried, seed=1, out=folder)
+    assert sums(folder) == before
+    td.stress(spec, TARGET, TASK, **tried, out=folder)
+    td.stress(spec, TARGET, TASK, **tried, out=tmp_path / "once")
+    assert sums(folder) == sums(tmp_path / "once")
+    with pytest.raises(td.RunDirError, match="not empty"):
+        td.stress(spec, TARGET, TASK, **tried, out=folder)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(td.ConfigError, match="one process"):
+        td.stress(spec, TARGET, TASK, **options, out=tmp_path / "ranks")
+
+
 def test_without_baselines_nothing_is_trained(tmp_path, shapes, capsys):
     found = td.stress(shapes, TARGET, TASK, train_images=100, callbacks=())
     assert found.baselines == ()

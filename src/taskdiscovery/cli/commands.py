@@ -235,9 +235,9 @@ def stress(data: str | None, out: Path, format: str, callbacks: Callbacks, **giv
     config = from_mapping(StressConfig, with_features_beside(data, given, tasks), "stress")
     _check_test(config)
     check_learner(config.learner)
-    _check_new(out)
     from taskdiscovery.jobs import stress as job
 
+    job.check_place(out, config)
     found = job.run(data, None, None, config, out, callbacks)
     if found.baselines:
         show.rows(found.rows(), format, title=f"{found.target} against {found.task}")

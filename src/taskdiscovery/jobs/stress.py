@@ -22,6 +22,7 @@ from taskdiscovery.jobs.inputs import (
     reading_of,
 )
 from taskdiscovery.jobs.parts import with_parts
+from taskdiscovery.runtime import ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.splits.benchmark import (
     Baseline,
@@ -29,7 +30,9 @@ from taskdiscovery.splits.benchmark import (
     Sizes,
     Stressed,
     add_baselines,
+    check_same,
     compose,
+    lacks_baselines,
     write,
 )
 from taskdiscovery.store import check_new
@@ -53,7 +56,7 @@ def run(
         target: the labeling to learn, as `data.target_of` takes it; None for the config's.
         tasks: what goes with it, as `inputs.choose` takes it; None for the config's.
         config: as given.
-        out: a new folder to write, or None.
+        out: a new folder to write, or None; for baselines also one with this very benchmark.
         callbacks: told of progress.
 
     Raises:
@@ -62,8 +65,7 @@ def run(
     target = config.target if target is None else target
     tasks = config.tasks if tasks is None else tasks
     _check_given(target, tasks)
-    if out is not None:
-        check_new(out)
+    added = out is not None and check_place(out, config)
     config = with_parts(read_alike(config, reading_of(tasks)), tasks, data)
     dataset = read_data(data, config, callbacks)
     wanted = check_classes(target_of(dataset, target))
@@ -75,17 +77,40 @@ def run(
         sizes=Sizes(train=config.train_images, validation=config.validation),
         seed=config.seed,
     )
-    if out is not None:
-        parts = [own for s in found.strengths for own in (found.train[s], found.validation[s])]
-        images = sum(map(len, [*parts, *found.tests.values()]))
-        with callbacks.stage("writing the benchmark", images) as meter:
-            write(out, found, meter)
+    if out is not None and added:
+        check_same(out, found)
+    elif out is not None:
+        _write(out, found, callbacks)
     if not config.tried:
         return Stressed(benchmark=found)
     baselines, how = _baselines(found, config, callbacks)
     if out is not None:
         add_baselines(out, baselines, how)
     return Stressed(benchmark=found, baselines=baselines)
+
+
+def check_place(out: Path, config: StressConfig) -> bool:
+    """Say whether baselines are added to a benchmark that is there; else the place must be new.
+
+    Raises:
+        ConfigError: in one of several processes, which would all write there.
+        RunDirError: where it is taken.
+    """
+    if ranks.size() > 1:
+        raise ConfigError(
+            "stress is for one process", where="torchrun", hint="start it without torchrun"
+        )
+    if config.tried and lacks_baselines(out):
+        return True
+    check_new(out)
+    return False
+
+
+def _write(out: Path, found: Benchmark, callbacks: Callbacks) -> None:
+    parts = [own for s in found.strengths for own in (found.train[s], found.validation[s])]
+    images = sum(map(len, [*parts, *found.tests.values()]))
+    with callbacks.stage("writing the benchmark", images) as meter:
+        write(out, found, meter)
 
 
 def _check_given(target: Any, tasks: Any) -> None:

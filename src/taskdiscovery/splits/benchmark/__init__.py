@@ -3,7 +3,13 @@ and test sets in which it does and does not.
 """
 
 from taskdiscovery.config.stress import STRENGTHS
-from taskdiscovery.splits.benchmark.files import add_baselines, check, write
+from taskdiscovery.splits.benchmark.files import (
+    add_baselines,
+    check,
+    check_same,
+    lacks_baselines,
+    write,
+)
 from taskdiscovery.splits.benchmark.rows import Benchmark, Sizes, compose
 from taskdiscovery.splits.benchmark.table import Baseline, Stressed
 
@@ -15,6 +21,8 @@ __all__ = [
     "Stressed",
     "add_baselines",
     "check",
+    "check_same",
     "compose",
+    "lacks_baselines",
     "write",
 ]

@@ -132,6 +132,28 @@ def check(folder: Path | str) -> Document:
     return dict(json.loads((folder / NUMBERS).read_bytes()))
 
 
+def lacks_baselines(folder: Path | str) -> bool:
+    """Say whether a folder looks like a benchmark to which no table of baselines was added."""
+    folder = Path(folder)
+    return (folder / SUMS).is_file() and not (folder / TABLE).exists()
+
+
+def check_same(folder: Path | str, benchmark: Benchmark) -> None:
+    """Refuse a folder that is not, file by file, this very benchmark as `write` left it.
+
+    Raises:
+        DataError: saying what is wrong.
+    """
+    check(folder)
+    contents = {name: content_of(benchmark, rows) for name, rows in _parts(benchmark).items()}
+    if (Path(folder) / NUMBERS).read_bytes() != json_bytes(_numbers(benchmark, contents)):
+        raise DataError(
+            "the folder has a benchmark of other data, options or seed",
+            where=str(folder),
+            hint="name a new folder",
+        )
+
+
 def content_of(benchmark: Benchmark, rows: IntArray) -> str:
     """Return the SHA-256 of pixels, ids, labels, tasks and groups of some rows, in their order."""
     images, ids = benchmark.dataset.images, benchmark.dataset.ids
