@@ -203,26 +203,18 @@ def test_what_a_stopped_job_was_given_as_objects_is_given_again(arrays, tmp_path
 @pytest.mark.parametrize(
     "verb",
     [
-        "discover",
-        "score",
-        "split",
-        "analyze",
-        "label",
-        "embed",
-        "fit",
-        "plant",
-        "audit",
-        "estimate",
+        *("discover", "score", "split", "analyze", "label", "embed", "fit", "plant", "audit"),
+        *("estimate", "stress"),
     ],
 )
 def test_a_verb_has_the_options_of_its_command(verb):
     """One source: the config. The verbs spell it out, so that an editor completes it."""
     beside = {"out", "callbacks"}
-    positional = {"discover": 1, "split": 3, "embed": 1, "audit": 3}.get(verb, 2)
+    positional = {"discover": 1, "split": 3, "embed": 1, "audit": 3, "stress": 3}.get(verb, 2)
     # What the command line takes as text, the library takes as objects, by position.
     objects = {"score": {"target", "from"}, "split": {"target", "from"}, "fit": {"target"}}
-    objects |= {"plant": {"target"}, "audit": {"target", "from", "other"}}
-    objects |= {"estimate": {"target", "from", "on"}}
+    objects |= {"plant": {"target"}, "stress": {"target", "from"}}
+    objects |= {"audit": {"target", "from", "other"}, "estimate": {"target", "from", "on"}}
     objects = objects.get(verb, set())
     given = list(inspect.signature(getattr(td, verb)).parameters.values())
     assert all(p.kind == p.POSITIONAL_OR_KEYWORD for p in given[:positional])

@@ -164,6 +164,54 @@ def test_missing_extra_names_the_pip_command():
     assert "pip install 'taskdiscovery[hf]'" in str(caught.value)
 
 
+class Table:
+    """What the reader asks of a data set of `datasets`, which need not be installed."""
+
+    def __init__(self, features, columns):
+        self.features, self.columns = features, columns
+
+    def __len__(self):
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, which):
+        if isinstance(which, slice):
+            return {name: values[which] for name, values in self.columns.items()}
+        return self.columns[which]
+
+    def with_format(self, kind):
+        return self
+
+    def select_columns(self, names):
+        return Table({n: self.features[n] for n in names}, {n: self.columns[n] for n in names})
+
+    def cast_column(self, name, feature):
+        return self
+
+
+def test_other_class_labels_of_hugging_face_are_attributes_by_their_names():
+    from taskdiscovery.data.listing import Reading
+    from taskdiscovery.data.readers.adapters import from_hugging_face_table
+
+    kind = type("ClassLabel", (), {"__init__": lambda own, *names: setattr(own, "names", names)})
+    image = type("Image", (), {"__init__": lambda self, decode=True: None})
+    value = type("Value", (), {})
+    features = {"image": image(), "label": kind("cat", "dog"), "task": kind("dark", "bright")}
+    features |= {"age": value(), "boxes": type("Sequence", (), {})()}
+    columns = {
+        "image": [{"bytes": encoded(picture), "path": None} for picture in PICTURES],
+        "label": [0, 1, 0, 1, 0, 1],
+        "task": [1, 0, -1, None, 1, 0],
+        "age": [1, 2, 3, 4, 5, 6],
+        "boxes": [[]] * 6,
+    }
+    how = Reading(size=None, fit="crop", range=None)
+    read = from_hugging_face_table(Table(features, columns), "hf:mine", how)
+    assert read.classes == ("cat", "dog")
+    assert list(read.attributes) == ["task", "age"]
+    assert read.attributes["task"].isna().tolist() == [False, False, True, True, False, False]
+    assert read.attributes["task"].dropna().tolist() == ["bright", "dark", "bright", "dark"]
+
+
 @pytest.mark.parametrize("broken", [True, False])
 def test_torchvision_stand_in(tmp_path, monkeypatch, broken):
     """A torchvision that was built for another torch fails on import; that has its own error."""

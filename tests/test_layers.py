@@ -42,6 +42,7 @@ FILES = structure.modules(ROOT)
 TREES = {name: ast.parse(file.read_text("utf-8")) for name, file in FILES.items()}
 VERBS = ("load", "discover", "score", "split", "analyze", "label", "report", "open_run", "resume")
 VERBS += ("embed", "compare", "discard", "fit", "load_fitted", "info", "audit", "plant", "estimate")
+VERBS += ("stress",)
 
 
 def room(module):

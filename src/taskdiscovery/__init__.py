@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         resume,
         score,
         split,
+        stress,
     )
     from taskdiscovery.config import Learner, Recipe
     from taskdiscovery.data import from_arrays, from_torch
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     )
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
+    from taskdiscovery.splits.benchmark import Stressed
     from taskdiscovery.store import Run
     from taskdiscovery.training.fitted import Fitted
     from taskdiscovery.types import (
@@ -116,6 +118,7 @@ __all__ = [
     "Scores",
     "Spectral",
     "Split",
+    "Stressed",
     "TaskDiscoveryError",
     "Tasks",
     "WorkerError",
@@ -139,11 +142,12 @@ __all__ = [
     "resume",
     "score",
     "split",
+    "stress",
 ]
 
 _HOMES = {
     "api": "analyze audit compare discard discover embed estimate fit info label load load_fitted "
-    "open_run plant report resume score split",
+    "open_run plant report resume score split stress",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",
@@ -155,6 +159,7 @@ _HOMES = {
     "WorkerError",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
+    "splits.benchmark": "Stressed",
     "store": "Run",
     "training.fitted": "Fitted",
     "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling "

@@ -54,6 +54,7 @@ from taskdiscovery.config import (
     Recipe,
     ScoreConfig,
     SplitConfig,
+    StressConfig,
     from_mapping,
     name_of,
     to_mapping,
@@ -76,6 +77,7 @@ from taskdiscovery.jobs import plant as _plant
 from taskdiscovery.jobs import resume as _resume
 from taskdiscovery.jobs import score as _score
 from taskdiscovery.jobs import split as _split
+from taskdiscovery.jobs import stress as _stress
 from taskdiscovery.jobs.inputs import read_alike, reading_of
 from taskdiscovery.jobs.looking import (
     features_of,
@@ -110,6 +112,7 @@ if TYPE_CHECKING:
 
     from taskdiscovery.data.planting import Planted
     from taskdiscovery.encoders.discovery import Discovery
+    from taskdiscovery.splits.benchmark import Stressed
     from taskdiscovery.training.fitted import Fitted
 
 __all__ = [
@@ -131,6 +134,7 @@ __all__ = [
     "resume",
     "score",
     "split",
+    "stress",
 ]
 
 
@@ -968,6 +972,82 @@ def plant(
     config = from_mapping(PlantConfig, options, "plant")
     place = None if out is None else Path(out)
     return _plant.run(data, target, config, place, callbacks_of(callbacks))
+
+
+@isolated
+def stress(
+    data: Any,
+    target: Any,
+    tasks: Any,
+    *,
+    strengths: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    validation: float = 0.1,
+    baselines: Sequence[str] = (),
+    tune: bool = False,
+    runs: int = 3,
+    features: str = "",
+    learner: Network | Learner = "auto",
+    preset: str = "quick",
+    train_images: int | None = None,
+    test_images: int | None = None,
+    epochs: int | None = None,
+    batch: int = 512,
+    learning_rate: float = 1e-3,
+    optimizer: str = "adam",
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    checkpoint_every: float = 60.0,
+    executor: str = "auto",
+    jobs: int | None = None,
+    ranks: int | None = None,
+    ray_address: str = "",
+    cpus_per_job: int | None = None,
+    gpus_per_job: float | None = None,
+    out: Path | str | None = None,
+    callbacks: Iterable[Callback] | None = None,
+) -> Stressed:
+    """Make a benchmark of labelled images: training sets in which a task goes with the target, more
+    and more, and test sets in which it does and does not.
+
+    Args:
+        data, target: as of `split`; the labeling to learn.
+        tasks: the binary task that goes with it, as `split` takes it; of several the first.
+        strengths: shares of the training images on which target and task agree.
+        validation: images to validate on, as a share of those to train on.
+        baselines: learners to try on every strength: `all`, or some of `erm`, `group-reweighting`,
+            `group-dro`, `jtt`, `last-layer`.
+        tune: choose the settings of group-dro and jtt by the worst group of the validation images.
+        runs: trainings per figure, each from a fresh seed.
+        train_images, test_images: of a training set, and of both test sets when baselines are
+            measured, at most; by default all that there are.
+        features, learner, preset, …, weight_decay: as of `score`, for the baselines, which look at
+            pixels; others: see `help(taskdiscovery.api)`.
+        out: a new folder to write: README.md, strength-*/, tests/, SHA256SUMS; see docs/stress.md.
+
+    Returns:
+        Which image is where (`.benchmark`), and how the baselines fare (`.baselines`,
+        `.to_frame()`).
+
+    Raises:
+        TaskDiscoveryError: see `errors`.
+    """
+    options = _options(locals(), drop=("target", "tasks"))
+    data, tasks = _given(data, tasks)
+    options |= {k: v for k, v in (("target", target), ("from", tasks)) if isinstance(v, str)}
+    config = from_mapping(StressConfig, with_features_beside(data, options, tasks), "stress")
+    place = None if out is None else Path(out)
+    return _stress.run(data, target, tasks, config, place, callbacks_of(callbacks))
 
 
 def open_run(

@@ -21,6 +21,7 @@ from taskdiscovery.config import (
     PlantConfig,
     ScoreConfig,
     SplitConfig,
+    StressConfig,
     WorkConfig,
     check_learner,
     from_mapping,
@@ -35,7 +36,7 @@ from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import ConfigError, RunDirError, StrictError
 from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.following import following
-from taskdiscovery.jobs.looking import with_usual_features
+from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.sink import Sink, check_free, next_run
 from taskdiscovery.jobs.specs import split_run_task
@@ -242,6 +243,28 @@ def plant(data: str, out: Path, callbacks: Callbacks, **given: Any) -> None:
     found = job.run(data, None, config, out, callbacks)
     show.mapping(found.numbers, "table")
     show.line(f"next: {errors.command('audit', f'folder:{out / job.IMAGES}')}")
+
+
+def stress(data: str | None, out: Path, format: str, callbacks: Callbacks, **given: Any) -> None:
+    """Write a benchmark, with a table of baselines where they are asked for; print what it is."""
+    tasks = str(given.get("from") or "")
+    data = own_data(data, tasks) if data or tasks else ""
+    if not data:
+        raise ConfigError("no DATA is given", where="taskdiscovery stress", hint=parser.DATA_HELP)
+    check_spec(data)
+    config = from_mapping(StressConfig, with_features_beside(data, given, tasks), "stress")
+    _check_test(config)
+    check_learner(config.learner)
+    from taskdiscovery.jobs import stress as job
+
+    job.check_place(out, config)
+    found = job.run(data, None, None, config, out, callbacks)
+    if found.baselines:
+        show.rows(found.rows(), format, title=f"{found.target} against {found.task}")
+    else:
+        show.mapping(found.numbers, format)
+    if format == "table":
+        show.line(f"written to {out}")
 
 
 def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:

@@ -22,7 +22,7 @@ from taskdiscovery.config import (
     options,
     read_config,
 )
-from taskdiscovery.config.options import base_type
+from taskdiscovery.config.options import base_type, number_text
 from taskdiscovery.discovery import METHODS, Method
 from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.features import is_backbone
@@ -54,6 +54,7 @@ _HELP = {
     "fit": "a learner trained on a labeling, and how it fares on images it has not seen",
     "estimate": "the accuracy of a learner on images that nobody has labelled",
     "plant": "a cue in some of the images, and the truth beside them, to try an audit on",
+    "stress": "a benchmark of DATA: training sets in which a task goes with the target, and tests",
     "audit": "shortcuts in labelled images: cues that go with the labels, and which are followed",
     "embed": "what a frozen network makes of images: features, as a file",
     "analyze": "evidence for what each task of a run is about",
@@ -114,6 +115,7 @@ COMMANDS = (
     "estimate",
     "embed",
     "plant",
+    "stress",
     "audit",
     "analyze",
     "compare",
@@ -235,6 +237,19 @@ def _plant(command: Parser) -> None:
     )
 
 
+def _stress(command: Parser) -> None:
+    _data(command, optional=True)
+    _options_of(command, CONFIGS["stress"])
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        required=True,
+        help="new folder: README.md, strength-*/, tests/, SHA256SUMS; baselines.csv where asked",
+    )
+    _format(command)
+
+
 def _analyze(command: Parser) -> None:
     help = "a run directory; of some of its tasks, verdicts are printed and not written"
     command.add_argument("run", metavar="RUN[:TASK,…]", help=help)
@@ -328,6 +343,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "embed": _embed,
     "fit": _fit,
     "plant": _plant,
+    "stress": _stress,
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,
@@ -443,7 +459,10 @@ def _option(parser: argparse._ActionsContainer, config: type[Options], item: Any
     limits = item.metadata
     expected, _ = base_type(config, item)
     flag = flag_of(key_of(item))
-    default = limits["separator"].join(item.default) if expected is tuple else item.default
+    default = item.default
+    if isinstance(default, tuple):
+        texts = (word if isinstance(word, str) else number_text(word) for word in default)
+        default = limits["separator"].join(texts)
     told = "" if default in (None, "") else f" (default: {default})"
     help = (limits["help"] + told).replace("%", "%%")
     common: Document = {"dest": key_of(item), "default": argparse.SUPPRESS, "help": help}

@@ -49,6 +49,7 @@ from taskdiscovery.config.options import (
     to_mapping,
 )
 from taskdiscovery.config.recipes import PRESETS, Preset, Recipe, TrainingRecipe
+from taskdiscovery.config.stress import StressConfig
 
 __all__ = [
     "CONTROLS",
@@ -76,6 +77,7 @@ __all__ = [
     "ResolvedLearner",
     "ScoreConfig",
     "SplitConfig",
+    "StressConfig",
     "TrainingConfig",
     "TrainingRecipe",
     "Use",

@@ -316,11 +316,15 @@ class Pair(tuple[float, float]):
     """Two numbers, the lower one first: LOW,HIGH on the command line."""
 
 
+class Numbers(tuple[float, ...]):
+    """Numbers: 0.5,0.8,1 on the command line."""
+
+
 def base_type(kind: type[Options], item: Field[Any]) -> tuple[type, bool]:
     """Return a field's plain type and whether it may be None.
 
     Returns:
-        int, float, str, bool, tuple (a list of texts) or `Pair`.
+        int, float, str, bool, tuple (a list of texts), `Pair` or `Numbers`.
     """
     hint = _hints(kind)[item.name]  # type: ignore[arg-type]  # a class is hashable
     optional = isinstance(hint, types.UnionType)
@@ -328,7 +332,8 @@ def base_type(kind: type[Options], item: Field[Any]) -> tuple[type, bool]:
         (hint,) = (a for a in typing.get_args(hint) if a is not type(None))
     if typing.get_origin(hint) is None:
         return hint, optional
-    return (Pair if typing.get_args(hint) == (float, float) else tuple), optional
+    lists: dict[Any, type] = {(float, float): Pair, (float, ...): Numbers}
+    return lists.get(typing.get_args(hint), tuple), optional
 
 
 def entries(text: str, separator: str) -> tuple[str, ...]:
@@ -349,6 +354,9 @@ def check_value(config: Options, item: Field[Any]) -> None:
         return
     if expected is Pair:
         object.__setattr__(config, item.name, pair(value, flag_of(key)))
+        return
+    if expected is Numbers:
+        object.__setattr__(config, item.name, numbers(value, flag_of(key)))
         return
     value = _converted(value, expected, limits["separator"])
     object.__setattr__(config, item.name, value)
@@ -399,6 +407,30 @@ def pair(value: Any, where: str) -> tuple[float, float]:
             hint=f"e.g. {where} 0,4095; in Python {where.lstrip('-')}=(0, 4095)",
         )
     return low, high
+
+
+def numbers(value: Any, where: str) -> tuple[float, ...]:
+    """Read numbers: `0.5,0.8,1`, or a list of them.
+
+    Args:
+        value: as given.
+        where: for the error.
+
+    Raises:
+        ConfigError: for anything else, and where one is not finite.
+    """
+    words = entries(value, ",") if isinstance(value, str) else value
+    try:
+        found = tuple(float(word) for word in words)
+    except (TypeError, ValueError):
+        found = (math.nan,)
+    if not all(math.isfinite(number) for number in found):
+        raise ConfigError(
+            f"{where} must be numbers, got {value!r}",
+            where=where,
+            hint=f"e.g. {where} 0.5,1; in Python {where.lstrip('-')}=(0.5, 1)",
+        )
+    return found
 
 
 def number_text(value: float) -> str:

@@ -17,6 +17,7 @@ from taskdiscovery.config import (
     PlantConfig,
     ScoreConfig,
     SplitConfig,
+    StressConfig,
 )
 from taskdiscovery.discovery import DiscoverConfig
 
@@ -33,4 +34,5 @@ CONFIGS: dict[str, type[Options]] = {
     "fit": FitConfig,
     "estimate": EstimateConfig,
     "plant": PlantConfig,
+    "stress": StressConfig,
 }

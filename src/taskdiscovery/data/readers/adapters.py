@@ -95,7 +95,11 @@ def from_hugging_face_table(table: Any, name: str, how: Reading) -> Dataset | Li
         )
     table = table.with_format(None)
     label = next((n for n in ("label", "labels", "fine_label") if n in kinds), None)
-    others = {c: table[c][:] for c, kind in kinds.items() if kind == "Value" or c == label}
+    others = {
+        c: table[c][:] if kind == "Value" or c == label else _named(table, c)
+        for c, kind in kinds.items()
+        if kind in ("Value", "ClassLabel") or c == label
+    }
     names = getattr(table.features[label], "names", None) if label else None
     rows = pd.RangeIndex(len(table))
     found = columns_of(pd.DataFrame(others, index=rows), label, names or (), where=name)
@@ -120,6 +124,15 @@ def from_hugging_face_table(table: Any, name: str, how: Reading) -> Dataset | Li
         attributes=found.attributes,
         problems=found.problems,
     )
+
+
+def _named(table: Any, column: str) -> list[str | None]:
+    """Return the names of the classes of a column beside the labels; None where there is none."""
+    names = list(table.features[column].names or ())
+    return [
+        None if value is None or not 0 <= value < len(names) else names[value]
+        for value in table[column][:]
+    ]
 
 
 def from_torchvision(spec: Spec, how: Reading) -> Dataset:

@@ -4,6 +4,7 @@
     strength-0.50/train-00000-of-00001.parquet   and validation, of each strength
     strength-0.50/metadata.csv
     tests/test_agreeing-00000-of-00001.parquet   and test_conflicting, of all strengths
+    baselines.csv                                how learners fare, where they were tried
     benchmark.json                               what was made, and checksums of the contents
     SHA256SUMS                                   of every other file; written last
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,13 @@ from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.splits.benchmark.card import called, card, config_name, start_of
 from taskdiscovery.splits.benchmark.columns import IMAGE, Column, columns_of, features
 from taskdiscovery.splits.benchmark.rows import Benchmark
+from taskdiscovery.splits.benchmark.table import Baseline, frame_of, section
 from taskdiscovery.store import check_new
 from taskdiscovery.store.writing import atomic, json_bytes
 from taskdiscovery.types import Document, ImageArray, IntArray
 
 CARD, NUMBERS, SUMS, METADATA = "README.md", "benchmark.json", "SHA256SUMS", "metadata.csv"
+TABLE = "baselines.csv"
 #: bytes of pixels in a file, at most, and rows in one of its groups.
 _SHARD, _ROWS = 2**28, 1000
 
@@ -71,9 +75,33 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
         _put(folder / config_name(strength) / METADATA, text.encode("utf-8"))
     _put(folder / CARD, card(benchmark, columns, sizes).encode("utf-8"))
     _put(folder / NUMBERS, json_bytes(_numbers(benchmark, contents)))
-    sums = "".join(f"{_sum(folder / name)}  {name}\n" for name in _names(folder))
-    _put(folder / SUMS, sums.encode("utf-8"))
+    _put_sums(folder)
     return folder
+
+
+def add_baselines(folder: Path | str, found: Sequence[Baseline], how: str) -> None:
+    """Add a table of baselines to a benchmark that was written: `baselines.csv`, and in the card.
+
+    Args:
+        folder: of the benchmark.
+        found: a row each.
+        how: what is said of their training.
+
+    Raises:
+        DataError: where the folder is not as it was written, or has such a table.
+        ResourceError: where it cannot be written.
+    """
+    folder = Path(folder)
+    check(folder)
+    if (folder / TABLE).exists():
+        raise DataError(
+            "there is a table of baselines already", where=str(folder), hint="write it anew"
+        )
+    text = frame_of(found).to_csv(index=False, lineterminator="\n")
+    whole = (folder / CARD).read_bytes() + section(found, how).encode("utf-8")
+    _put(folder / TABLE, text.encode("utf-8"))
+    _put(folder / CARD, whole)
+    _put_sums(folder)
 
 
 def check(folder: Path | str) -> Document:
@@ -102,6 +130,28 @@ def check(folder: Path | str) -> Document:
             hint="write the benchmark anew",
         )
     return dict(json.loads((folder / NUMBERS).read_bytes()))
+
+
+def lacks_baselines(folder: Path | str) -> bool:
+    """Say whether a folder looks like a benchmark to which no table of baselines was added."""
+    folder = Path(folder)
+    return (folder / SUMS).is_file() and not (folder / TABLE).exists()
+
+
+def check_same(folder: Path | str, benchmark: Benchmark) -> None:
+    """Refuse a folder that is not, file by file, this very benchmark as `write` left it.
+
+    Raises:
+        DataError: saying what is wrong.
+    """
+    check(folder)
+    contents = {name: content_of(benchmark, rows) for name, rows in _parts(benchmark).items()}
+    if (Path(folder) / NUMBERS).read_bytes() != json_bytes(_numbers(benchmark, contents)):
+        raise DataError(
+            "the folder has a benchmark of other data, options or seed",
+            where=str(folder),
+            hint="name a new folder",
+        )
 
 
 def content_of(benchmark: Benchmark, rows: IntArray) -> str:
@@ -200,6 +250,11 @@ def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as stream:
         stream.write(content)
+
+
+def _put_sums(folder: Path) -> None:
+    sums = "".join(f"{_sum(folder / name)}  {name}\n" for name in _names(folder))
+    _put(folder / SUMS, sums.encode("utf-8"))
 
 
 def _names(folder: Path) -> list[str]:

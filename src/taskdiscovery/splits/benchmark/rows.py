@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taskdiscovery.config.stress import STRENGTHS
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.splits.benchmark import pools as dealing
@@ -28,7 +29,6 @@ from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
 if TYPE_CHECKING:
     import pandas as pd
 
-STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 TRAIN, VALIDATION = "train", "validation"
 AGREEING, CONFLICTING = "test_agreeing", "test_conflicting"
 #: the parts, as `metadata.csv` numbers them.
