@@ -176,14 +176,15 @@ class _Generator(torch.Generator):
     """A generator of random numbers that says it is on the device it was made for."""
 
     said: torch.device
-    #: addresses of those on the device: torch gives operations another object for the same one.
-    there: ClassVar[set[int]] = set()
+    #: those on the device by address: torch gives operations another object for the same one.
+    #: They are kept, since the address of one that is freed may become a processor's generator's.
+    there: ClassVar[dict[int, torch.Generator]] = {}
 
     def __new__(cls, device: Any = "cpu") -> _Generator:
         made: _Generator = super().__new__(cls, "cpu")
         made.said = torch.device(device)
         if made.said.type == "cuda":
-            cls.there.add(made._cdata)
+            cls.there[made._cdata] = made
         return made
 
     @property

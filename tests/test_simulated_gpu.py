@@ -144,8 +144,10 @@ def test_what_cuda_refuses_is_refused():
             x[[0, 1]] = torch.ones(2)
         with pytest.raises(TypeError, match="convert cuda:0"):
             x.numpy()
-        with pytest.raises(RuntimeError, match="type for generator"):
-            torch.rand(3, device="cuda", generator=torch.Generator())
+        for _ in range(8):  # where one of the device was freed, its address must not be taken over
+            torch.Generator(device="cuda")
+            with pytest.raises(RuntimeError, match="type for generator"):
+                torch.rand(3, device="cuda", generator=torch.Generator())
         with (
             pytest.raises(RuntimeError, match="non-default"),
             torch.cuda.graph(torch.cuda.CUDAGraph(), stream=torch.cuda.current_stream()),

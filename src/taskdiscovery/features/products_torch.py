@@ -17,13 +17,12 @@ from torch import Tensor
 
 from taskdiscovery.features.products import CPU, TINY, Products, chunks
 from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.placing import SHARE
 from taskdiscovery.networks.streaming import prefetched, upload
 from taskdiscovery.runtime.arithmetic import ieee
 from taskdiscovery.runtime.device_memory import available_memory
 from taskdiscovery.types import Float32, FloatArray, IntArray, Matrix
 
-#: share of the free memory that a table may take: targets, predictions and blocks need the rest.
-_SHARE = 0.5
 #: rows that are multiplied at once in float64.
 _ROWS = 16_384
 
@@ -84,7 +83,7 @@ class OnDevice:
 
     def room(self) -> int:
         """Return how many bytes a table may take now."""
-        return int(_SHARE * available_memory(self.device))
+        return int(SHARE * available_memory(self.device))
 
     def put(self, array: Any) -> Tensor:
         """Return NumPy's array as a tensor on the device."""

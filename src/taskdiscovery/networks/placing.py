@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from taskdiscovery.networks import streaming
-from taskdiscovery.networks.images import to_tensor
+from taskdiscovery.networks.images import take, to_tensor
 from taskdiscovery.runtime.device_memory import available_memory
 from taskdiscovery.types import BoolArray, ImageArray, IntArray, Matrix
 
@@ -133,7 +133,7 @@ class Placed:
         """
         store = self._store
         if rows.device.type == "cpu" and not store.held_N[rows.numpy()].all():
-            return streaming.upload(streaming.gathered(self.source, rows), self.device)
+            return streaming.upload(take(self.source, rows), self.device)
         assert store.rows is not None
         assert store.place_N is not None
         placed = store.place_N.index_select(0, streaming.upload(rows, self.device))
@@ -164,7 +164,7 @@ class Placed:
             return True
         few = held[np.linspace(0, len(held) - 1, min(len(held), _SAMPLE), dtype=np.int64)]
         rows = torch.from_numpy(few)
-        return torch.equal(self.take(rows).cpu(), streaming.gathered(self.source, rows))
+        return torch.equal(self.take(rows).cpu(), take(self.source, rows))
 
     def _room(self, needed: int) -> float:
         """Return the bytes that rows may take; others' make room where nobody looks at them."""

@@ -24,11 +24,6 @@ AHEAD = 3
 _PATIENCE = 0.2
 
 
-def gathered(source: Tensor, rows: Tensor) -> Tensor:
-    """Return rows of an array on the CPU."""
-    return take(source, rows)
-
-
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device without waiting for it; one that lies there stays."""
     if tensor.device == device or device.type == "cpu":
@@ -131,10 +126,10 @@ class _Ring:
 
     def _fill_slot(self, slot: _Slot, rows: Tensor, stream: Any) -> None:
         if stream is None:
-            slot.pinned[: len(rows)].copy_(gathered(self.source, rows))
+            slot.pinned[: len(rows)].copy_(take(self.source, rows))
             return
         slot.copied.synchronize()  # this thread alone waits
-        slot.pinned[: len(rows)].copy_(gathered(self.source, rows))
+        slot.pinned[: len(rows)].copy_(take(self.source, rows))
         with torch.cuda.stream(stream):
             stream.wait_event(slot.used)
             slot.placed[: len(rows)].copy_(slot.pinned[: len(rows)], non_blocking=True)

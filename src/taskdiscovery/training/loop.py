@@ -113,10 +113,10 @@ def _epoch(state: TrainingState, steps: Steps, rows: IntArray, hooks: Hooks) -> 
     """Do what is left of an epoch; fewer updates where the predictions settle on the way."""
     recipe, images, settling = state.learner.recipe, steps.images, hooks.settling
     # Batches of nearly equal size: a last batch of one image would break batch norm.
-    left = state.permutation.tensor_split(state.batches)[state.batch :]
     placed = upload(state.permutation, steps.device).tensor_split(state.batches)[state.batch :]
     streamed: Iterator[Tensor] = iter(())
     if isinstance(images, Placed) and not steps.resident:
+        left = state.permutation.tensor_split(state.batches)[state.batch :]
         streamed = images.batches([rows[chosen.numpy()] for chosen in left])
     for chosen in placed:
         drawn = draw(recipe.augment, len(chosen), images.shape[1:], state.order)

@@ -28,7 +28,7 @@ from taskdiscovery.runtime.arithmetic import repeatable
 from taskdiscovery.runtime.capture import Captured, aside, memory_pool
 from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.training.augment import draw
-from taskdiscovery.training.state import TrainingState
+from taskdiscovery.training.state import TrainingState, batches_of
 from taskdiscovery.training.steps import Gradients, Steps
 from taskdiscovery.training.work import Training
 
@@ -94,6 +94,8 @@ def run_together(
             return None
         rows = _Rows(members, images.device)
         for _ in range(recipe.epochs):
+            for member in members:
+                member.begin_epoch()
             for number in range(members[0].state.batches):
                 meter.advance(rows.step(number))
                 ranks.boundary()
@@ -119,18 +121,23 @@ class _Member:
         self.model: Model = training.build()
         examples = training.examples(images)
         learner, n = training.learner, len(training.rows)
-        updates = learner.recipe.epochs * max(1, n // learner.recipe.batch)
+        updates = learner.recipe.epochs * batches_of(learner, n)
         self.steps = Steps(learner, self.model, examples, updates)
         self.state = TrainingState(learner, self.steps, n, training.seeds.order)
         self.model.train()
+        self.parts: tuple[Tensor, ...] = ()
+
+    def begin_epoch(self) -> None:
+        """Upload the order of its batches."""
+        placed = upload(self.state.permutation, self.steps.device)
+        self.parts = placed.tensor_split(self.state.batches)
 
     def prepared(self, number: int) -> Callable[[], Gradients]:
         """Set what step `number` of the epoch looks at; return what is to be done."""
-        steps, state = self.steps, self.state
-        chosen = state.permutation.tensor_split(state.batches)[number]
+        steps, state, chosen = self.steps, self.state, self.parts[number]
         shape, names = steps.images.shape[1:], state.learner.recipe.augment
         drawn = draw(names, len(chosen), shape, state.order)
-        return steps.prepared(upload(chosen, steps.device), drawn, None).do
+        return steps.prepared(chosen, drawn, None).do
 
     def finish(self, gradients: Gradients) -> None:
         """Do what follows a step."""
@@ -153,8 +160,7 @@ class _Rows:
     def step(self, number: int) -> int:
         """Do step `number` of the epoch; return how many images it passed."""
         works = [member.prepared(number) for member in self.members]
-        state = self.members[0].state
-        size = len(state.permutation.tensor_split(state.batches)[number])
+        size = len(self.members[0].parts[number])
         if size not in self.recorded:
             branches = Captured(lambda: self._branches(works), self.device, pool=self.pool)
             self.recorded[size] = branches

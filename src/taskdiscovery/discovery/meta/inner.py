@@ -38,6 +38,7 @@ from taskdiscovery.networks import Model, Normalization, build_learner, is_ours
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.networks.stateless import Stateless
 from taskdiscovery.networks.streaming import upload
+from taskdiscovery.runtime import memory_errors
 from taskdiscovery.runtime.capture import aside, memory_pool
 from taskdiscovery.runtime.seeds import derive
 from taskdiscovery.types import IntArray
@@ -251,8 +252,7 @@ class Inner:
         try:
             return estimate(step, start, inputs)
         except (RuntimeError, NotImplementedError) as error:
-            words = str(error).lower()
-            if "memory" in words and ("allocat" in words or "out of" in words):
+            if memory_errors.is_of_memory(error):
                 raise
             # Some operation has no forward derivative: go back by two backward passes.
             self.step, self.recordable = self._parallel("reverse", recorded=False), False
