@@ -10,6 +10,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+from benchmarks import human
 from benchmarks.machine import own_process
 
 import experiments.estimating as package
@@ -28,12 +29,15 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True, help="CIFAR-10's training images")
     parser.add_argument("--other", required=True, help="its test images")
-    parser.add_argument("--tasks", nargs=2, required=True, help="runs of discover, eight tasks each")
+    parser.add_argument(
+        "--tasks", nargs=2, required=True, help="runs of discover, eight tasks each"
+    )
     parser.add_argument("--published", type=Path, required=True, help="ssl_tasks.csv")
     parser.add_argument("--learner", default="mlp")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--images", type=int, default=20_000, help="that a labeling is trained on")
     parser.add_argument("--parts", default="corruption,split,labeling")
+    parser.add_argument("--cuts", type=int, nargs="*", help="human cuts to split; by default seven")
     parser.add_argument("--corrupt", default="", help="only make corrupted images: every k/n")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -64,7 +68,7 @@ def main() -> None:
     ways = {
         "labeling": lambda: parts.labelings(setting),
         "corruption": lambda: parts.corruptions(setting, changed),
-        "split": lambda: parts.splits(setting),
+        "split": lambda: parts.splits(setting, options.cuts or human.CORE),
     }
     for name in options.parts.split(","):
         began = time.perf_counter()

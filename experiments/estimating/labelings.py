@@ -45,9 +45,7 @@ def every_kind(
         labels_N = np.asarray(labels, dtype=np.int64)
         classes = tuple(map(str, range(int(labels_N.max()) + 1)))
         found.append(
-            Labeling(
-                name=f"{kind} {number}", classes=classes, labels_N=labels_N, ids_N=dataset.ids
-            )
+            Labeling(name=f"{kind} {number}", classes=classes, labels_N=labels_N, ids_N=dataset.ids)
         )
     return found
 
@@ -81,7 +79,10 @@ def _all(
     yield "several", 2 * discovered[0][0].labels_N + discovered[0][1].labels_N
     (bright_N, *_), edges = _statistics(dataset), (0.2, 0.4, 0.6, 0.8)
     yield "several", np.searchsorted(np.quantile(bright_N, edges), bright_N)
-    yield "several", np.where(rng.random(len(label_N)) < 0.3, rng.integers(10, size=50_000), label_N)
+    yield (
+        "several",
+        np.where(rng.random(len(label_N)) < 0.3, rng.integers(10, size=50_000), label_N),
+    )
 
 
 def _statistics(dataset: Dataset) -> list[FloatArray]:

@@ -1,12 +1,12 @@
 """The cases of the study: labelings in distribution, corruptions, adversarial splits.
 
-Axes: K runs, m calibration images, n images asked about, N images, F figures of `FIGURES`.
+Axes: K runs, n images asked about, N images, C classes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,28 +16,26 @@ from benchmarks import human
 
 from experiments.estimating.labelings import every_kind
 from experiments.estimating.ledger import Arrays, Ledger
-from experiments.estimating.trained import Runs, train
+from experiments.estimating.trained import Runs, ready, train, trained
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import partition
 from taskdiscovery.data.corruptions import CORRUPTIONS, corrupt
 from taskdiscovery.data.corruptions import STRENGTHS as AMOUNTS
-from taskdiscovery.estimation.case import Case
-from taskdiscovery.estimation.estimators import ESTIMATORS, pair_agreements
 from taskdiscovery.splits.benchmark.rows import Benchmark, Sizes, compose
-from taskdiscovery.types import BoolArray, Dataset, FloatArray, ImageArray, IntArray, Labeling, Tasks
+from taskdiscovery.types import BoolArray, Dataset, ImageArray, IntArray, Labeling, Tasks
 
 #: runs of a labeling in distribution, as `score` trains; and of a case under shift.
 PAIR, RUNS = 2, 3
 #: images that calibrate, and of the published test set, under corruption.
 CALIBRATION, TESTED, MADE = 2500, 5000, 1500
+#: images that runs are trained on before they see corrupted ones.
+TRAINED = 20_000
 #: the share of training images on which target and task agree.
 SPLITS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 #: a split's training images, and those that calibrate and test, as shares of these.
 SIZES = Sizes(train=3000, validation=0.5, test=0.5)
 #: epochs of a split's trainings, whose images are few.
 EPOCHS = 10
-#: what is kept of a set of images: each estimator's value, then these.
-FIGURES = (*ESTIMATORS, "accuracy", "mean confidence", "mean agreement")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -80,25 +78,30 @@ class Setting:
 
 
 def labelings(setting: Setting) -> Iterator[str]:
-    """Train each of forty labelings, and ask about images that nobody has seen."""
+    """Train each of forty labelings, and ask about images that nobody has seen.
+
+    All are trained on one bench: on a card what it has recorded is used again.
+    """
     data, seen_N = setting.dataset, setting.seen_N
     rows = partition.sample(np.flatnonzero(seen_N), setting.images, setting.seed, "fit")
     asked = np.flatnonzero(~seen_N)
-    for own in kinds(setting):
-        key = setting.key("labeling", own.name)
+    given = list(kinds(setting))
+    with ready(data, setting.config(PAIR), rows, len(given)) as bench:
+        for own in given:
+            key = setting.key("labeling", own.name)
 
-        def make(own: Labeling = own) -> Arrays:
-            began = time.perf_counter()
-            runs = train(data, own, rows, setting.config(PAIR))
-            return {
-                "predicted": runs.predicted(data.images[asked]).astype(np.uint8),
-                "labels": own.labels_N[asked].astype(np.uint8),
-                "rates": np.bincount(own.labels_N[rows], minlength=own.k) / len(rows),
-                "seconds": np.array(time.perf_counter() - began),
-            }
+            def make(own: Labeling = own) -> Arrays:
+                began = time.perf_counter()
+                runs = trained(bench, own, rows, setting.config(PAIR))
+                return {
+                    "predicted": runs.predicted(data.images[asked]).astype(np.uint8),
+                    "labels": own.labels_N[asked].astype(np.uint8),
+                    "rates": np.bincount(own.labels_N[rows], minlength=own.k) / len(rows),
+                    "seconds": np.array(time.perf_counter() - began),
+                }
 
-        setting.ledger.known(key, make)
-        yield key
+            setting.ledger.known(key, make)
+            yield key
 
 
 def kinds(setting: Setting) -> Iterator[Labeling]:
@@ -123,29 +126,25 @@ def corruptions(setting: Setting, changed: Callable[[str, int], ImageArray]) -> 
         changed: from a corruption and its strength to the images of `to_corrupt`.
     """
     data, (calibrate, made) = setting.dataset, held(setting)
-    rows = np.flatnonzero(setting.seen_N)
+    rows = partition.sample(np.flatnonzero(setting.seen_N), TRAINED, setting.seed, "fit")
     key = setting.key("corruption")
 
     def make() -> Arrays:
         runs = train(data, data.target("label"), rows, setting.config(RUNS))
         assert data.labels is not None
-        known = runs.probabilities(data.images[calibrate]), data.labels[calibrate]
         tested = tested_images(setting)
-        assert setting.other.labels is not None
-        truth = np.concatenate([data.labels[made], setting.other.labels[tested]])
-        found, names = [], []
-        for name, strength in [("none", 0), *((n, a) for n in CORRUPTIONS for a in AMOUNTS)]:
-            images = to_corrupt(setting) if name == "none" else changed(name, strength)
-            p_KnC = runs.probabilities(images)
-            cut = len(made)
-            found.append(
-                [
-                    figures(known, p_KnC[:, :cut], truth[:cut]),
-                    figures(known, p_KnC[:, cut:], truth[cut:]),
-                ]
-            )
-            names.append(f"{name} {strength}")
-        return {"figures": np.array(found), "names": np.array(names)}
+        assert data.labels is not None and setting.other.labels is not None
+        found = {
+            "labels": np.concatenate([data.labels[made], setting.other.labels[tested]]),
+            "calibration labels": data.labels[calibrate],
+            "calibration": runs.probabilities(data.images[calibrate]).astype(np.float16),
+            "none 0": runs.probabilities(to_corrupt(setting)).astype(np.float16),
+        }
+        for name in CORRUPTIONS:
+            for strength in AMOUNTS:
+                p_KnC = runs.probabilities(changed(name, strength))
+                found[f"{name} {strength}"] = p_KnC.astype(np.float16)
+        return found
 
     setting.ledger.known(key, make)
     yield key
@@ -181,30 +180,10 @@ def corrupted(setting: Setting, place: Path, name: str, strength: int) -> ImageA
     return np.asarray(np.load(file))
 
 
-def figures(known: tuple[FloatArray, IntArray], p_KnC: FloatArray, labels_n: IntArray) -> FloatArray:
-    """Return (F,): every estimate, the truth, and what made them.
-
-    Args:
-        known: probabilities (K, m, C) and labels (m,) of calibration images.
-        p_KnC: of the images asked about.
-        labels_n: theirs.
-    """
-    case = Case.of(known[0], known[1], p_KnC)
-    predicted_Kn = case.unlabelled.predicted_KN
-    return np.array(
-        [
-            *(own.function(case) for own in ESTIMATORS.values()),
-            float((predicted_Kn == labels_n).mean()),
-            float(case.unlabelled.confidence_KN.mean()),
-            float(pair_agreements(predicted_Kn).mean()),
-        ]
-    )
-
-
-def splits(setting: Setting) -> Iterator[str]:
+def splits(setting: Setting, cuts: Sequence[int] = human.CORE) -> Iterator[str]:
     """Train human cuts that a discovered task goes with, more and more; ask about all parts."""
     data, tasks = setting.dataset, setting.discovered[0]
-    for number in human.CORE:
+    for number in cuts:
         target = data.target(human.target(number))
         chosen = partner(target, tasks, setting.seen_N)
         composed: list[Benchmark] = []

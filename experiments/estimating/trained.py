@@ -5,6 +5,8 @@ Axes: K runs, n images, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,7 @@ from taskdiscovery.executors import resolve_training, workbench
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.splits.measure import run_seeds
 from taskdiscovery.store.journal import Journal
+from taskdiscovery.training import Workbench
 from taskdiscovery.training.members import Member, kept
 from taskdiscovery.types import Dataset, FloatArray, ImageArray, IntArray, Labeling
 
@@ -36,9 +39,7 @@ class Runs:
         return np.stack([_asked(member, images).argmax(axis=1) for member in self.members])
 
 
-def train(
-    dataset: Dataset, labeling: Labeling, rows: IntArray, config: ScoreConfig
-) -> Runs:
+def train(dataset: Dataset, labeling: Labeling, rows: IntArray, config: ScoreConfig) -> Runs:
     """Train `config.runs` runs on some rows.
 
     Args:
@@ -47,12 +48,27 @@ def train(
         rows: to train on.
         config: as given; its seed decides.
     """
-    config = resolve_training(config, dataset, config.runs)
-    learner, journal, callbacks = config.learner_of(), Journal(), Callbacks(())
-    with workbench(dataset, config, learner, rows, journal, callbacks) as bench:
-        passes = config.recipe.epochs * len(rows) * config.runs
-        with callbacks.stage("training", passes) as meter:
-            members = tuple(
+    with ready(dataset, config, rows) as bench:
+        return trained(bench, labeling, rows, config)
+
+
+@contextmanager
+def ready(
+    dataset: Dataset, config: ScoreConfig, rows: IntArray, labelings: int = 1
+) -> Iterator[Workbench]:
+    """Open a bench for trainings on some rows, `config.runs` for each of so many labelings."""
+    config = resolve_training(config, dataset, config.runs * labelings)
+    learner, callbacks = config.learner_of(), Callbacks()
+    with workbench(dataset, config, learner, rows, Journal(), callbacks) as bench:
+        yield bench
+
+
+def trained(bench: Workbench, labeling: Labeling, rows: IntArray, config: ScoreConfig) -> Runs:
+    """Train on a bench that is open for these rows."""
+    passes = float(len(rows) * config.runs)
+    with bench.callbacks.stage("training", passes) as meter:
+        return Runs(
+            members=tuple(
                 kept(
                     bench.training(labeling, rows, rows[:1], run_seeds(config, k)),
                     bench.images,
@@ -60,7 +76,7 @@ def train(
                 )
                 for k in range(config.runs)
             )
-    return Runs(members=members)
+        )
 
 
 def _asked(member: Member, images: ImageArray) -> FloatArray:
