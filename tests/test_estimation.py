@@ -13,6 +13,7 @@ from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.estimation import line as lines
 from taskdiscovery.estimation.byclass import by_class, group
 from taskdiscovery.estimation.case import Case
+from taskdiscovery.estimation.curve import Agreed, Curve
 from taskdiscovery.estimation.estimators import ESTIMATORS
 from taskdiscovery.estimation.intervals import (
     bootstrap,
@@ -711,3 +712,64 @@ def test_clopper_pearson_is_scipys():
     for hits, images in ((0, 10), (3, 10), (10, 10), (40, 200)):
         known = stats.binomtest(hits, images).proportion_ci(0.95, method="exact")
         assert clopper_pearson(hits / images, images, 0.05) == pytest.approx(tuple(known))
+
+
+# Curves.
+
+
+def agreed(rng, L):
+    """Labelings whose runs agree, with what chance gives, and accuracies on a curve."""
+    given, accuracies = [], []
+    for _ in range(L):
+        chance, right = rng.uniform(0.1, 0.9, 2)
+        kappa = rng.uniform(0, 1)
+        own = Agreed(score=chance + kappa * (1 - chance), chance=chance, right=right)
+        given.append(own)
+        accuracies.append(right + (1 - right) * (0.3 * kappa + 0.6 * kappa**2))
+    return given, np.array(accuracies)
+
+
+def test_a_curve_passes_through_chance_and_finds_what_it_was_made_of():
+    given, accuracies_L = agreed(np.random.default_rng(0), 12)
+    curve = Curve.fit(given, accuracies_L)
+    assert curve.coefficients == pytest.approx([0.3, 0.6])
+    assert np.abs(curve.residuals_L).max() < 1e-12
+    by_chance = Agreed(score=0.5, chance=0.5, right=0.7)
+    assert curve.predict(by_chance) == pytest.approx(0.7)
+    assert curve.predict(Agreed(score=1.0, chance=1.0, right=0.7)) == pytest.approx(0.7)
+    low, high = curve.interval(given[0])
+    assert low <= accuracies_L[0] <= high < low + 0.01
+    with pytest.raises(DataError, match="4 labelings or more, got 3"):
+        Curve.fit(given[:3], accuracies_L[:3])
+    with pytest.raises(ValueError, match="12 agreements for 11"):
+        Curve.fit(given, accuracies_L[:11])
+
+
+def test_a_curve_leaves_a_labeling_out_of_its_own_residual():
+    rng = np.random.default_rng(1)
+    given, accuracies_L = agreed(rng, 9)
+    accuracies_L = accuracies_L + rng.normal(size=9) * 0.02
+    residuals_L = Curve.fit(given, accuracies_L).residuals_L
+    for i, own in enumerate(given):
+        others = Curve.fit(given[:i] + given[i + 1 :], np.delete(accuracies_L, i))
+        said = own.right + np.dot(own.terms, others.coefficients)
+        assert said == pytest.approx(accuracies_L[i] - residuals_L[i], abs=1e-9)
+
+
+def test_chance_is_counted_from_predictions_and_labels():
+    predicted_Kn = np.array([[0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0]])
+    own = Agreed.of(predicted_Kn, np.array([0.5, 0.25, 0.25]))
+    assert own.score == pytest.approx(4 / 6)
+    assert own.chance == pytest.approx((2 * 2 + 2 * 3 + 2 * 1) / 36)
+    assert own.right == pytest.approx((4 * 0.5 + 5 * 0.25 + 3 * 0.25) / 12)
+    assert own.kappa == pytest.approx((own.score - own.chance) / (1 - own.chance))
+
+
+def test_intervals_of_a_curve_cover():
+    def inside(rng):
+        given, accuracies_L = agreed(rng, 20)
+        accuracies_L = np.clip(accuracies_L + rng.standard_t(3, size=20) * 0.02, 0, 1)
+        low, high = Curve.fit(given[:-1], accuracies_L[:-1]).interval(given[-1], 0.9)
+        return low <= accuracies_L[-1] <= high
+
+    assert 0.87 <= coverage(inside, 600) <= 0.94  # the candidates' step adds a little

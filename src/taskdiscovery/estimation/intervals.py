@@ -30,8 +30,8 @@ from scipy import special
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.estimation.case import Case
+from taskdiscovery.estimation.conformal import require_enough
 from taskdiscovery.estimation.estimators import Estimator
-from taskdiscovery.estimation.line import require_enough
 from taskdiscovery.runtime import seeds
 from taskdiscovery.types import FloatArray, IntArray
 
