@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from taskdiscovery.agreement import agreement
 from taskdiscovery.errors import ConfigError, DataError
@@ -31,6 +31,8 @@ from taskdiscovery.estimation.range import (
     mixture_range,
     sides_of_classes,
 )
+from taskdiscovery.estimation.shifts import Shifts
+from taskdiscovery.estimation.shifts import estimator as shift_row
 
 
 def drawn(seed, K=3, m=40, n=30, C=3, sharp=1.5):
@@ -773,3 +775,53 @@ def test_intervals_of_a_curve_cover():
         return low <= accuracies_L[-1] <= high
 
     assert 0.87 <= coverage(inside, 600) <= 0.94  # the candidates' step adds a little
+
+
+# Made shifts.
+
+
+def shifted(rng, labels_N, blur):
+    """Probabilities (K, N, C) that are less sure, and less often right, the more images blur."""
+    logits_KNC = rng.normal(size=(3, len(labels_N), 4)) + rng.normal(size=(len(labels_N), 4))
+    logits_KNC[:, np.arange(len(labels_N)), labels_N] += 4 * (1 - blur)
+    return special.softmax(2 * (1 - blur) * logits_KNC, axis=2)
+
+
+def made_shifts(seed):
+    rng = np.random.default_rng(seed)
+    labels_m, labels_n = rng.integers(4, size=600), rng.integers(4, size=400)
+    p_KmC = shifted(rng, labels_m, 0.1)
+    blurs = rng.uniform(0.1, 0.9, 18)
+    made = [shifted(rng, labels_n, blur) for blur in blurs]
+    domains = [Case.of(p_KmC, labels_m, p_KnC) for p_KnC in made]
+    truth_L = np.array([(p.argmax(axis=2) == labels_n).mean() for p in made])
+    kinds = [f"kind {i // 3}" for i in range(18)]
+    return domains, truth_L, kinds
+
+
+def test_made_shifts_calibrate_an_estimate_under_shift():
+    domains, truth_L, kinds = made_shifts(0)
+    shifts = Shifts.fit(domains[:12], truth_L[:12], kinds[:12])
+    told = [shifts(own) for own in domains[12:]]
+    blind = [ESTIMATORS["held-out"].function(own) for own in domains[12:]]
+    assert np.abs(told - truth_L[12:]).mean() < 0.03
+    assert np.abs(blind - truth_L[12:]).mean() > 0.1
+    assert shift_row(shifts).function(domains[12]) == told[0]
+    x, y = shifts.figures_LF, shifts.accuracies_L
+    assert shifts.coefficients_F == pytest.approx(np.linalg.solve(x.T @ x, x.T @ y), rel=1e-6)
+
+
+def test_misses_on_made_shifts_leave_their_kind_out():
+    domains, truth_L, kinds = made_shifts(1)
+    shifts = Shifts.fit(domains, truth_L, kinds)
+    others = Shifts.fit(domains[3:], truth_L[3:], kinds[3:])
+    for i in range(3):
+        assert shifts.misses_L[i] == pytest.approx(truth_L[i] - others(domains[i]))
+    found = shifts.estimate(0.5)
+    half = np.sort(np.abs(shifts.misses_L))[17]  # ceil(19 * 0.9) = 18
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert found.covers == "made shifts"
+    with pytest.raises(DataError, match="of 2 kinds are too few"):
+        Shifts.fit(domains[:6], truth_L[:6], kinds[:6])
+    with pytest.raises(ValueError, match="18 domains, 17 accuracies"):
+        Shifts.fit(domains, truth_L[1:], kinds)
