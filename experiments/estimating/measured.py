@@ -87,9 +87,7 @@ def labelings(ledger: Ledger, learner: str) -> Row:
 def _told(table: pd.DataFrame) -> pd.DataFrame:
     """Add what each way tells of each labeling, fitted to all others."""
     table = table.reset_index(drop=True)
-    given = [
-        Agreed(score=row.score, chance=row.chance, right=row.right) for row in table.itertuples()
-    ]
+    given = [Agreed(**own) for own in table[["score", "chance", "right"]].to_dict("records")]
     scores_L, truth_L = table["score"].to_numpy(), table["accuracy"].to_numpy()
     table["agreement miss"] = scores_L - truth_L
     for i, own in enumerate(given):
