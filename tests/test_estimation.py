@@ -31,8 +31,10 @@ from taskdiscovery.estimation.range import (
     mixture_range,
     sides_of_classes,
 )
+from taskdiscovery.estimation.scored import told
 from taskdiscovery.estimation.shifts import Shifts
 from taskdiscovery.estimation.shifts import estimator as shift_row
+from taskdiscovery.types import Score
 
 
 def drawn(seed, K=3, m=40, n=30, C=3, sharp=1.5):
@@ -825,3 +827,50 @@ def test_misses_on_made_shifts_leave_their_kind_out():
         Shifts.fit(domains[:6], truth_L[:6], kinds[:6])
     with pytest.raises(ValueError, match="18 domains, 17 accuracies"):
         Shifts.fit(domains, truth_L[1:], kinds)
+
+
+# Scores.
+
+
+def a_score(kappa, chance, rate, accuracy):
+    return Score(
+        task="a task",
+        learner="mlp",
+        preset="smoke",
+        precision="float32",
+        runs=2,
+        agreement=chance + kappa * (1 - chance),
+        low=0.0,
+        high=1.0,
+        covers="images",
+        chance=chance,
+        kappa=kappa,
+        rate=rate,
+        accuracy=accuracy,
+        agreement_n=np.zeros(0, dtype=np.float32),
+        rows_n=np.zeros(0, dtype=np.int64),
+        ids_n=np.zeros(0, dtype=str),
+    )
+
+
+def test_the_other_labelings_tell_accuracy_beside_a_score():
+    rng = np.random.default_rng(0)
+    scores = []
+    for i in range(14):
+        p, r, kappa = rng.uniform(0.55, 0.9), rng.uniform(0.55, 0.9), rng.uniform(0.2, 1)
+        if i % 2:
+            p, r = 1 - p, 1 - r
+        right = p * r + (1 - p) * (1 - r)
+        above = 0.4 * kappa + 0.5 * kappa**2
+        scores.append(a_score(kappa, p**2 + (1 - p) ** 2, r, right + (1 - right) * above))
+    scores.append(a_score(0.5, 0.1, 0.12, 0.1 + 0.9 * (0.2 + 0.125)))
+    scores.append(a_score(0.5, 0.1, 0.12, float("nan")))
+    found = told(scores)
+    for own, score in zip(found[:-1], scores[:-1], strict=True):
+        assert own.value == pytest.approx(score.accuracy)
+        assert own.low <= score.accuracy <= own.high
+        assert own.at_most == (1 + score.agreement) / 2
+    assert found[-1].value == pytest.approx(scores[-2].accuracy)  # its own labels are not needed
+    few = told(scores[:6])
+    assert few[0].value is None
+    assert "needs 9 labelings" in few[0].refused

@@ -87,7 +87,8 @@ def labelings(ledger: Ledger, learner: str) -> Row:
 def _told(table: pd.DataFrame) -> pd.DataFrame:
     """Add what each way tells of each labeling, fitted to all others."""
     table = table.reset_index(drop=True)
-    given = [Agreed(**own) for own in table[["score", "chance", "right"]].to_dict("records")]
+    columns = (table[name].to_numpy() for name in ("score", "chance", "right"))
+    given = [Agreed(score=a, chance=b, right=c) for a, b, c in zip(*columns, strict=True)]
     scores_L, truth_L = table["score"].to_numpy(), table["accuracy"].to_numpy()
     table["agreement miss"] = scores_L - truth_L
     for i, own in enumerate(given):
