@@ -5,7 +5,9 @@ Axes: N images of DATA, m of them held out to calibrate, n images of DATA2, K ru
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,12 +17,14 @@ import numpy as np
 
 from taskdiscovery.config import OF_DATA, DataConfig, EstimateConfig, LabelConfig, Network
 from taskdiscovery.data import partition, target_of
+from taskdiscovery.data.grouping import ATTRIBUTE, IDS, grouped
 from taskdiscovery.data.images.contents import digests, hash_images
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError, RunDirError
 from taskdiscovery.features import is_alone, is_backbone
 from taskdiscovery.jobs.inputs import (
-    labelled_by,
+    encoder_of,
+    labelled,
     named_networks,
     read_data,
     tasks_of_discovery,
@@ -37,8 +41,10 @@ from taskdiscovery.types import Dataset, Document, FloatArray, IntArray, Labelin
 if TYPE_CHECKING:
     from taskdiscovery.training.fitted import Fitted
 
-#: images of which a network is asked at once.
-_AT_ONCE = 20_000
+_LOG = logging.getLogger("taskdiscovery")
+
+#: images of which a network is asked at once, and bytes that they may have.
+_AT_ONCE, _BYTES_AT_ONCE = 20_000, 2**30
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,8 +54,9 @@ class Parts:
     Attributes:
         here, there: DATA and DATA2.
         labeling: of DATA.
-        fit, held: (…,) and (m,) rows of DATA; no group has images in both.
-        rows: (n,) rows of DATA2, none of which DATA has in `fit` or `held`.
+        fit, held: (…,) and (m,) rows of DATA; no image is in both, and no group but where a
+            partition that came with the data has it on both sides.
+        rows: (n,) rows of DATA2; none, nor one of its group, is in `fit` or `held`.
         tasks: discovered tasks of both, and which of them count; None where none are given.
     """
 
@@ -82,19 +89,23 @@ def read_parts(
     own = config.features or ("" if found is None else features_of(found, data))
     here = read_data(data, replace(config, features=own), callbacks)
     there = read_data(on, _reading(config, own, here, on), callbacks)
+    there = _grouped_alike(there, here, target)
     _check_both(config, here, there)
     labeling = check_classes(target_of(here, target))
     fit, held = _held_out(here, labeling, config)
     known = digests(here.content[np.concatenate([fit, held])])
-    seen_N = partition.whole(np.isin(digests(there.content), known), there.groups)
+    # Where DATA is features alone, those of DATA2 are what its rows are known by, too.
+    theirs = there.content if here.has_images or there.features is None else there.features
+    seen_N = partition.whole(np.isin(digests(theirs), known), there.groups)
     if seen_N.all():
         raise DataError(
-            f"all {len(there)} images are among those that are trained on or calibrate",
+            f"all {len(there)} images are among those that are trained on or calibrate, or of a "
+            "group with one",
             where=there.name,
             hint="give other images",
         )
     networks = named_networks(config.learner, config.objects)
-    labelled = None if found is None else _tasks(found, wanted, (here, there), networks)
+    both = None if found is None else _tasks(found, wanted, (here, there), networks)
     return Parts(
         here=here,
         there=there,
@@ -102,7 +113,7 @@ def read_parts(
         fit=fit,
         held=held,
         rows=np.flatnonzero(~seen_N),
-        tasks=labelled,
+        tasks=both,
     )
 
 
@@ -128,6 +139,25 @@ def _reading(config: EstimateConfig, own: str, here: Dataset, on: Any) -> LabelC
     return LabelConfig(**{**how, "groups": ""}, device=config.device)
 
 
+def _grouped_alike(there: Dataset, here: Dataset, target: Any) -> Dataset:
+    """Return DATA2 with the groups of DATA's column, where it has such a column.
+
+    A column of labels is not looked at. Where DATA2 is one group alone its images are drawn one by
+    one: what is asked for is then the accuracy on this group.
+    """
+    column = here.grouped_by
+    if there.groups is not None or here.groups is None:
+        return there
+    name = column.removeprefix(ATTRIBUTE)
+    known = [] if there.attributes is None else list(map(str, there.attributes.columns))
+    of_labels = name == "label" or (isinstance(target, str) and target == f"{ATTRIBUTE}{name}")
+    if not of_labels and (name in known or column == IDS):
+        with contextlib.suppress(DataError):  # one group alone
+            return grouped(there, column)
+    _LOG.warning("%s has no groups: in intervals each of its images is one draw", there.name)
+    return there
+
+
 def _check_both(config: EstimateConfig, here: Dataset, there: Dataset) -> None:
     """Refuse what a learner cannot be trained on here and asked there.
 
@@ -147,6 +177,12 @@ def _check_both(config: EstimateConfig, here: Dataset, there: Dataset) -> None:
                 f"{here.features.shape[1]} features here, {there.features.shape[1]} there",
                 where=there.name,
                 hint="give features of the same network or table",
+            )
+        if here.backbone and there.backbone and here.backbone != there.backbone:
+            raise DataError(
+                f"features here are of {here.backbone}, there of {there.backbone}",
+                where=there.name,
+                hint="give features of the same backbone, size and weights",
             )
     elif here.images.shape[1:] != there.images.shape[1:]:
         raise DataError(
@@ -190,13 +226,16 @@ def _held_out(
 def _tasks(
     found: Any, wanted: list[str], both: tuple[Dataset, Dataset], networks: Mapping[str, Network]
 ) -> tuple[Tasks, Tasks, tuple[str, ...]]:
-    """Label both data sets by the tasks of a run or of a discovery."""
+    """Label both data sets by the tasks of a run or of a discovery.
+
+    Nothing is trained on DATA2, so that it needs no partition, however few images it has.
+    """
     here, there = both
     if isinstance(found, Run):
-        tasks = tasks_of_run(found, here, networks)
+        tasks, encoder = tasks_of_run(found, here, networks), encoder_of(found, networks)
     else:
-        tasks = tasks_of_discovery(found, here)
-    elsewhere = labelled_by(found, there, networks, "cpu")
+        tasks, encoder = tasks_of_discovery(found, here), found.encoder
+    elsewhere = labelled(encoder, there, seen_N=None)
     names = tuple(tasks[name].name for name in wanted) or tasks.names
     return tasks, elsewhere, names
 
@@ -209,14 +248,17 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> tuple[FloatArr
 
     Raises:
         NumericalError: where training diverges.
-        RunDirError: where the unlabelled images have changed since the job was started.
+        RunDirError: where the unlabelled images, or who of them is asked about, have changed since
+            the job was started.
     """
     from taskdiscovery.executors import workbench
     from taskdiscovery.splits.measure import run_seeds
+    from taskdiscovery.training import warn_if_brief
     from taskdiscovery.training.members import kept
 
-    other, answers = _digest(parts.there), []
+    other, answers = _digest(parts), []
     fit, labeling, learner = parts.fit, parts.labeling, config.learner_of()
+    warn_if_brief(learner, len(fit), config.preset)
     with workbench(parts.here, config, learner, fit, job.journal, job.callbacks) as bench:
         passes = config.recipe.epochs * len(fit) * config.runs
         with job.callbacks.stage(f"training {config.learner}", passes) as meter:
@@ -249,11 +291,13 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> tuple[FloatArr
     )
 
 
-def _digest(there: Dataset) -> str:
-    """Return what DATA2 is known by, when the job goes on; its labels do not count."""
+def _digest(parts: Parts) -> str:
+    """Return what the images asked about are known by, when the job goes on; no label counts."""
+    there = parts.there
     digest = hashlib.sha256(hash_images(there.content).encode())
     if there.features is not None:
         digest.update(hash_images(there.features).encode())
+    digest.update(parts.rows.tobytes())  # groups decide, too, who is asked about
     return digest.hexdigest()
 
 
@@ -275,5 +319,7 @@ def _fitted(parts: Parts, config: EstimateConfig, shape: tuple[int, int, int], o
 
 def _asked(fitted: Fitted, dataset: Dataset, rows: IntArray) -> FloatArray:
     """Return (…, C) probabilities of one run; images may be more than memory holds."""
-    blocks = [rows[i : i + _AT_ONCE] for i in range(0, len(rows), _AT_ONCE)]
+    one = dataset.images[:1].nbytes if dataset.has_images else 1
+    step = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // one))
+    blocks = [rows[i : i + step] for i in range(0, len(rows), step)]
     return np.concatenate([fitted.probabilities(dataset, some)[0] for some in blocks])

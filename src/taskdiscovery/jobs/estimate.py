@@ -8,7 +8,7 @@ from typing import Any
 
 from taskdiscovery.config import EstimateConfig, is_convex
 from taskdiscovery.data.joining import IN_MEMORY
-from taskdiscovery.errors import ConfigError, RunDirError
+from taskdiscovery.errors import ConfigError, DataError, RunDirError
 from taskdiscovery.jobs.calibration import answers_of, read_parts
 from taskdiscovery.jobs.estimating import LEVEL, estimate_of
 from taskdiscovery.jobs.inputs import read_alike, reading_of
@@ -82,6 +82,7 @@ def _check_given(given: Given, config: EstimateConfig, tasks: Any, on: Any) -> N
 
     Raises:
         ConfigError: saying what is missing.
+        DataError: for tasks that nobody can label other images by.
         RunDirError: for a run that holds no tasks.
     """
     if given.target is None and not config.target:
@@ -101,6 +102,12 @@ def _check_given(given: Given, config: EstimateConfig, tasks: Any, on: Any) -> N
             "these images were held in memory, and cannot be read again",
             where="--on",
             hint="give them again, in Python: resume(run, other=…)",
+        )
+    if not isinstance(tasks, str | Path | Run | None) and not hasattr(tasks, "encoder"):
+        raise DataError(
+            f"{type(tasks).__name__} cannot label other images",
+            where="tasks",
+            hint="give a run of discover, or what discover returned",
         )
     if isinstance(tasks, str | Path):
         path, _ = split_run_task(str(tasks))

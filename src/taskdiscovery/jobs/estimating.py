@@ -11,6 +11,7 @@ import numpy as np
 
 from taskdiscovery.config import EstimateConfig
 from taskdiscovery.data import partition, target_of
+from taskdiscovery.data.grouping import ATTRIBUTE
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.errors import TaskDiscoveryError
 from taskdiscovery.jobs.calibration import Parts
@@ -176,15 +177,9 @@ def _truth(parts: Parts, config: EstimateConfig, case: Case) -> Document | None:
 
     None where it has none, or where the target is no SPEC: rows of a table are not matched twice.
     """
-    if not config.target or not is_target_spec(config.target):
+    labels_n = _labels_there(parts, config.target)
+    if labels_n is None:
         return None
-    try:
-        given = target_of(parts.there, config.target)
-    except TaskDiscoveryError:  # it has no such labels: nothing is said
-        return None
-    places = {name: c for c, name in enumerate(parts.labeling.classes)}
-    number = np.array([*(places.get(name, -1) for name in given.classes), -1], dtype=np.int64)
-    labels_n = number[given.labels_N[parts.rows]]
     known_n = labels_n >= 0
     if not known_n.any():
         return None
@@ -194,3 +189,30 @@ def _truth(parts: Parts, config: EstimateConfig, case: Case) -> Document | None:
         "images": int(known_n.sum()),
         "unknown": int((~known_n).sum()),
     }
+
+
+def _labels_there(parts: Parts, target: str) -> IntArray | None:
+    """Return (n,) classes of DATA's labeling that the labels of DATA2 name; -1 for none of them.
+
+    `label:cat,dog` asks for names that DATA2 may have in another order, or not all of: each of its
+    labels counts as the images of DATA that have the label.
+    """
+    here, there = parts.here, parts.there
+    if not target or not is_target_spec(target):
+        return None
+    if not target.startswith(ATTRIBUTE):
+        if here.labels is None or there.labels is None:
+            return None
+        names, labels_N = there.classes, there.labels
+        present, first = np.unique(here.labels, return_index=True)
+        own = zip(present.tolist(), parts.labeling.labels_N[first].tolist(), strict=True)
+        places = {here.classes[label]: c for label, c in own if label >= 0}
+    else:
+        try:
+            given = target_of(there, target)
+        except TaskDiscoveryError:  # it has no such column: nothing is said
+            return None
+        names, labels_N = given.classes, given.labels_N
+        places = {name: c for c, name in enumerate(parts.labeling.classes)}
+    number = np.array([*(places.get(name, -1) for name in names), -1], dtype=np.int64)
+    return number[labels_N[parts.rows]]
