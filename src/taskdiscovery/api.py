@@ -567,6 +567,7 @@ def estimate(
     preset: str = "quick",
     runs: int = 3,
     held_out: float = 0.2,
+    made_shifts: int | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
     epochs: int | None = None,
@@ -610,6 +611,8 @@ def estimate(
         features, other_features: numbers of either; by default those that the tasks were found on.
         runs: trainings, each from a fresh seed; of `ridge` and `logistic` there is one.
         held_out: share of the labelled images that calibrates (whole groups); or those of `test`.
+        made_shifts: held-out images that are corrupted in 42 ways, to see what estimators miss
+            under shift; 0 for none; by default 500, fewer of large images or many classes.
         out: a new run directory: `estimate.json`. Others: see `help(taskdiscovery.api)`.
 
     Raises:
