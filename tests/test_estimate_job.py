@@ -231,6 +231,8 @@ def test_score_prints_the_bound_beside_agreement(capsys):
     rows = json.loads(capsys.readouterr().out)
     for row in rows:
         assert row["accuracy_at_most"] == (1 + row["agreement"]) / 2
+        assert row["estimate"] is None
+        assert "needs 4 labelings or more, got 1" in row["estimate_refused"]
 
 
 def frame_of(seed, n, patients, **more):
