@@ -126,11 +126,7 @@ def write_report_of_run(
         pass  # one that is busy is refused before its images are read
     audit, estimated = run.audit, run.estimate
     if estimated is not None:
-        with run.understood("material of the page", "restore the files, or estimate again"):
-            drawn = estimate_page(estimated, run.path, environment_of(run))
-        with Run.open(run.path, write=True) as writable:
-            path = writable.write_estimate_page(drawn)
-            writable.commit()
+        path = _write_estimate_page(run, estimated)
         if not holds_something(run):
             return path
     if audit is None or holds_something(run):
@@ -156,3 +152,13 @@ def write_report_of_run(
         page = render("page.html.j2", Page(Material.of_run(run, dataset, splits)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
+
+
+def _write_estimate_page(run: Run, found: Estimate) -> Path:
+    """Write the page of an estimate into its run, and return the path of the file."""
+    with run.understood("material of the page", "restore the files, or estimate again"):
+        drawn = estimate_page(found, run.path, environment_of(run))
+    with Run.open(run.path, write=True) as writable:
+        path = writable.write_estimate_page(drawn)
+        writable.commit()
+    return path
