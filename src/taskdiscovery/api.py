@@ -902,9 +902,11 @@ def report(
 
     Args:
         path: of the file.
-        data: anything that `load` takes: the images that were searched.
+        data: anything that `load` takes: the images that were searched. For an `Estimate` none is
+            read, and it may be None.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit` alone.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit`, or an
+            `Estimate`, alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
@@ -927,8 +929,9 @@ def report(
     from taskdiscovery.reporting import write_report
 
     read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
+    unread = any(isinstance(one, Estimate) for one in found)
     with showing(no_images=no_images, blur=blur):
-        return write_report(Path(path), load(data, **read), found)
+        return write_report(Path(path), None if unread else load(data, **read), found)
 
 
 @isolated
