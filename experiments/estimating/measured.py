@@ -24,6 +24,7 @@ from taskdiscovery.estimation.estimators import ESTIMATORS
 from taskdiscovery.estimation.limits import bound
 from taskdiscovery.estimation.line import Line
 from taskdiscovery.estimation.range import Sides, accuracy_range
+from taskdiscovery.estimation.recommending import recommended
 from taskdiscovery.estimation.shifts import Shifts, figures
 from taskdiscovery.types import FloatArray
 
@@ -31,7 +32,7 @@ from taskdiscovery.types import FloatArray
 LEVEL, RANGE_LEVEL = 0.9, 0.95
 #: a miss that is asked for under corruption.
 ASKED = 0.05
-MADE = "made-shifts"
+MADE, RECOMMENDED = "made-shifts", "as recommended"
 #: held-out images that are corrupted to calibrate; as many as `estimate` takes.
 MADE_IMAGES = 500
 _DRAWS = 2000
@@ -120,7 +121,7 @@ def corruptions(ledger: Ledger, learner: str) -> Row:
             "corrupted": round(float(shifted["accuracy"].mean()), 4),
             "least": round(float(shifted["accuracy"].min()), 4),
         },
-        "estimators": {name: _described(table, name) for name in (*ESTIMATORS, MADE)},
+        "estimators": {name: _described(table, name) for name in (*ESTIMATORS, MADE, RECOMMENDED)},
         "interval": {
             "coverage": mean_of(shifted[f"{MADE} inside"], shifted["kind"]),
             "median width": round(float(shifted[f"{MADE} width"].median()), 4),
@@ -152,6 +153,9 @@ def _corrupted(own: Arrays) -> pd.DataFrame:
         told = shifts.estimate(shifts.predict(row.pop("figures")), LEVEL)
         inside = float(told.low <= row["accuracy"] <= told.high)
         row |= {MADE: told.value, f"{MADE} inside": inside, f"{MADE} width": told.high - told.low}
+        blind = float(np.abs(row["held-out"] - shifts.accuracies_L).mean())
+        name, _ = recommended(float(np.abs(shifts.misses_L).mean()), blind)
+        row[RECOMMENDED] = row[name]
     return pd.DataFrame(rows)
 
 

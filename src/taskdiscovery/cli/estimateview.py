@@ -33,7 +33,7 @@ def show_estimate(found: Estimate, style: str, *, tasks: bool) -> None:
     title = f"accuracy of {found.learner} on {found.images:,} images of {found.on}, not labelled"
     title += f" ({own['level']:.0%} intervals)"
     show.rows(_rows(found.estimators, _ESTIMATOR), "table", title=title)
-    title = "by predicted class, threshold-confidence"
+    title = "by predicted class, held-out"
     show.rows(_rows(found.per_class, _CLASS), "table", title=title)
     if found.range is not None:
         rows = [{name: row[name] for name in _TASK} for row in found.range["tasks"]]

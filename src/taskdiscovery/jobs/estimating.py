@@ -38,12 +38,11 @@ def estimate_of(parts: Parts, answers: Answers, config: EstimateConfig, job: Job
     from taskdiscovery.estimation.case import Case
     from taskdiscovery.estimation.estimators import held_out
     from taskdiscovery.estimation.limits import bound
-    from taskdiscovery.estimation.recommending import OF_CLASSES, recommended
+    from taskdiscovery.estimation.recommending import AS_IT_IS, OF_CLASSES, SHIFTS, recommended
 
     labels_m = parts.labeling.labels_N[parts.held]
     case = Case.of(answers.calibration_KmC, labels_m, answers.unlabelled_KnC)
     groups = _groups(parts)
-    name, why = recommended(shifts=len(answers.made_rows) > 0)
     with job.callbacks.stage("estimating", 3) as meter:
         estimators = _estimators(case, groups, config.seed)
         meter.advance()
@@ -51,6 +50,8 @@ def estimate_of(parts: Parts, answers: Answers, config: EstimateConfig, job: Job
         meter.advance()
         per_class = _per_class(case, OF_CLASSES, parts.labeling.classes, groups, config.seed)
         meter.advance()
+    missed = {row["estimator"]: row["made_miss"] for row in estimators}
+    name, why = recommended(missed[SHIFTS], missed[AS_IT_IS])
     for row in estimators:
         row["recommended"] = row["estimator"] == name
     import pandas as pd

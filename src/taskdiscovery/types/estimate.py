@@ -40,7 +40,7 @@ class Estimate:
             shifts), `recommended`, `refused` (why there is no figure), `words`, `source`.
         per_class: a row per class, of the images that the runs together take for it: `class`,
             `images`, `calibration`, `accuracy`, `low`, `high`, `level`, `covers`, `bound`,
-            `refused`; by `threshold-confidence`.
+            `refused`; by the held-out accuracy.
         range: what accuracy would be if label and task parted as often as predictions allow: `low`,
             `high`, `low_task`, `high_task`, and `tasks`, a document each; None where no tasks were
             given, or none goes with the label.
