@@ -1,6 +1,7 @@
 """`stress`: a benchmark of anyone's data by one call, and how learners fare on it."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from taskdiscovery.config import StressConfig
 from taskdiscovery.config.stress import BASELINES
 from taskdiscovery.splits import benchmark as bench
 from taskdiscovery.splits.benchmark.baselines import _called
+from taskdiscovery.store import Run
 from taskdiscovery.training.robust import ROBUST
 
 TARGET, TASK = "label:disc,square", "attr:size"
@@ -141,6 +143,105 @@ def test_baselines_are_added_to_the_same_benchmark_and_no_other(tmp_path, monkey
         td.stress(spec, TARGET, TASK, **options, out=tmp_path / "ranks")
 
 
+class Stops(td.callbacks.Callback):
+    """Ends the job after so many checkpoints, as a full disk or a signal would."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def on_checkpoint(self, number):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("stopped")
+
+
+def test_what_was_stopped_goes_on_to_the_same_bytes(tmp_path):
+    """By the same command or by `resume`, stopped between trainings or within one."""
+    spec = "shapes?n=400&size=8"
+    options = {**BRIEF, "epochs": 2, "strengths": (0.9,), "runs": 2}
+    options |= {"baselines": ("jtt", "erm", "last-layer"), "batch": 200}
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    whole = sums(tmp_path / "whole")
+    again = {**options, "checkpoint_every": 0.0}  # every step
+    for after in (1, 2, 5, 9):
+        again["callbacks"] = [Stops(after)]
+        with pytest.raises(RuntimeError, match="stopped"):
+            td.stress(spec, TARGET, TASK, **again, out=stopped)
+        assert not (stopped / "baselines.csv").exists()
+        bench.check(stopped)
+    with pytest.raises(td.RunDirError, match=r"other options \(runs: 2 to 3\)"):
+        td.stress(spec, TARGET, TASK, **{**again, "runs": 3}, out=stopped)
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.resume(stopped, callbacks=[Stops(4)])
+    copy = tmp_path / "copy"
+    shutil.copytree(stopped, copy)
+    (copy / "baselines.csv").write_text("a process that died here")
+    found = td.resume(stopped, callbacks=())
+    assert [own.learner for own in found.baselines] == ["erm", "jtt", "last-layer"]
+    assert sums(stopped) == whole
+    td.stress(spec, TARGET, TASK, **{**options, "checkpoint_every": 0.0}, out=copy)
+    assert sums(copy) == whole
+
+
+def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
+    from taskdiscovery.splits.benchmark import baselines as module
+
+    spec, asked = "shapes?n=400&size=8", []
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "runs": 2, "baselines": ("erm",)}
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(spec, TARGET, TASK, **{**options, "callbacks": [Stops(1)]}, out=tmp_path / "a")
+    real = module.learner_named
+    monkeypatch.setattr(module, "learner_named", lambda name: asked.append(name) or real(name))
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "a")
+    assert asked == []  # both were done: the second checkpoint was the last
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "b")
+    assert asked == ["erm", "erm"]
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+
+
+def test_commands_of_a_benchmark_whose_baselines_were_stopped(tmp_path, capsys):
+    spec, folder = "shapes?n=400&size=8", tmp_path / "made"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "runs": 2, "baselines": ("erm",)}
+    options["callbacks"] = [Stops(0)]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="stopped"):
+            td.stress(spec, TARGET, TASK, **options, out=folder)
+        assert main(["verify", str(folder), "--quiet"]) == 0
+        assert main(["discard", str(folder), "--all"]) == 0
+        assert not (folder / ".baselines").exists()
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(spec, TARGET, TASK, **options, out=folder)
+    with Run.open(folder / ".baselines", write=True):
+        assert main(["resume", str(folder), "--quiet"]) == 4
+    assert "another process" in capsys.readouterr().err
+    assert main(["resume", str(folder), "--quiet"]) == 0
+    assert f"stress is done, in {folder}" in capsys.readouterr().out
+    assert main(["verify", str(folder), "--format", "json"]) == 0
+    (folder / "baselines.csv").write_text("better")
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 4
+    told = capsys.readouterr()
+    assert "baselines.csv: write the benchmark anew" in told.err
+    assert "changed" in told.out
+
+
+def test_neither_threads_nor_the_order_of_baselines_changes_a_byte(tmp_path):
+    spec = "shapes?n=400&size=8"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.5, 0.9), "tune": False}
+    first = {**options, "baselines": ("erm", "group-dro"), "threads": 1}
+    other = {**options, "baselines": ("group-dro", "erm", "erm"), "threads": 1}
+    made = [
+        td.stress(spec, TARGET, TASK, **own, out=tmp_path / name)
+        for name, own in (("a", first), ("b", other), ("c", {**options, "threads": 2}))
+    ]
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+    checksums = {own.numbers["checksum"] for own in made}
+    assert checksums == {bench.check(tmp_path / "c")["checksum"]}
+    parquet = {name: own for name, own in sums(tmp_path / "a").items() if "/" in name}
+    assert parquet == {name: own for name, own in sums(tmp_path / "c").items() if "/" in name}
+
+
 def test_without_baselines_nothing_is_trained(tmp_path, shapes, capsys):
     found = td.stress(shapes, TARGET, TASK, train_images=100, callbacks=())
     assert found.baselines == ()
@@ -160,18 +261,36 @@ def test_settings_are_chosen_on_the_validation_part_alone(shapes, monkeypatch):
 
     asked = []
 
-    def choose(name, problem, images, hooks):
+    def choose(name, problem, *more):
         asked.append((name, problem))
-        return real(name, problem, images, hooks)
+        return real(name, problem, *more)
 
     real = module.choose
     monkeypatch.setattr(module, "choose", choose)
-    options = {**BRIEF, "epochs": 1, "strengths": (0.8,), "tune": True}
+    options = {**BRIEF, "epochs": 1, "strengths": (0.8,)}
     found = td.stress(shapes, TARGET, TASK, **options, baselines=("erm", "group-dro"))
     assert [name for name, _ in asked] == ["group dro"]
-    assert set(asked[0][1].held.rows) <= set(found.benchmark.validation[0.8])
-    assert found.baselines[1].settings.startswith("rate=")
-    assert found.baselines[0].settings == ""
+    held, measured = asked[0][1].held, asked[0][1].training.measured
+    assert set(held.rows) <= set(found.benchmark.validation[0.8])
+    assert not set(held.rows) & set(measured)
+    erm, dro = found.baselines
+    assert dro.settings.startswith("rate=")
+    assert dro.chosen == "by the worst group of validation"
+    assert dro.groups == "train, validation"
+    assert (erm.settings, erm.chosen, erm.groups) == ("", "", "")
+    plain = {**options, "tune": False, "baselines": ("group-dro", "jtt")}
+    dro, jtt = td.stress(shapes, TARGET, TASK, **plain).baselines
+    assert len(asked) == 1
+    assert (dro.settings, dro.chosen, dro.groups) == ("rate=0.01", "published", "train")
+    assert (jtt.settings, jtt.chosen, jtt.groups) == ("first=0.2 up=100", "published", "")
+
+
+def test_what_cannot_be_tuned_is_trained_as_published(shapes, caplog):
+    options = {**BRIEF, "epochs": 1, "strengths": (0.95,), "validation": 0.02}
+    (own,) = td.stress(shapes, TARGET, TASK, **options, baselines=("group-dro",)).baselines
+    assert own.accuracy
+    assert (own.chosen, own.groups) == ("published", "train")
+    assert "published settings: there are no validation images of" in caplog.text
 
 
 @pytest.mark.parametrize(

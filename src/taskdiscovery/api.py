@@ -983,7 +983,7 @@ def stress(
     strengths: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     validation: float = 0.1,
     baselines: Sequence[str] = (),
-    tune: bool = False,
+    tune: bool = True,
     runs: int = 3,
     features: str = "",
     learner: Network | Learner = "auto",
@@ -1082,11 +1082,11 @@ def resume(
     allow: Sequence[str] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
-) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
+) -> Discovery | Scores | Split | Evidence | Audit | Estimate | Stressed | None:
     """Go on with the job of a run that was stopped; finished work is not repeated.
 
     Args:
-        run: its run directory.
+        run: its run directory, or the folder of a benchmark whose baselines are not finished.
         data: the data, if it has moved or was given as an object.
         tasks, target: what was scored, split, audited or learnt, if that was given as an object.
         other: the second data set of an audit or an estimate, if that was given as an object.
@@ -1120,7 +1120,7 @@ def discard(run: Path | str, *, all: bool = False) -> str:
     """Give up the job of a run that was stopped; all that was committed stays.
 
     Args:
-        run: its run directory.
+        run: its run directory, or the folder of a benchmark whose baselines are not finished.
         all: remove the run itself, where the job that was to make it never finished.
 
     Returns:

@@ -22,6 +22,7 @@ from taskdiscovery.config.stress import STRENGTHS
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.splits.benchmark import pools as dealing
+from taskdiscovery.splits.benchmark.near import across
 from taskdiscovery.splits.benchmark.pools import Cell, Deal, Pools
 from taskdiscovery.splits.cuts import groups_of
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION = "train", "validation"
 AGREEING, CONFLICTING = "test_agreeing", "test_conflicting"
+#: the folder of image files that `metadata.csv` names.
+IMAGES = "images"
 #: the parts, as `metadata.csv` numbers them.
 SPLITS = (TRAIN, VALIDATION, CONFLICTING, AGREEING)
 #: images of a class from which on their number is a multiple of 20, for shares to come out even.
@@ -90,6 +93,8 @@ class Benchmark:
         validation: for each strength, its rows.
         tests: `test_agreeing` and `test_conflicting`, the same for all.
         copies: images that were left out as exact copies of another.
+        together: images that are in one part with their near copies.
+        near: test images with a near copy that is trained or validated on, at some strength.
         seed: that decided.
     """
 
@@ -103,6 +108,8 @@ class Benchmark:
     tests: Mapping[str, IntArray] = field(repr=False)
     copies: int
     seed: int
+    together: int = 0
+    near: int = 0
 
     @property
     def agree_N(self) -> BoolArray:
@@ -131,9 +138,14 @@ class Benchmark:
         own = {TRAIN: self.train[strength], VALIDATION: self.validation[strength]}
         return {**own, CONFLICTING: self.tests[CONFLICTING], AGREEING: self.tests[AGREEING]}
 
+    def file_of(self, row: int) -> str:
+        """Return what the file of an image is called: its ids may be no names of files."""
+        return f"{row:0{len(str(len(self.dataset)))}d}.png"
+
     def metadata(self, strength: float) -> pd.DataFrame:
-        """Return one row per image, as the metadata of WILDS: `image_id`, `y`, `place` (the class
-        of the task), `split` (its number in `SPLITS`), `group`.
+        """Return one row per image, with the columns of Waterbirds' metadata, which code for WILDS
+        and group DRO reads: `img_id`, `img_filename`, `y`, `split` (its number in `SPLITS`),
+        `place` (the class of the task); and `group`, `image_id`.
         """
         import pandas as pd
 
@@ -141,11 +153,13 @@ class Benchmark:
         all_n = np.concatenate([rows[name] for name in SPLITS])
         return pd.DataFrame(
             {
-                "image_id": self.dataset.ids[all_n],
+                "img_id": np.arange(len(all_n)),
+                "img_filename": [f"{IMAGES}/{self.file_of(row)}" for row in all_n.tolist()],
                 "y": self.target.labels_N[all_n],
-                "place": self.task.labels_N[all_n],
                 "split": np.repeat(np.arange(len(SPLITS)), [len(rows[name]) for name in SPLITS]),
+                "place": self.task.labels_N[all_n],
                 "group": self.group_N[all_n],
+                "image_id": self.dataset.ids[all_n],
             }
         )
 
@@ -162,8 +176,8 @@ def compose(
     """Choose the rows of a benchmark; training sets of different strengths share what they can.
 
     Images without a class of either labeling, and exact copies of others, are left out. Groups are
-    kept together, a partition that came with the data is kept, and what a discovery has seen is not
-    tested on.
+    kept together, and near copies of each other where there are no groups; a partition that came
+    with the data is kept, and what a discovery has seen is not tested on.
 
     Args:
         dataset: images.
@@ -189,7 +203,7 @@ def compose(
     dealt = dealing.pools(deal)
     train, validation, test = _counts(dealt, target, most, sizes)
     rng = generator(seed, "benchmark order")
-    return Benchmark(
+    found = Benchmark(
         dataset=dataset,
         target=target,
         task=task,
@@ -202,8 +216,17 @@ def compose(
             CONFLICTING: _mixed(dealt["test"], 0.0, test, rng),
         },
         copies=deal.copies,
+        together=deal.near,
         seed=seed,
     )
+    return replace(found, near=_near(found))
+
+
+def _near(benchmark: Benchmark) -> int:
+    """Count test images with a near copy that is trained or validated on, at any strength."""
+    used = np.unique(np.concatenate([*benchmark.train.values(), *benchmark.validation.values()]))
+    tested = np.sort(np.concatenate(list(benchmark.tests.values())))
+    return across(benchmark.dataset.images, used, tested)
 
 
 def _mixed(
