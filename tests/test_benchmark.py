@@ -188,7 +188,7 @@ def test_near_copies_are_kept_in_one_part():
 
 def test_near_copies_across_parts_are_counted_where_parts_are_given(tmp_path):
     dataset = bursts()
-    train_N = np.random.default_rng(0).random(600) < 0.6
+    train_N = np.random.default_rng(2).random(600) < 0.6
     found = made(replace(dataset, train_N=train_N))
     assert found.together == 0
     near = by_pairs(dataset.images)
@@ -248,6 +248,8 @@ def test_what_cannot_be_made_is_said():
     same = replace(target, name="same")
     with pytest.raises(td.DataError, match="0 images on which the task differs"):
         bench.compose(dataset, target, same)
+    with pytest.raises(td.DataError, match=r"differs, and 0 of them are free to test on"):
+        bench.compose(replace(dataset, train_N=~made(dataset).agree_N), target, task)
     with pytest.raises(td.ConfigError, match="above 0"):
         bench.Sizes(test=0.0)
     with pytest.raises(td.ConfigError, match="train is 0"):

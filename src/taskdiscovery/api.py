@@ -1027,7 +1027,8 @@ def stress(
         validation: images to validate on, as a share of those to train on.
         baselines: learners to try on every strength: `all`, or some of `erm`, `group-reweighting`,
             `group-dro`, `jtt`, `last-layer`.
-        tune: choose the settings of group-dro and jtt by the worst group of the validation images.
+        tune: choose the settings of group-dro and jtt by the worst group of the validation images;
+            without it they are published ones, which were found on other data.
         runs: trainings per figure, each from a fresh seed.
         train_images, test_images: of a training set, and of both test sets when baselines are
             measured, at most; by default all that there are.

@@ -90,5 +90,5 @@ class StressConfig(TrainingConfig):
 
     @property
     def tried(self) -> tuple[str, ...]:
-        """The baselines by name, each once and in the order of `BASELINES`, however they are given."""
+        """The baselines by name, each once, in the order of `BASELINES`."""
         return tuple(name for name in BASELINES if {ALL, name} & set(self.baselines))

@@ -58,9 +58,10 @@ which code for WILDS and group DRO reads: `img_id`, `img_filename`, `y`, `split`
 of the task); and `group`, `image_id`. Splits are numbered: {numbers}. The files that it names are
 written by `taskdiscovery.splits.benchmark.unpack("PATH", {strength:g}, "NEW")`.
 
-`SHA256SUMS` has the checksum of every file (`sha256sum -c SHA256SUMS`, `taskdiscovery verify PATH`).
-`benchmark.json` has one of the contents of every part (pixels, ids, labels), which another encoder
-of PNG or Parquet leaves as it is (`taskdiscovery.splits.benchmark.check("PATH", contents=True)`).
+`SHA256SUMS` has the checksum of every file (`taskdiscovery verify PATH`, or `sha256sum -c
+SHA256SUMS`). `benchmark.json` has one of the contents of every part (pixels, ids, labels), which
+another encoder of PNG or Parquet leaves as it is
+(`taskdiscovery.splits.benchmark.check("PATH", contents=True)`).
 
 The images are those of {data}: the terms that they came under hold for them here.
 """
@@ -125,7 +126,7 @@ def _left_out(benchmark: Benchmark) -> str:
         ),
         (
             benchmark.near,
-            f"{benchmark.near:,} of {tested:,} test images have a near copy in train or validation.",
+            f"{benchmark.near:,} of {tested:,} test images have a near copy among the others.",
         ),
     ]
     found = [text for count, text in told if count]

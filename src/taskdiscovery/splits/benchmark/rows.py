@@ -248,35 +248,49 @@ def _counts(
         DataError: where that is none.
     """
 
-    def least(part: str, wanted: Mapping[bool, float]) -> int:
-        # a hair above: 0.1 of 30 is 2.9999999999999996 in floating point
-        return min(
-            int(len(rows) / wanted[agrees] + 1e-6)
-            for (_, agrees), rows in dealt[part].items()
-            if wanted[agrees] > 1e-9
-        )
+    shares = {TRAIN: most, VALIDATION: most, "test": {True: 1.0, False: 1.0}}
 
-    train = least("train", most)
+    def least(part: str) -> int:
+        return min(_of_class(dealt, shares, part, cell) for cell in dealt[part])
+
+    train = least(TRAIN)
     if sizes.train is not None:
         train = min(train, 2 * sizes.train // len(dealt["train"]))
     train -= train % _STEP if train >= _EVEN else 0
-    validation = min(least("validation", most), max(1, round(sizes.validation * train)))
+    validation = min(least(VALIDATION), max(1, round(sizes.validation * train)))
     validation -= validation % _STEP if validation >= _EVEN else 0
-    test = min(least("test", {True: 1.0, False: 1.0}), max(1, round(sizes.test * train)))
+    test = min(least("test"), max(1, round(sizes.test * train)))
     if min(train, validation, test) < 1:
         raise DataError(
-            f"too few images for a benchmark: {_scarcest(dealt, target)}",
+            f"too few images for a benchmark: {_scarcest(dealt, shares, target)}",
             where=target.name,
             hint="give more images, another task or target, or fewer classes (label:A,B)",
         )
     return train, validation, test
 
 
-def _scarcest(dealt: Pools, target: Labeling) -> str:
-    cells = {cell: sum(len(dealt[part][cell]) for part in dealt) for cell in dealt["train"]}
-    c, agrees = min(cells, key=lambda cell: cells[cell])
-    how = "agrees" if agrees else "differs"
-    return f"{target.classes[c]} has {cells[c, agrees]} images on which the task {how}"
+def _of_class(
+    dealt: Pools, shares: Mapping[str, Mapping[bool, float]], part: str, cell: Cell
+) -> int:
+    """Return how many images of its class a cell lets a part have, at every strength."""
+    share = shares[part][cell[1]]
+    if share <= 1e-9:
+        return sum(map(len, dealt[part].values()))
+    # a hair above: 0.1 of 30 is 2.9999999999999996 in floating point
+    return int(len(dealt[part][cell]) / share + 1e-6)
+
+
+def _scarcest(dealt: Pools, shares: Mapping[str, Mapping[bool, float]], target: Labeling) -> str:
+    """Tell of the images that are lacking, and for what."""
+    cells = [(part, cell) for part in dealt for cell in dealt[part]]
+    part, cell = min(cells, key=lambda own: _of_class(dealt, shares, *own))
+    how = "agrees" if cell[1] else "differs"
+    there = sum(len(dealt[own][cell]) for own in dealt)
+    use = {TRAIN: "train", VALIDATION: "validate"}.get(part, "test")
+    return (
+        f"{target.classes[cell[0]]} has {there} images on which the task {how}, and "
+        f"{len(dealt[part][cell])} of them are free to {use} on"
+    )
 
 
 def _checked(strengths: Sequence[float]) -> tuple[float, ...]:
