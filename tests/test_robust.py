@@ -38,6 +38,7 @@ from taskdiscovery.training.robust import (
 )
 from taskdiscovery.training.robust.weighed import equalizing, trained
 from taskdiscovery.training.steps import BY_IMAGE
+from taskdiscovery.training.watch import Unwatched
 from taskdiscovery.training.weighting import Fixed, WorstGroup
 
 RECIPE = TrainingRecipe(epochs=5, batch=50, learning_rate=2e-3, recalibrate=True)
@@ -450,6 +451,24 @@ def test_settings_are_chosen_by_the_worst_group_and_never_on_the_test(brief, dat
     spoilt = data[0].copy()
     spoilt[brief.training.measured] = 7
     assert choose("group dro", brief, to_tensor(spoilt, "cpu")).table == found.table
+
+
+def test_what_was_tried_is_not_tried_again(brief, images, monkeypatch):
+    known, asked = {}, []
+
+    def do(key, work):
+        if key not in known:
+            asked.append(key)
+            known[key] = work(Unwatched())
+        return known[key]
+
+    monkeypatch.setitem(GRIDS, "group dro", {"rate": (0.01, 0.1)})
+    first = choose("group dro", brief, images, None, do)
+    again = choose("group dro", brief, images, None, do)
+    assert asked == ["rate=0.01", "rate=0.1"]
+    plain = choose("group dro", brief, images)
+    assert first.table == again.table == plain.table
+    assert first.settings == again.settings == plain.settings
 
 
 def test_settings_that_diverge_are_passed_over(brief, images, monkeypatch):

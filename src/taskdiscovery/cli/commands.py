@@ -264,7 +264,7 @@ def stress(data: str | None, out: Path, format: str, callbacks: Callbacks, **giv
     else:
         show.mapping(found.numbers, format)
     if format == "table":
-        show.line(f"written to {out}")
+        show.line(f"written to {out}, checksum {found.numbers['checksum']}")
 
 
 def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:

@@ -39,7 +39,8 @@ from taskdiscovery.splits.benchmark import (
     lacks_baselines,
     write,
 )
-from taskdiscovery.store import Run, check_new
+from taskdiscovery.splits.benchmark import check_place as check_new_place
+from taskdiscovery.store import Run
 from taskdiscovery.store.layout import WORK
 from taskdiscovery.types import Dataset, Labeling
 
@@ -115,7 +116,7 @@ def check_place(out: Path, config: StressConfig) -> bool:
                 run.remove_whole()
     if config.tried and lacks_baselines(out):
         return True
-    check_new(out)
+    check_new_place(out)
     return False
 
 

@@ -3,6 +3,7 @@ and test sets in which it does and does not.
 """
 
 from taskdiscovery.config.stress import STRENGTHS
+from taskdiscovery.splits.benchmark.building import check_place
 from taskdiscovery.splits.benchmark.checking import (
     check,
     is_benchmark,
@@ -23,6 +24,7 @@ __all__ = [
     "Stressed",
     "add_baselines",
     "check",
+    "check_place",
     "check_same",
     "compose",
     "is_benchmark",

@@ -72,7 +72,7 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
             where=dataset.name,
             hint="take one channel or three of them",
         )
-    with built(folder) as place:
+    with built(folder, SUMS) as place:
         _fill(place, benchmark, meter)
     return folder
 

@@ -46,7 +46,7 @@ def unpack(folder: Path | str, strength: float, out: Path | str) -> Path:
         )
     table = folder / config_name(strength) / METADATA
     frame = pd.read_csv(table, dtype=str, keep_default_na=False)
-    with built(out) as place:
+    with built(out, METADATA) as place:
         for i, split in enumerate(SPLITS):
             names = frame.loc[frame["split"] == str(i), "img_filename"].tolist()
             where, _, _ = start_of(strength, split).rpartition("/")
