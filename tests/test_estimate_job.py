@@ -1,6 +1,7 @@
 """The verb `estimate`: accuracy on images whose labels nobody has looked at."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,11 @@ import pytest
 
 import taskdiscovery as td
 from taskdiscovery.cli import main
+from taskdiscovery.data.grouping import grouped
 from taskdiscovery.estimation.limits import greatest_accuracy
 from taskdiscovery.estimation.recommending import RECOMMENDED, recommended
+from taskdiscovery.jobs.calibration import _grouped_alike
+from taskdiscovery.types import Backbone
 
 N, P = 1500, 8
 QUIET = {"threads": 1, "callbacks": ()}
@@ -227,3 +231,95 @@ def test_score_prints_the_bound_beside_agreement(capsys):
     rows = json.loads(capsys.readouterr().out)
     for row in rows:
         assert row["accuracy_at_most"] == (1 + row["agreement"]) / 2
+        assert row["estimate"] is None
+        assert "needs 4 labelings or more, got 1" in row["estimate_refused"]
+
+
+def frame_of(seed, n, patients, **more):
+    """Features of three classes as a table, with a column of what belongs together."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 3, n)
+    rows = rng.normal(size=(n, P))
+    rows[np.arange(n), kind] += 2
+    frame = pd.DataFrame(rows, columns=[f"f{i}" for i in range(P)])
+    patient = [f"p{i}" for i in rng.integers(0, patients, n)]
+    return frame.assign(label=NAMES[kind], patient=patient, **more)
+
+
+def test_other_images_have_groups_where_they_have_the_column(tmp_path, caplog):
+    frame_of(0, N, 100).to_csv(tmp_path / "here.csv", index=False)
+    here, given = f"features:{tmp_path / 'here.csv'}", {"learner": "ridge", **QUIET}
+
+    def asked(frame):
+        frame.to_csv(tmp_path / "there.csv", index=False)
+        caplog.clear()
+        on = f"features:{tmp_path / 'there.csv'}"
+        return td.estimate(here, on=on, groups="patient", **given).numbers
+
+    def width(found):
+        row = found["estimators"][1]  # mean confidence: it looks at the other images alone
+        return row["high"] - row["low"]
+
+    there = frame_of(1, 300, 4)
+    own = asked(there)
+    assert not [line for line in caplog.messages if "no groups" in line]
+    bare = asked(there.drop(columns="patient"))
+    assert any("no groups" in line for line in caplog.messages)
+    assert own["estimators"][1]["accuracy"] == bare["estimators"][1]["accuracy"]
+    assert width(own) > width(bare)  # four patients tell less than 300 images
+    alone = asked(there.assign(patient="p1"))
+    assert width(alone) == width(bare)
+
+
+@pytest.mark.parametrize(("groups", "target"), [("label", "attr:p"), ("attr:p", "attr:p")])
+def test_a_column_of_labels_makes_no_groups_of_the_other_images(groups, target):
+    both = [pictures(i, 60, more={"attributes": {"p": np.arange(60) // 6}}) for i in (0, 1)]
+    here, there = grouped(both[0], groups), both[1]
+    assert _grouped_alike(there, here, target).groups is None
+    assert _grouped_alike(there, grouped(there, "p"), "label").groups is not None
+
+
+def test_truth_goes_by_names_in_whatever_order(here):
+    other = pictures(1, 200)
+    found = td.estimate(here, "label:ant,bee", on=other, **BRIEF, **QUIET)
+    order = np.array([1, 0, 2])
+    turned = replace(other, labels=order[other.labels], classes=("bee", "ant", "cow"))
+    again = td.estimate(here, "label:ant,bee", on=turned, **BRIEF, **QUIET)
+    assert again.truth == found.truth
+    assert found.truth["unknown"] == 0
+    few = np.flatnonzero(other.labels != 0)
+    some = td.load(other.images[few], labels=NAMES[other.labels[few]])
+    part = td.estimate(here, "label:ant,bee", on=some, **BRIEF, **QUIET)
+    assert (part.truth["images"], part.truth["unknown"]) == (len(few), 0)
+    strangers = np.where(NAMES[other.labels] == "cow", "emu", NAMES[other.labels])
+    odd = td.estimate(here, on=td.load(other.images, labels=strangers), **BRIEF, **QUIET)
+    assert odd.truth["unknown"] == (other.labels == 2).sum()
+
+
+def test_features_of_two_networks_are_refused_before_anything_is_trained():
+    one, two = table(0), table(1)
+    mine, theirs = (
+        replace(data, backbone=Backbone(name=name, sha256=name, size=8))
+        for data, name in ((one, "a"), (two, "b"))
+    )
+    with pytest.raises(td.DataError, match="features here are of"):
+        td.estimate(mine, on=theirs, learner="ridge", **QUIET)
+
+
+def test_other_images_need_no_partition(here):
+    """Nothing is trained on them: one group may have nearly all, and discovery have seen some."""
+    tasks = td.discover(here, tasks=2, learner="linear", train_images=600, **POWER, **QUIET)
+    seen = here.images[np.flatnonzero(tasks.tasks.seen_N)[:1]]
+    images = np.concatenate([seen, pictures(1, 69).images])
+    other = td.load(images, attributes={"p": np.arange(70) // 35}, groups="p")
+    found = td.estimate(here, on=other, tasks=tasks, **BRIEF, **QUIET)
+    assert found.images in (35, 70)  # the first may be among those that are trained on
+    known = np.concatenate([here.images, images[1:]])
+    two = td.load(known, groups=np.arange(len(known)) % 2)
+    with pytest.raises(td.DataError, match="or of a group with one"):
+        td.estimate(here, on=two, **BRIEF, **QUIET)
+
+
+def test_what_cannot_label_is_refused(here):
+    with pytest.raises(td.DataError, match="Labeling cannot label other images"):
+        td.estimate(here, on=pictures(1, 50), tasks=here.target("label"), **BRIEF, **QUIET)

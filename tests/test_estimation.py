@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from taskdiscovery.agreement import agreement
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.estimation import line as lines
 from taskdiscovery.estimation.byclass import by_class, group
 from taskdiscovery.estimation.case import Case
+from taskdiscovery.estimation.curve import Agreed, Curve
 from taskdiscovery.estimation.estimators import ESTIMATORS
 from taskdiscovery.estimation.intervals import (
     bootstrap,
@@ -30,6 +31,10 @@ from taskdiscovery.estimation.range import (
     mixture_range,
     sides_of_classes,
 )
+from taskdiscovery.estimation.scored import told
+from taskdiscovery.estimation.shifts import Shifts
+from taskdiscovery.estimation.shifts import estimator as shift_row
+from taskdiscovery.types import Score
 
 
 def drawn(seed, K=3, m=40, n=30, C=3, sharp=1.5):
@@ -711,3 +716,161 @@ def test_clopper_pearson_is_scipys():
     for hits, images in ((0, 10), (3, 10), (10, 10), (40, 200)):
         known = stats.binomtest(hits, images).proportion_ci(0.95, method="exact")
         assert clopper_pearson(hits / images, images, 0.05) == pytest.approx(tuple(known))
+
+
+# Curves.
+
+
+def agreed(rng, L):
+    """Labelings whose runs agree, with what chance gives, and accuracies on a curve."""
+    given, accuracies = [], []
+    for _ in range(L):
+        chance, right = rng.uniform(0.1, 0.9, 2)
+        kappa = rng.uniform(0, 1)
+        own = Agreed(score=chance + kappa * (1 - chance), chance=chance, right=right)
+        given.append(own)
+        accuracies.append(right + (1 - right) * (0.3 * kappa + 0.6 * kappa**2))
+    return given, np.array(accuracies)
+
+
+def test_a_curve_passes_through_chance_and_finds_what_it_was_made_of():
+    given, accuracies_L = agreed(np.random.default_rng(0), 12)
+    curve = Curve.fit(given, accuracies_L)
+    assert curve.coefficients == pytest.approx([0.3, 0.6])
+    assert np.abs(curve.residuals_L).max() < 1e-12
+    by_chance = Agreed(score=0.5, chance=0.5, right=0.7)
+    assert curve.predict(by_chance) == pytest.approx(0.7)
+    assert curve.predict(Agreed(score=1.0, chance=1.0, right=0.7)) == pytest.approx(0.7)
+    low, high = curve.interval(given[0])
+    assert low <= accuracies_L[0] <= high < low + 0.01
+    with pytest.raises(DataError, match="4 labelings or more, got 3"):
+        Curve.fit(given[:3], accuracies_L[:3])
+    with pytest.raises(ValueError, match="12 agreements for 11"):
+        Curve.fit(given, accuracies_L[:11])
+
+
+def test_a_curve_leaves_a_labeling_out_of_its_own_residual():
+    rng = np.random.default_rng(1)
+    given, accuracies_L = agreed(rng, 9)
+    accuracies_L = accuracies_L + rng.normal(size=9) * 0.02
+    residuals_L = Curve.fit(given, accuracies_L).residuals_L
+    for i, own in enumerate(given):
+        others = Curve.fit(given[:i] + given[i + 1 :], np.delete(accuracies_L, i))
+        said = own.right + np.dot(own.terms, others.coefficients)
+        assert said == pytest.approx(accuracies_L[i] - residuals_L[i], abs=1e-9)
+
+
+def test_chance_is_counted_from_predictions_and_labels():
+    predicted_Kn = np.array([[0, 0, 1, 1, 2, 2], [0, 1, 1, 1, 2, 0]])
+    own = Agreed.of(predicted_Kn, np.array([0.5, 0.25, 0.25]))
+    assert own.score == pytest.approx(4 / 6)
+    assert own.chance == pytest.approx((2 * 2 + 2 * 3 + 2 * 1) / 36)
+    assert own.right == pytest.approx((4 * 0.5 + 5 * 0.25 + 3 * 0.25) / 12)
+    assert own.kappa == pytest.approx((own.score - own.chance) / (1 - own.chance))
+
+
+def test_intervals_of_a_curve_cover():
+    def inside(rng):
+        given, accuracies_L = agreed(rng, 20)
+        accuracies_L = np.clip(accuracies_L + rng.standard_t(3, size=20) * 0.02, 0, 1)
+        low, high = Curve.fit(given[:-1], accuracies_L[:-1]).interval(given[-1], 0.9)
+        return low <= accuracies_L[-1] <= high
+
+    assert 0.87 <= coverage(inside, 600) <= 0.94  # the candidates' step adds a little
+
+
+# Made shifts.
+
+
+def shifted(rng, labels_N, blur):
+    """Probabilities (K, N, C) that are less sure, and less often right, the more images blur."""
+    logits_KNC = rng.normal(size=(3, len(labels_N), 4)) + rng.normal(size=(len(labels_N), 4))
+    logits_KNC[:, np.arange(len(labels_N)), labels_N] += 4 * (1 - blur)
+    return special.softmax(2 * (1 - blur) * logits_KNC, axis=2)
+
+
+def made_shifts(seed):
+    rng = np.random.default_rng(seed)
+    labels_m, labels_n = rng.integers(4, size=600), rng.integers(4, size=400)
+    p_KmC = shifted(rng, labels_m, 0.1)
+    blurs = rng.uniform(0.1, 0.9, 18)
+    made = [shifted(rng, labels_n, blur) for blur in blurs]
+    domains = [Case.of(p_KmC, labels_m, p_KnC) for p_KnC in made]
+    truth_L = np.array([(p.argmax(axis=2) == labels_n).mean() for p in made])
+    kinds = [f"kind {i // 3}" for i in range(18)]
+    return domains, truth_L, kinds
+
+
+def test_made_shifts_calibrate_an_estimate_under_shift():
+    domains, truth_L, kinds = made_shifts(0)
+    shifts = Shifts.fit(domains[:12], truth_L[:12], kinds[:12])
+    told = [shifts(own) for own in domains[12:]]
+    blind = [ESTIMATORS["held-out"].function(own) for own in domains[12:]]
+    assert np.abs(told - truth_L[12:]).mean() < 0.03
+    assert np.abs(blind - truth_L[12:]).mean() > 0.1
+    assert shift_row(shifts).function(domains[12]) == told[0]
+    x, y = shifts.figures_LF, shifts.accuracies_L
+    assert shifts.coefficients_F == pytest.approx(np.linalg.solve(x.T @ x, x.T @ y), rel=1e-6)
+
+
+def test_misses_on_made_shifts_leave_their_kind_out():
+    domains, truth_L, kinds = made_shifts(1)
+    shifts = Shifts.fit(domains, truth_L, kinds)
+    others = Shifts.fit(domains[3:], truth_L[3:], kinds[3:])
+    for i in range(3):
+        assert shifts.misses_L[i] == pytest.approx(truth_L[i] - others(domains[i]))
+    found = shifts.estimate(0.5)
+    half = np.sort(np.abs(shifts.misses_L))[17]  # ceil(19 * 0.9) = 18
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    assert found.covers == "made shifts"
+    with pytest.raises(DataError, match="of 2 kinds are too few"):
+        Shifts.fit(domains[:6], truth_L[:6], kinds[:6])
+    with pytest.raises(ValueError, match="18 domains, 17 accuracies"):
+        Shifts.fit(domains, truth_L[1:], kinds)
+
+
+# Scores.
+
+
+def a_score(kappa, chance, rate, accuracy):
+    return Score(
+        task="a task",
+        learner="mlp",
+        preset="smoke",
+        precision="float32",
+        runs=2,
+        agreement=chance + kappa * (1 - chance),
+        low=0.0,
+        high=1.0,
+        covers="images",
+        chance=chance,
+        kappa=kappa,
+        rate=rate,
+        accuracy=accuracy,
+        agreement_n=np.zeros(0, dtype=np.float32),
+        rows_n=np.zeros(0, dtype=np.int64),
+        ids_n=np.zeros(0, dtype=str),
+    )
+
+
+def test_the_other_labelings_tell_accuracy_beside_a_score():
+    rng = np.random.default_rng(0)
+    scores = []
+    for i in range(14):
+        p, r, kappa = rng.uniform(0.55, 0.9), rng.uniform(0.55, 0.9), rng.uniform(0.2, 1)
+        if i % 2:
+            p, r = 1 - p, 1 - r
+        right = p * r + (1 - p) * (1 - r)
+        above = 0.4 * kappa + 0.5 * kappa**2
+        scores.append(a_score(kappa, p**2 + (1 - p) ** 2, r, right + (1 - right) * above))
+    scores.append(a_score(0.5, 0.1, 0.12, 0.1 + 0.9 * (0.2 + 0.125)))
+    scores.append(a_score(0.5, 0.1, 0.12, float("nan")))
+    found = told(scores)
+    for own, score in zip(found[:-1], scores[:-1], strict=True):
+        assert own.value == pytest.approx(score.accuracy)
+        assert own.low <= score.accuracy <= own.high
+        assert own.at_most == (1 + score.agreement) / 2
+    assert found[-1].value == pytest.approx(scores[-2].accuracy)  # its own labels are not needed
+    few = told(scores[:6])
+    assert few[0].value is None
+    assert "needs 9 labelings" in few[0].refused

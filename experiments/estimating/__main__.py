@@ -17,7 +17,7 @@ import experiments.estimating as package
 import taskdiscovery as td
 from experiments.estimating import parts
 from experiments.estimating.ledger import Ledger
-from taskdiscovery.data.corruptions import CORRUPTIONS
+from taskdiscovery.data.corruptions import CORRUPTIONS, STRENGTHS
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -29,9 +29,7 @@ def main() -> None:
     )
     parser.add_argument("--data", required=True, help="CIFAR-10's training images")
     parser.add_argument("--other", required=True, help="its test images")
-    parser.add_argument(
-        "--tasks", nargs=2, required=True, help="runs of discover, eight tasks each"
-    )
+    parser.add_argument("--tasks", nargs=2, required=True, help="runs of eight tasks each")
     parser.add_argument("--published", type=Path, required=True, help="ssl_tasks.csv")
     parser.add_argument("--learner", default="mlp")
     parser.add_argument("--seed", type=int, default=0)
@@ -61,7 +59,7 @@ def main() -> None:
     changed = partial(parts.corrupted, setting, options.work / "corrupted")
     if options.corrupt:
         k, n = map(int, options.corrupt.split("/"))
-        names = [(name, a) for name in CORRUPTIONS for a in parts.AMOUNTS]
+        names = [(name, a) for name in CORRUPTIONS for a in STRENGTHS]
         for name, strength in names[k::n]:
             changed(name, strength)
         return

@@ -39,7 +39,7 @@ def every_kind(
         published: the table of published self-supervised tasks.
         seed: of flips and random labels.
     """
-    found = []
+    found: list[Labeling] = []
     for kind, labels in _all(dataset, discovered, published, seed):
         number = sum(own.name.split()[0] == kind for own in found)
         labels_N = np.asarray(labels, dtype=np.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +133,8 @@ def corruptions(setting: Setting, changed: Callable[[str, int], ImageArray]) -> 
         runs = train(data, data.target("label"), rows, setting.config(RUNS))
         assert data.labels is not None
         tested = tested_images(setting)
-        assert data.labels is not None and setting.other.labels is not None
+        assert data.labels is not None
+        assert setting.other.labels is not None
         found = {
             "labels": np.concatenate([data.labels[made], setting.other.labels[tested]]),
             "calibration labels": data.labels[calibrate],
@@ -182,38 +183,35 @@ def corrupted(setting: Setting, place: Path, name: str, strength: int) -> ImageA
 
 def splits(setting: Setting, cuts: Sequence[int] = human.CORE) -> Iterator[str]:
     """Train human cuts that a discovered task goes with, more and more; ask about all parts."""
-    data, tasks = setting.dataset, setting.discovered[0]
     for number in cuts:
-        target = data.target(human.target(number))
-        chosen = partner(target, tasks, setting.seen_N)
-        composed: list[Benchmark] = []
-        for strength in SPLITS:
-            key = setting.key("split", number, strength)
+        target = setting.dataset.target(human.target(number))
+        yield from _splits_of(setting, number, target)
 
-            def make(strength: float = strength) -> Arrays:
-                if not composed:
-                    composed.append(
-                        compose(
-                            data,
-                            target,
-                            tasks[chosen],
-                            strengths=SPLITS,
-                            sizes=SIZES,
-                            seed=setting.seed,
-                        )
-                    )
-                rows = composed[0].rows(strength)
-                how = setting.config(RUNS, epochs=EPOCHS)
-                runs = train(data, target, rows["train"], how)
-                return {"task": np.array(chosen)} | {
-                    f"{part} {what}": values
-                    for part, own in rows.items()
-                    if part != "train"
-                    for what, values in _answers(runs, data, target, tasks, own).items()
-                }
 
-            setting.ledger.known(key, make)
-            yield key
+def _splits_of(setting: Setting, number: int, target: Labeling) -> Iterator[str]:
+    data, tasks = setting.dataset, setting.discovered[0]
+    chosen = partner(target, tasks, setting.seen_N)
+
+    @cache
+    def composed() -> Benchmark:
+        how = {"strengths": SPLITS, "sizes": SIZES, "seed": setting.seed}
+        return compose(data, target, tasks[chosen], **how)  # type: ignore[arg-type]
+
+    for strength in SPLITS:
+        key = setting.key("split", number, strength)
+
+        def make(strength: float = strength) -> Arrays:
+            rows = composed().rows(strength)
+            runs = train(data, target, rows["train"], setting.config(RUNS, epochs=EPOCHS))
+            return {"task": np.array(chosen)} | {
+                f"{part} {what}": values
+                for part, own in rows.items()
+                if part != "train"
+                for what, values in _answers(runs, data, target, tasks, own).items()
+            }
+
+        setting.ledger.known(key, make)
+        yield key
 
 
 def partner(target: Labeling, tasks: Tasks, seen_N: BoolArray) -> int:

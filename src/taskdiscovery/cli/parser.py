@@ -171,8 +171,8 @@ def _job(command: Parser, name: str) -> None:
         "--print-config", action="store_true", help="print the options as YAML and exit"
     )
     if name == "score":
-        bounded = "print the most that accuracy can be, (1 + AS)/2, beside each agreement score; "
-        bounded += "no estimate by a line is printed: that needs lines of a study"
+        bounded = "print beside each agreement score what it tells of accuracy: the most that it "
+        bounded += "can be, (1 + AS)/2, and an estimate by the other labelings of the table"
         command.add_argument("--estimate-accuracy", action="store_true", help=bounded)
     if name == "audit":
         _pictures(command)

@@ -20,20 +20,24 @@ def scores(found: Scores, style: str, *, discovered: bool, bounded: bool = False
         found: of one job.
         style: `table`, `json` or `csv`.
         discovered: whether the labelings are tasks, beside which a human labeling may stand.
-        bounded: whether the most that accuracy can be is shown beside each score.
+        bounded: whether what agreement tells of accuracy is shown beside each score: the most that
+            it can be, and an estimate by the other labelings.
     """
     rows: list[Document] = [
         {str(k): None if v != v else v for k, v in row.items()}
         for row in found.to_frame().to_dict("records")
     ]
     if bounded:
-        from taskdiscovery.estimation.limits import greatest_accuracy
+        from taskdiscovery.estimation.scored import told
 
-        for row in rows:
-            row["accuracy_at_most"] = greatest_accuracy(row["agreement"])
+        for row, said in zip(rows, told(found), strict=True):
+            row["accuracy_at_most"] = said.at_most
+            row |= {"estimate": said.value, "estimate_low": said.low, "estimate_high": said.high}
+            row["estimate_refused"] = said.refused
     if style != "table":
         show.rows(rows, style)
         return
+    refused = {str(row.pop("estimate_refused", "")) for row in rows} - {""}
     shared = ("learner", "preset", "precision", "name", "accuracies")
     shown: list[Document] = []
     for row in rows:
@@ -46,6 +50,8 @@ def scores(found: Scores, style: str, *, discovered: bool, bounded: bool = False
     first = found[0]
     title = f"agreement of {first.runs} runs of {first.learner}, preset {first.preset}, "
     show.rows(shown, "table", title=f"{title}{first.precision}")
+    if refused:
+        show.line(f"no estimate of accuracy from agreement: {', '.join(sorted(refused))}")
 
 
 def split(found: Split, style: str, *, name: str, run: Path) -> None:

@@ -30,8 +30,8 @@ from scipy import special
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.estimation.case import Case
+from taskdiscovery.estimation.conformal import require_enough
 from taskdiscovery.estimation.estimators import Estimator
-from taskdiscovery.estimation.line import require_enough
 from taskdiscovery.runtime import seeds
 from taskdiscovery.types import FloatArray, IntArray
 
@@ -47,8 +47,8 @@ class Estimate:
         value: in [0, 1].
         low, high: its interval.
         level: the coverage of the interval.
-        covers: what it is over: "images and runs", "images" where runs are too few, or "labelings";
-            "groups" in place of images where these are known.
+        covers: what it is over: "images and runs", "images" where runs are too few, "labelings" or
+            "made shifts"; "groups" in place of images where these are known.
     """
 
     value: float
@@ -101,7 +101,9 @@ def bootstrap(
     }
 
 
-def of_residuals(value: float, residuals_L: FloatArray, level: float = 0.9) -> Estimate:
+def of_residuals(
+    value: float, residuals_L: FloatArray, level: float = 0.9, covers: str = "labelings"
+) -> Estimate:
     """Put an interval around an estimate by what the estimator missed elsewhere.
 
     Args:
@@ -109,6 +111,7 @@ def of_residuals(value: float, residuals_L: FloatArray, level: float = 0.9) -> E
         residuals_L: true less estimated accuracy of other labelings or domains. For the exact
             coverage the estimator must not have been fitted to them; a `Line` has `interval`.
         level: coverage, over draws of all L + 1.
+        covers: what the others are.
 
     Raises:
         DataError: for fewer than level/(1 - level) residuals.
@@ -118,7 +121,7 @@ def of_residuals(value: float, residuals_L: FloatArray, level: float = 0.9) -> E
     rank = int(np.ceil((L + 1) * level - 1e-9))
     half = float(np.sort(np.abs(residuals_L))[rank - 1])
     low, high = max(0.0, value - half), min(1.0, value + half)
-    return Estimate(value=value, low=low, high=high, level=level, covers="labelings")
+    return Estimate(value=value, low=low, high=high, level=level, covers=covers)
 
 
 def least_images(half_width: float, level: float = 0.9) -> int:

@@ -3,13 +3,11 @@
 Agreement less accuracy differs from learner to learner; for one learner it is about the same from
 labeling to labeling. So labelings with known accuracy say what an agreement score is worth.
 
-Intervals are by full conformal prediction (Vovk et al., 2005; Lei et al., JASA 2018): where the
-pairs (AS, accuracy) of the labelings and of the one that is asked about are exchangeable, they
-hold the accuracy with at least the stated probability, for any number of labelings and any
-distribution. Leave-one-out residuals describe how far the line misses; as an interval around a
-prediction of the full fit they have no such guarantee (Barber et al., Annals of Statistics 2021).
+Where labelings differ in their number of classes, or in how often the classes are, `curve` misses
+less. Intervals are conformal (`conformal`): they cover where the pairs (AS, accuracy) of the
+labelings and of the one that is asked about are exchangeable.
 
-Axes: L labelings, Y candidate accuracies.
+Axes: L labelings.
 """
 
 from __future__ import annotations
@@ -19,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskdiscovery.errors import DataError
+from taskdiscovery.estimation import conformal
 from taskdiscovery.estimation.case import Case
 from taskdiscovery.estimation.estimators import Estimator, agreement_as_accuracy
 from taskdiscovery.types import FloatArray
 
 #: a line through two points says nothing of how far it misses.
 _LEAST = 3
-_CANDIDATES = 2001
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,9 +81,6 @@ class Line:
     def interval(self, score: float, level: float = 0.9) -> tuple[float, float]:
         """Return accuracies between which the truth lies with probability `level` or more.
 
-        A candidate is kept unless its residual is among the greatest of a line that was fitted on
-        it, too. The ends are those of the set that is kept.
-
         Args:
             score: agreement score of the labeling that is asked about.
             level: coverage, over draws of all L + 1 labelings.
@@ -93,19 +88,8 @@ class Line:
         Raises:
             DataError: where no set smaller than everything can have the coverage.
         """
-        L = len(self.scores_L)
-        require_enough(L, level)
         kept_LL = _residual_maker(np.append(self.scores_L, score))
-        candidates_Y = np.linspace(0, 1, _CANDIDATES)
-        fixed_L = kept_LL[:, :L] @ self.accuracies_L
-        misses_LY = np.abs(fixed_L[:, None] + kept_LL[:, L:] * candidates_Y)
-        rank_Y = (misses_LY >= misses_LY[-1] - 1e-12).mean(axis=0)
-        inside_Y = candidates_Y[rank_Y > 1 - level + 1e-12]
-        if len(inside_Y) == 0:  # it lies between two candidates
-            middle = self.predict(score)
-            inside_Y = np.array([middle])
-        step = 1 / (_CANDIDATES - 1)
-        return max(0.0, float(inside_Y.min()) - step), min(1.0, float(inside_Y.max()) + step)
+        return conformal.interval(kept_LL, self.accuracies_L, self.predict(score), 0.0, level)
 
     def __call__(self, case: Case) -> float:
         """Return the accuracy that goes with the agreement on the unlabelled images."""
@@ -120,21 +104,6 @@ def estimator(line: Line) -> Estimator:
         source="ours (docs/estimate.md)",
         runs=2,
     )
-
-
-def require_enough(residuals: int, level: float) -> None:
-    """Refuse so few residuals that only the interval of everything has the coverage.
-
-    Raises:
-        DataError: for fewer than level/(1 - level) residuals: 9 for 90 %, 19 for 95 %.
-    """
-    least = int(np.ceil(level / (1 - level) - 1e-9))
-    if residuals < least:
-        raise DataError(
-            f"an interval of {level:.0%} needs {least} labelings or domains of known accuracy, "
-            f"got {residuals}",
-            hint="give more of them, or ask for a lower level",
-        )
 
 
 def _residual_maker(scores_L: FloatArray) -> FloatArray:
