@@ -209,6 +209,34 @@ def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
     assert sums(tmp_path / "a") == sums(tmp_path / "b")
 
 
+def test_what_was_given_as_objects_is_given_again(shapes, tmp_path):
+    target, task = shapes.target(TARGET), shapes.target(TASK)
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "baselines": ("erm",)}
+    td.stress(shapes, target, task, **options, out=tmp_path / "a")
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(shapes, target, task, **{**options, "callbacks": [Stops(0)]}, out=tmp_path / "b")
+    with pytest.raises(td.RunDirError, match="given its tasks and target as objects"):
+        td.resume(tmp_path / "b", data=shapes, callbacks=())
+    other = shapes.target("label:disc,cross")
+    with pytest.raises(td.DataError, match="other data, options or seed"):
+        td.resume(tmp_path / "b", data=shapes, target=other, tasks=task, callbacks=())
+    td.resume(tmp_path / "b", data=shapes, target=target, tasks=task, callbacks=())
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+
+
+def test_a_link_in_a_benchmark_from_elsewhere_is_not_followed(tmp_path):
+    spec, folder = "shapes?n=400&size=8", tmp_path / "made"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,)}
+    td.stress(spec, TARGET, TASK, **options, out=folder)
+    (tmp_path / "outside").mkdir()
+    (folder / ".baselines").symlink_to(tmp_path / "outside")
+    with pytest.raises(td.RunDirError, match="this is a link"):
+        td.stress(spec, TARGET, TASK, **options, baselines=("erm",), out=folder)
+    with pytest.raises(td.RunDirError, match="not a run directory"):
+        td.resume(folder, callbacks=())
+    assert not list((tmp_path / "outside").iterdir())
+
+
 def test_commands_of_a_benchmark_whose_baselines_were_stopped(tmp_path, capsys):
     spec, folder = "shapes?n=400&size=8", tmp_path / "made"
     options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "runs": 2, "baselines": ("erm",)}

@@ -100,7 +100,7 @@ def is_run(path: Path) -> bool:
 def at_work(path: Path) -> Path:
     """Return the run that a path is of: of a benchmark's folder, that of its baselines."""
     work = path / WORK
-    return work if is_run(work) and not is_run(path) else path
+    return work if is_run(work) and not work.is_symlink() and not is_run(path) else path
 
 
 def check_free(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from taskdiscovery.config import StressConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError, printable
+from taskdiscovery.errors import ConfigError, RunDirError, printable
 from taskdiscovery.jobs.inputs import (
     choose,
     is_untrained,
@@ -110,6 +110,8 @@ def check_place(out: Path, config: StressConfig) -> bool:
             "stress is for one process", where="torchrun", hint="start it without torchrun"
         )
     work = out / WORK
+    if work.is_symlink():  # in a folder from elsewhere it may lead anywhere
+        raise RunDirError("this is a link", where=str(work), hint="remove it")
     if is_run(work):
         with Run.open(work, write=True) as run:  # refused where another process is at work
             if run.state == "done":  # killed before it was removed

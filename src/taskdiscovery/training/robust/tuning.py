@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from taskdiscovery.errors import DataError, NumericalError, first_line
 from taskdiscovery.networks.placing import Images
 from taskdiscovery.runtime.progress import Meter
@@ -34,9 +36,10 @@ class Tuned:
     """What was chosen.
 
     Attributes:
-        settings: the best; of equal ones the first.
-        table: a row for each that was tried: its settings and the `worst` group's accuracy, or why
-            it `failed`.
+        settings: the best by `worst`; of equal ones, as they are where held-out images are few, by
+            `mean`; then the first.
+        table: a row for each that was tried: its settings, the accuracy of the `worst` group and
+            the `mean` over groups, or why it `failed`.
     """
 
     settings: Settings
@@ -86,13 +89,14 @@ def choose(
         return Tuned(settings=tried[0], table=())
     meter, do = (hooks or Hooks()).meter, do or _done
     table: list[Document] = []
-    best, most = None, -1.0
+    best, most = None, (-1.0, -1.0)
     for settings in tried:
         own = _Trial(name=name, problem=replace(problem, settings=settings), images=images)
         row: Document = {**asdict(settings), **own.result(meter, do)}
         table.append(row)
-        if row.get("worst", -1.0) > most:
-            best, most = settings, row["worst"]
+        reached = (row.get("worst", -1.0), row.get("mean", -1.0))
+        if reached > most:
+            best, most = settings, reached
     if best is None:
         raise NumericalError(
             f"all trainings of {name} diverged",
@@ -111,7 +115,7 @@ class _Trial:
     images: Images
 
     def result(self, meter: Meter, do: Do) -> Document:
-        """Return `worst`, or why it `failed`."""
+        """Return `worst` and `mean`, or why it `failed`."""
         began = False
 
         def work(watch: Watch) -> Record:
@@ -132,7 +136,8 @@ class _Trial:
             model = learner_named(self.name)(self.problem, self.images, hooks)
         except NumericalError as error:
             return {"failed": first_line(error)}
-        return {"worst": by_group_of(model, self.images, held, precision).worst}
+        found = by_group_of(model, self.images, held, precision)
+        return {"worst": found.worst, "mean": float(np.nanmean(found.accuracy_G))}
 
 
 def _done(key: str, work: Callable[[Watch], Record]) -> Record:
