@@ -11,7 +11,7 @@ import taskdiscovery as td
 from taskdiscovery.cli import main
 from taskdiscovery.data.grouping import grouped
 from taskdiscovery.estimation.limits import greatest_accuracy
-from taskdiscovery.estimation.recommending import RECOMMENDED, recommended
+from taskdiscovery.estimation.recommending import recommended
 from taskdiscovery.jobs.calibration import _grouped_alike
 from taskdiscovery.types import Backbone
 
@@ -64,9 +64,9 @@ def test_labels_of_the_other_images_change_nothing(here, found):
 
 
 def test_everything_stands_beside_what_is_recommended(found):
-    assert found.recommended == "held-out"
-    assert "no study" in found.why
-    assert found.value["accuracy"] == found.held_out
+    assert found.recommended == "made-shifts"
+    assert "corrupted images in a study" in found.why
+    assert found.value["covers"] == "made shifts"
     rows = found.to_frame().set_index("estimator")
     assert rows["recommended"].sum() == 1
     assert (rows["refused"] == "").all()
@@ -79,9 +79,31 @@ def test_everything_stands_beside_what_is_recommended(found):
     assert f"at most {found.bound:.3f}" in repr(found)
 
 
-def test_the_table_of_recommendations_starts_at_one_run():
-    assert RECOMMENDED[0][0] == 1
-    assert recommended(1) == recommended(50) == "held-out"
+def test_what_is_recommended_goes_by_what_there_is():
+    assert recommended(shifts=True)[0] == "made-shifts"
+    assert recommended(shifts=False)[0] == "threshold-confidence"
+
+
+def test_made_shifts_see_what_held_out_accuracy_does_not(here, found):
+    """On darker, blurred images, none of the strengths that were made."""
+    other = pictures(1, 400)
+    rng = np.random.default_rng(0)
+    noisy = np.clip(other.images.astype(int) + rng.normal(0, 60, other.images.shape), 0, 255)
+    shifted = td.load(noisy.astype(np.uint8), labels=NAMES[other.labels])
+    rows = td.estimate(here, on=shifted, **BRIEF, **QUIET)
+    truth = rows.truth["accuracy"]
+    assert truth < rows.held_out - 0.05
+    assert abs(rows.value["accuracy"] - truth) < abs(rows.held_out - truth)
+    missed = found.to_frame().set_index("estimator")["made_miss"]
+    assert (missed >= 0).all()
+    assert missed["made-shifts"] < missed["held-out"]
+    off = td.estimate(here, on=other, made_shifts=0, **BRIEF, **QUIET)
+    assert off.recommended == "threshold-confidence"
+    assert "--made-shifts 0" in off.to_frame().set_index("estimator")["refused"]["made-shifts"]
+    few = td.estimate(here, on=other, made_shifts=100, **BRIEF, **QUIET).to_frame()
+    both = few.merge(found.to_frame(), on="estimator")
+    same = both[both["estimator"] != "made-shifts"]
+    assert same["accuracy_x"].equals(same["accuracy_y"])  # they only look, and change nothing
 
 
 def test_a_convex_learner_has_one_run_and_no_bound():
@@ -90,6 +112,8 @@ def test_a_convex_learner_has_one_run_and_no_bound():
     assert found.bound is None
     rows = found.to_frame().set_index("estimator")
     assert rows["refused"]["agreement"] == "needs 2 runs"
+    assert rows["refused"]["made-shifts"] == "needs a learner on pixels"
+    assert found.recommended == "threshold-confidence"
     assert np.isnan(rows["accuracy"]["agreement-line"])
     assert found.numbers["estimators"][-1]["accuracy"] is None
     assert found.truth["accuracy"] < found.held_out - 0.1  # and nothing recommended sees it
@@ -150,7 +174,7 @@ def test_library_and_command_line_give_the_same(tmp_path, capsys):
     pd.testing.assert_frame_equal(kept.to_frame(), found.to_frame())
     assert main(["show", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "by held-out" in shown
+    assert "by made-shifts" in shown
     assert "taskdiscovery estimate" in shown
     assert main(["verify", str(run)]) == 0
     assert main(["resume", str(run)]) == 0  # done: there is nothing to do

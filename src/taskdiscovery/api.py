@@ -567,6 +567,7 @@ def estimate(
     preset: str = "quick",
     runs: int = 3,
     held_out: float = 0.2,
+    made_shifts: int | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
     epochs: int | None = None,
@@ -610,6 +611,8 @@ def estimate(
         features, other_features: numbers of either; by default those that the tasks were found on.
         runs: trainings, each from a fresh seed; of `ridge` and `logistic` there is one.
         held_out: share of the labelled images that calibrates (whole groups); or those of `test`.
+        made_shifts: held-out images that are corrupted in 42 ways, to see what estimators miss
+            under shift; 0 for none; by default 500, fewer of large images or many classes.
         out: a new run directory: `estimate.json`. Others: see `help(taskdiscovery.api)`.
 
     Raises:
@@ -899,9 +902,11 @@ def report(
 
     Args:
         path: of the file.
-        data: anything that `load` takes: the images that were searched.
+        data: anything that `load` takes: the images that were searched. For an `Estimate` none is
+            read, and it may be None.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit` alone.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit`, or an
+            `Estimate`, alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
@@ -924,8 +929,9 @@ def report(
     from taskdiscovery.reporting import write_report
 
     read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
+    unread = any(isinstance(one, Estimate) for one in found)
     with showing(no_images=no_images, blur=blur):
-        return write_report(Path(path), load(data, **read), found)
+        return write_report(Path(path), None if unread else load(data, **read), found)
 
 
 @isolated

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from taskdiscovery.types import Estimate
 
 #: columns that a terminal has room for; JSON and CSV have all.
-_ESTIMATOR = ("estimator", "accuracy", "low", "high", "covers", "refused")
+_ESTIMATOR = ("estimator", "accuracy", "low", "high", "covers", "made_miss", "refused")
 _CLASS = ("class", "images", "calibration", "accuracy", "low", "high", "bound", "refused")
 _TASK = ("task", "association", "parted", "accuracy_parted", "accuracy_together", "low", "high")
 
@@ -33,14 +33,15 @@ def show_estimate(found: Estimate, style: str, *, tasks: bool) -> None:
     title = f"accuracy of {found.learner} on {found.images:,} images of {found.on}, not labelled"
     title += f" ({own['level']:.0%} intervals)"
     show.rows(_rows(found.estimators, _ESTIMATOR), "table", title=title)
-    title = f"by predicted class, {found.recommended}"
+    title = "by predicted class, threshold-confidence"
     show.rows(_rows(found.per_class, _CLASS), "table", title=title)
     if found.range is not None:
         rows = [{name: row[name] for name in _TASK} for row in found.range["tasks"]]
         show.rows(rows, "table", title="if labels part from a task, as often as predictions allow")
+    shift = "" if "shifts" in own["covers"] else ", and no shift"
     show.line(
         f"recommended: {found.recommended}, {own['accuracy']:.3f} ({own['low']:.3f} to "
-        f"{own['high']:.3f}, {own['level']:.0%}, covers {own['covers']}, and no shift)"
+        f"{own['high']:.3f}, {own['level']:.0%}, covers {own['covers']}{shift})"
     )
     show.line(f"  {found.why}")
     show.line(

@@ -46,6 +46,14 @@ class EstimateConfig(TrainingConfig):
         3, "trainings, each from a fresh seed; one of ridge and logistic", low=1, high=1000
     )
 
+    made_shifts: int | None = option(
+        None,
+        "held-out images that are corrupted in 42 ways, to see what estimators miss under shift; 0 "
+        "for none; by default 500, fewer of large images or of many classes",
+        low=0,
+        high=100_000,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.executor not in ("auto", "serial"):

@@ -13,7 +13,7 @@ Axes: K runs, m calibration images, n unlabelled images, N either, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -155,6 +155,20 @@ class Case:
             curvature_Km=curvature_Km,
         )
 
+    def asking(self, probabilities_KnC: Matrix) -> Case:
+        """Return the same calibration, and other unlabelled images.
+
+        Args:
+            probabilities_KnC: (K, n, C) by the same runs.
+
+        Raises:
+            ValueError: as `of`.
+        """
+        shape = (self.K, len(self.labels_m), self.classes)
+        _check_probabilities("unlabelled", probabilities_KnC)
+        _check_alike(shape, probabilities_KnC.shape)
+        return replace(self, unlabelled=Answers.of(probabilities_KnC, 1 / self.temperatures_K))
+
     @property
     def K(self) -> int:
         """The number of runs."""
@@ -244,14 +258,23 @@ def _derivatives(
 
 def _check(calibration_KmC: Matrix, labels_m: IntArray, unlabelled_KnC: Matrix) -> None:
     """Refuse what is no case."""
-    for name, p_KNC in (("calibration", calibration_KmC), ("unlabelled", unlabelled_KnC)):
-        if p_KNC.ndim != 3 or 0 in p_KNC.shape or p_KNC.shape[2] < 2:
-            raise ValueError(f"{name} probabilities must be (runs, images, classes >= 2)")
-        # a batch in float16 is off by a thousandth
-        if not (p_KNC.min() >= 0 and np.abs(p_KNC.sum(axis=2) - 1).max() < 0.01):
-            raise ValueError(f"{name} probabilities must be 0 or more and sum to 1")
-    (K, m, C), (runs, _, classes) = calibration_KmC.shape, unlabelled_KnC.shape
-    if (runs, classes) != (K, C):
-        raise ValueError(f"{K} runs and {C} classes are calibrated, {runs} and {classes} asked")
+    _check_probabilities("calibration", calibration_KmC)
+    _check_probabilities("unlabelled", unlabelled_KnC)
+    _, m, C = calibration_KmC.shape
+    _check_alike(calibration_KmC.shape, unlabelled_KnC.shape)
     if labels_m.shape != (m,) or labels_m.min() < 0 or labels_m.max() >= C:
         raise ValueError(f"calibration needs {m} labels in [0, {C})")
+
+
+def _check_probabilities(name: str, p_KNC: Matrix) -> None:
+    if p_KNC.ndim != 3 or 0 in p_KNC.shape or p_KNC.shape[2] < 2:
+        raise ValueError(f"{name} probabilities must be (runs, images, classes >= 2)")
+    # a batch in float16 is off by a thousandth
+    if not (p_KNC.min() >= 0 and np.abs(p_KNC.sum(axis=2) - 1).max() < 0.01):
+        raise ValueError(f"{name} probabilities must be 0 or more and sum to 1")
+
+
+def _check_alike(calibration: tuple[int, ...], unlabelled: tuple[int, ...]) -> None:
+    (K, _, C), (runs, _, classes) = calibration, unlabelled
+    if (runs, classes) != (K, C):
+        raise ValueError(f"{K} runs and {C} classes are calibrated, {runs} and {classes} asked")

@@ -32,6 +32,8 @@ from taskdiscovery.estimation.estimators import Estimator, thresholded_confidenc
 from taskdiscovery.estimation.intervals import Estimate, of_residuals
 from taskdiscovery.types import FloatArray
 
+WORDS = "thresholded confidence and kappa, calibrated on corrupted held-out images"
+SOURCE = "ours (docs/estimate.md), after Deng & Zheng, CVPR 2021 (arXiv 2007.02915)"
 #: kinds of corruption from which on one of them can be left out.
 _KINDS = 3
 
@@ -138,9 +140,4 @@ def figures(case: Case) -> FloatArray:
 
 def estimator(shifts: Shifts) -> Estimator:
     """Return the estimator that was calibrated on made shifts, as a row of `ESTIMATORS`."""
-    return Estimator(
-        function=shifts,
-        words=f"thresholded confidence and kappa, calibrated on {len(shifts.kinds_L)} made shifts",
-        source="ours (docs/estimate.md), after Deng & Zheng, CVPR 2021 (arXiv 2007.02915)",
-        runs=2,
-    )
+    return Estimator(function=shifts, words=WORDS, source=SOURCE, runs=2)

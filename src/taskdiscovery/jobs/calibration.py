@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taskdiscovery.config import OF_DATA, DataConfig, EstimateConfig, LabelConfig, Network
 from taskdiscovery.data import partition, target_of
@@ -22,6 +23,7 @@ from taskdiscovery.data.images.contents import digests, hash_images
 from taskdiscovery.data.labels.targets import check_classes
 from taskdiscovery.errors import ConfigError, DataError, RunDirError
 from taskdiscovery.features import is_alone, is_backbone
+from taskdiscovery.jobs import shifting
 from taskdiscovery.jobs.inputs import (
     encoder_of,
     labelled,
@@ -36,7 +38,16 @@ from taskdiscovery.jobs.specs import split_run_task, task_names
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.store import Run
-from taskdiscovery.types import Dataset, Document, FloatArray, IntArray, Labeling, Record, Tasks
+from taskdiscovery.types import (
+    Dataset,
+    Document,
+    Float32,
+    FloatArray,
+    IntArray,
+    Labeling,
+    Record,
+    Tasks,
+)
 
 if TYPE_CHECKING:
     from taskdiscovery.training.fitted import Fitted
@@ -45,6 +56,8 @@ _LOG = logging.getLogger("taskdiscovery")
 
 #: images of which a network is asked at once, and bytes that they may have.
 _AT_ONCE, _BYTES_AT_ONCE = 20_000, 2**30
+#: what a run answers about made shifts where there are none.
+_NONE_MADE = np.empty((0, 0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -240,11 +253,25 @@ def _tasks(
     return tasks, elsewhere, names
 
 
-def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> tuple[FloatArray, FloatArray]:
-    """Train, and ask every run.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answers:
+    """What K runs answer.
 
-    Returns:
-        Probabilities (K, m, C) of the calibration images, and (K, n, C) of the unlabelled ones.
+    Attributes:
+        calibration_KmC, unlabelled_KnC: probabilities of the calibration images, and of those that
+            are asked about.
+        made_rows: (r,) rows of DATA that were corrupted; empty where none were.
+        made_KDrC: probabilities of these in each of the made domains (`shifting.domains`).
+    """
+
+    calibration_KmC: FloatArray
+    unlabelled_KnC: FloatArray
+    made_rows: IntArray
+    made_KDrC: Float32
+
+
+def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> Answers:
+    """Train, and ask every run.
 
     Raises:
         NumericalError: where training diverges.
@@ -258,25 +285,24 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> tuple[FloatArr
 
     other, answers = _digest(parts), []
     fit, labeling, learner = parts.fit, parts.labeling, config.learner_of()
+    made = np.empty(0, dtype=np.int64)
+    if not shifting.refused(config, parts.here, len(parts.held)):
+        made = shifting.rows_to_corrupt(config, parts.here, parts.held, labeling.k)
     warn_if_brief(learner, len(fit), config.preset)
     with workbench(parts.here, config, learner, fit, job.journal, job.callbacks) as bench:
         passes = config.recipe.epochs * len(fit) * config.runs
+        passes += len(shifting.domains()) * len(made) * config.runs
         with job.callbacks.stage(f"training {config.learner}", passes) as meter:
             for k in range(config.runs):
                 key = f"estimate run {k}"
                 known = job.journal.get(key)
                 if known is None:
                     training = bench.training(labeling, fit, fit[:1], run_seeds(config, k))
-                    fitted = _fitted(
-                        parts, config, bench.shape, kept(training, bench.images, meter)
-                    )
-                    known = Record(
-                        values={"on": other},
-                        arrays={
-                            "calibration": _asked(fitted, parts.here, parts.held),
-                            "unlabelled": _asked(fitted, parts.there, parts.rows),
-                        },
-                    )
+                    own = kept(training, bench.images, meter)
+                    arrays = _all_asked(_fitted(parts, config, bench.shape, own), parts)
+                    if len(made):
+                        arrays["made"] = shifting.asked(own, parts.here, made, config.seed, meter)
+                    known = Record(values={"on": other}, arrays=arrays)
                     job.journal.put(key, known)
                 if known.values["on"] != other:
                     raise RunDirError(
@@ -285,10 +311,19 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> tuple[FloatArr
                         hint="restore them, or begin again with another --out",
                     )
                 answers.append(known.arrays)
-    return (
-        np.stack([own["calibration"] for own in answers]),
-        np.stack([own["unlabelled"] for own in answers]),
+    return Answers(
+        calibration_KmC=np.stack([own["calibration"] for own in answers]),
+        unlabelled_KnC=np.stack([own["unlabelled"] for own in answers]),
+        made_rows=made,
+        made_KDrC=np.stack([own.get("made", _NONE_MADE) for own in answers]),
     )
+
+
+def _all_asked(fitted: Fitted, parts: Parts) -> dict[str, NDArray[Any]]:
+    return {
+        "calibration": _asked(fitted, parts.here, parts.held),
+        "unlabelled": _asked(fitted, parts.there, parts.rows),
+    }
 
 
 def _digest(parts: Parts) -> str:

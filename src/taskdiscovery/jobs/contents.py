@@ -23,7 +23,7 @@ from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.session import FREE
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.store import Run
-from taskdiscovery.store.layout import AUDIT_PAGE, REPORT, SCORES, SPLITS
+from taskdiscovery.store.layout import AUDIT_PAGE, ESTIMATE_PAGE, REPORT, SCORES, SPLITS
 from taskdiscovery.types import Document
 from taskdiscovery.types.scores import RANDOM
 
@@ -61,6 +61,7 @@ def contents(run: Run) -> Document:
             "audit": _audit(numbers.get("audit")),
             "audit page": str(run.path / AUDIT_PAGE) if run.has(AUDIT_PAGE) else None,
             "estimate": _estimate(numbers.get("estimate")),
+            "estimate page": str(run.path / ESTIMATE_PAGE) if run.has(ESTIMATE_PAGE) else None,
             "evidence": None if analysis is None else f"{analysis['images']} images",
             "report": str(run.path / REPORT) if run.has(REPORT) else None,
             "unfinished": None if run.state == "done" else str(run.job["command"]),

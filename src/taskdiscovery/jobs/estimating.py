@@ -14,9 +14,10 @@ from taskdiscovery.data import partition, target_of
 from taskdiscovery.data.grouping import ATTRIBUTE
 from taskdiscovery.data.labels.targets import is_target_spec
 from taskdiscovery.errors import TaskDiscoveryError
-from taskdiscovery.jobs.calibration import Parts
+from taskdiscovery.jobs import shifting
+from taskdiscovery.jobs.calibration import Answers, Parts
 from taskdiscovery.jobs.session import Job
-from taskdiscovery.types import Document, Estimate, FloatArray, IntArray
+from taskdiscovery.types import Document, Estimate, IntArray
 
 if TYPE_CHECKING:
     from taskdiscovery.estimation.case import Case
@@ -25,30 +26,33 @@ if TYPE_CHECKING:
 LEVEL, RANGE_LEVEL = 0.9, 0.95
 
 
-def estimate_of(
-    parts: Parts, answers: tuple[FloatArray, FloatArray], config: EstimateConfig, job: Job
-) -> Estimate:
+def estimate_of(parts: Parts, answers: Answers, config: EstimateConfig, job: Job) -> Estimate:
     """Ask every estimator, the bound and the range; then, after all, look at labels of DATA2.
 
     Args:
         parts: who was trained on, who calibrates, who was asked.
-        answers: probabilities (K, m, C) of the calibration images, (K, n, C) of the unlabelled.
+        answers: of the runs.
         config: resolved.
         job: told of progress.
     """
     from taskdiscovery.estimation.case import Case
     from taskdiscovery.estimation.estimators import held_out
     from taskdiscovery.estimation.limits import bound
-    from taskdiscovery.estimation.recommending import WHY, recommended
+    from taskdiscovery.estimation.recommending import OF_CLASSES, recommended
 
-    case = Case.of(answers[0], parts.labeling.labels_N[parts.held], answers[1])
+    labels_m = parts.labeling.labels_N[parts.held]
+    case = Case.of(answers.calibration_KmC, labels_m, answers.unlabelled_KnC)
     groups = _groups(parts)
-    name = recommended(case.K)
-    with job.callbacks.stage("estimating", 2) as meter:
-        estimators = _estimators(case, name, groups, config.seed)
+    name, why = recommended(shifts=len(answers.made_rows) > 0)
+    with job.callbacks.stage("estimating", 3) as meter:
+        estimators = _estimators(case, groups, config.seed)
         meter.advance()
-        per_class = _per_class(case, name, parts.labeling.classes, groups, config.seed)
+        estimators += _by_made_shifts(case, estimators, answers, parts, config)
         meter.advance()
+        per_class = _per_class(case, OF_CLASSES, parts.labeling.classes, groups, config.seed)
+        meter.advance()
+    for row in estimators:
+        row["recommended"] = row["estimator"] == name
     import pandas as pd
 
     return Estimate(
@@ -64,7 +68,7 @@ def estimate_of(
         grouped=groups is not None,
         held_out=held_out(case),
         recommended=name,
-        why=WHY,
+        why=why,
         bound=bound(case) if case.K > 1 else None,
         estimators=pd.DataFrame(estimators),
         per_class=pd.DataFrame(per_class),
@@ -92,7 +96,7 @@ def _groups(parts: Parts) -> Groups:
     return here, there
 
 
-def _estimators(case: Case, name: str, groups: Groups, seed: int) -> list[Document]:
+def _estimators(case: Case, groups: Groups, seed: int) -> list[Document]:
     """Return a row for each estimator; one that needs more runs is refused."""
     from taskdiscovery.estimation.estimators import ESTIMATORS
     from taskdiscovery.estimation.intervals import bootstrap
@@ -109,13 +113,51 @@ def _estimators(case: Case, name: str, groups: Groups, seed: int) -> list[Docume
                 "high": None if told is None else told.high,
                 "level": LEVEL,
                 "covers": "" if told is None else told.covers,
-                "recommended": key == name,
+                "made_miss": None,
+                "recommended": False,
                 "refused": "" if told is not None else f"needs {own.runs} runs",
                 "words": own.words,
                 "source": own.source,
             }
         )
     return rows
+
+
+def _by_made_shifts(
+    case: Case, rows: list[Document], answers: Answers, parts: Parts, config: EstimateConfig
+) -> list[Document]:
+    """Return the row of the estimate by made shifts; note in the others what they missed there."""
+    from taskdiscovery.estimation.estimators import ESTIMATORS
+    from taskdiscovery.estimation.shifts import SOURCE, WORDS, Shifts
+
+    row: Document = {
+        "estimator": "made-shifts",
+        "accuracy": None,
+        "low": None,
+        "high": None,
+        "level": LEVEL,
+        "covers": "",
+        "made_miss": None,
+        "recommended": False,
+        "refused": shifting.refused(config, parts.here, len(parts.held)),
+        "words": WORDS,
+        "source": SOURCE,
+    }
+    if not len(answers.made_rows):
+        return [row]
+    labels_r = parts.labeling.labels_N[answers.made_rows]
+    made = [
+        case.asking(shifting.sums_to_one(p_KrC)) for p_KrC in np.moveaxis(answers.made_KDrC, 1, 0)
+    ]
+    truth_D = np.array([float((own.unlabelled.predicted_KN == labels_r).mean()) for own in made])
+    for other in rows:
+        if not other["refused"]:
+            said_D = [ESTIMATORS[other["estimator"]].function(own) for own in made]
+            other["made_miss"] = float(np.abs(np.array(said_D) - truth_D).mean())
+    shifts = Shifts.fit(made, truth_D, [kind for kind, _ in shifting.domains()])
+    told = shifts.estimate(shifts(case), LEVEL)
+    row |= {"accuracy": told.value, "low": told.low, "high": told.high, "covers": told.covers}
+    return [{**row, "made_miss": float(np.abs(shifts.misses_L).mean())}]
 
 
 def _per_class(

@@ -6,7 +6,7 @@ from taskdiscovery.config import OF_DATA, is_convex, takes_features
 from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.errors import command
 from taskdiscovery.store import Run
-from taskdiscovery.store.layout import REPORT, SCORES, SPLITS, TASKS
+from taskdiscovery.store.layout import ESTIMATE, ESTIMATE_PAGE, REPORT, SCORES, SPLITS, TASKS
 from taskdiscovery.types import Document
 
 
@@ -25,16 +25,18 @@ def following(run: Run) -> list[str]:
         again = "analyze" if run.job["command"] == "analyze" else "resume"
         return [command(again, run.path), command("discard", run.path)]
     data = str(run.config.get("data") or "")
-    if not data or data in IN_MEMORY:  # a command cannot read it again
-        return []
     found = []
+    if run.has(ESTIMATE) and not run.has(ESTIMATE_PAGE):  # it shows no image, so none is read
+        found.append(command("report", run.path))
+    if not data or data in IN_MEMORY:  # a command cannot read it again
+        return found
     if run.has(TASKS):
         found += _of_tasks(run, data)
         if run.numbers.get("analysis") is None:
             found.append(command("analyze", run.path))
     if (run.has(TASKS) or run.names(SPLITS)) and not run.has(REPORT):
         found.append(command("report", run.path))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _of_tasks(run: Run, data: str) -> list[str]:

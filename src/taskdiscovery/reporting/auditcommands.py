@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from taskdiscovery.config import ReadConfig, part_of, words_of
 from taskdiscovery.data.joining import IN_MEMORY
@@ -15,13 +17,13 @@ from taskdiscovery.types import Audit
 _FILES = ("folder", "parquet", "csv", "npz")
 
 
-def data_again(found: Audit) -> str:
+def data_again(config: Mapping[str, Any]) -> str:
     """Return DATA that a command can read again; empty where there is none.
 
     Args:
-        found: the audit.
+        config: of an audit or an estimate.
     """
-    data = str(found.config.get("data") or "")
+    data = str(config.get("data") or "")
     if not data or data in IN_MEMORY:
         return ""
     kind, colon, place = data.partition(":")
@@ -37,7 +39,7 @@ def again(found: Audit, run: Path | None) -> str:
         found: the audit.
         run: path of its run, or None.
     """
-    if not data_again(found):
+    if not data_again(found.config):
         return ""
     if str(found.config.get("other") or "") in IN_MEMORY:
         return ""
@@ -55,7 +57,7 @@ def command_of_split(found: Audit, run: Path) -> str:
         found: the audit.
         run: path of its run.
     """
-    data = data_again(found)
+    data = data_again(found.config)
     if not data:
         return ""
     try:

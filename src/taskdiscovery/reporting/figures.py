@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 from taskdiscovery.types import FloatArray
 
 _LEFT, _WIDTH = 150, 760
+#: where the figure of a row begins, or ends where it is two.
+_MEAN, _ENDS = f'x="{_WIDTH - 62}"', f'x="{_WIDTH - 1}" text-anchor="end"'
 #: height of a line of names, and the width of a letter with room on either side.
 _LINE, _LETTER = 14, 7.0
 
@@ -25,7 +27,8 @@ def intervals(
     """Draw a dot and an interval per row on an axis from `low` to 1.
 
     Args:
-        rows: each with `name`, `mean`, `low`, `high`, and optionally `kind`, a style class.
+        rows: each with `name`, `mean`, `low`, `high`, and optionally `kind`, a style class. One
+            without a mean (None) has no dot, and both of its ends are written.
         low: where the axis begins.
         references: values with names, drawn as vertical lines.
         label: what the figure shows, for screen readers.
@@ -60,13 +63,15 @@ def intervals(
         )
     for i, row in enumerate(rows):
         y = top + step * i + 8
-        kind = escape(str(row.get("kind", "")))
+        kind, mean = escape(str(row.get("kind", ""))), row["mean"]
+        dot, text, place = "", f"{row['low']:.2f}–{row['high']:.2f}", _ENDS
+        if mean is not None:
+            dot, text, place = f'<circle cx="{x(mean)}" cy="{y}" r="5"/>', f"{mean:.3f}", _MEAN
         parts.append(
             f'<g class="interval {kind}"><text class="name" x="{_LEFT - 12}" y="{y + 4}" '
             f'text-anchor="end">{escape(_short(str(row["name"])))}</text>'
             f'<line x1="{x(row["low"])}" x2="{x(row["high"])}" y1="{y}" y2="{y}"/>'
-            f'<circle cx="{x(row["mean"])}" cy="{y}" r="5"/>'
-            f'<text class="value" x="{_WIDTH - 62}" y="{y + 4}">{row["mean"]:.3f}</text></g>'
+            f'{dot}<text class="value" {place} y="{y + 4}">{text}</text></g>'
         )
     parts.append("</svg>")
     return Markup("".join(parts))
@@ -118,5 +123,5 @@ def heatmap(matrix_DD: FloatArray, names: Sequence[str], label: str) -> Markup:
     return Markup("".join(parts))
 
 
-def _short(name: str, limit: int = 20) -> str:
+def _short(name: str, limit: int = 21) -> str:
     return name if len(name) <= limit else name[: limit - 1] + "…"

@@ -86,7 +86,7 @@ class Material:
             splits={name: run.split_named(name) for name in splits or run.names(SPLITS)},
             options=run.options,
             evidence=run.evidence,
-            environment=_environment_of(run),
+            environment=environment_of(run),
             run=run.path,
         )
 
@@ -198,7 +198,8 @@ def check_images(dataset: Dataset, fingerprint: str, where: str) -> None:
         )
 
 
-def _environment_of(run: Run) -> Document:
+def environment_of(run: Run) -> Document:
+    """Return the versions and hardware that a run was made with, as far as it says."""
     try:
         return run.document("environment.json")
     except RunDirError:  # a report without versions is better than none

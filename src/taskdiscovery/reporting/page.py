@@ -76,18 +76,13 @@ class Page:
         return material.scores[-1].learner
 
     def _title(self) -> str:
-        name = self._data_name()
+        name = data_name(self.dataset.name)
         if self.tasks is not None:
             return f"What {self.learner} finds easy in {name}"
         if self.material.splits:
             count = len(self.material.splits)
             return f"{'A split' if count == 1 else f'{count} splits'} of {name} for {self.learner}"
         return f"On what {self.learner} agrees with itself in {name}"
-
-    def _data_name(self) -> str:
-        kind, _, path = str(self.dataset.name).partition(":")
-        parts = [part for part in Path(path).parts if part not in ("/", "..", ".")]
-        return "/".join(parts[-2:]) or kind
 
     def _lead(self) -> str:
         assert self.tasks is not None
@@ -160,6 +155,13 @@ class Page:
         )
         label = "Similarity of each pair of tasks"
         return {"text": text, "figure": figures.heatmap(matrix_DD, self.tasks.names, label)}
+
+
+def data_name(name: str) -> str:
+    """Return what data is called in a heading: the last two parts of its path."""
+    kind, _, path = name.partition(":")
+    parts = [part for part in Path(path).parts if part not in ("/", "..", ".")]
+    return "/".join(parts[-2:]) or kind
 
 
 def _drop(split: Split) -> float:

@@ -17,34 +17,46 @@ from taskdiscovery.jobs.looking import features_of
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.trust import data_of
 from taskdiscovery.reporting.auditpage import audit_page
+from taskdiscovery.reporting.estimatepage import estimate_page
 from taskdiscovery.reporting.material import (
     Material,
     check_images,
     check_something,
+    environment_of,
     holds_something,
 )
 from taskdiscovery.reporting.page import Page
 from taskdiscovery.reporting.rendering import render
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run, atomic
-from taskdiscovery.types import Audit, Dataset
+from taskdiscovery.types import Audit, Dataset, Estimate
 
 
-def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
+def write_report(path: Path, dataset: Dataset | None, found: Sequence[Any]) -> Path:
     """Write a report of objects, and return the path of the file.
 
     Args:
         path: of the file.
-        dataset: the images that were searched.
-        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or an `Audit` alone.
+        dataset: the images that were searched; None for an `Estimate`.
+        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or an `Audit`, or an
+            `Estimate`, alone.
 
     Raises:
         DataError: where the images are not those that were searched, or there are no tasks.
         ResourceError: where the file cannot be written.
     """
     audits = [one for one in found if isinstance(one, Audit)]
-    if audits:
-        page = _audit_page(dataset, audits[0], alone=len(found) == 1)
+    estimates = [one for one in found if isinstance(one, Estimate)]
+    if estimates:
+        _check_alone(found, "an estimate")
+        page = estimate_page(estimates[0])
+    elif dataset is None:
+        raise DataError(
+            "the images are not given", where="report", hint="give the data that was searched"
+        )
+    elif audits:
+        _check_alone(found, "an audit")
+        page = _audit_page(dataset, audits[0])
     else:
         page = render("page.html.j2", Page(Material.of_objects(dataset, found)).context())
     with atomic(path) as stream:
@@ -52,16 +64,24 @@ def write_report(path: Path, dataset: Dataset, found: Sequence[Any]) -> Path:
     return path
 
 
-def _audit_page(dataset: Dataset, found: Audit, *, alone: bool) -> str:
+def _check_alone(found: Sequence[Any], what: str) -> None:
+    """Refuse to show other things beside what has a page of its own.
+
+    Raises:
+        DataError: saying which.
+    """
+    if len(found) > 1:
+        raise DataError(
+            f"{what} has a page of its own", where="report", hint="report the others apart from it"
+        )
+
+
+def _audit_page(dataset: Dataset, found: Audit) -> str:
     """Return the page of an audit; labels that were objects are not known any more.
 
     Raises:
-        DataError: where other things are to be shown beside it, or the images are others.
+        DataError: where the images are others.
     """
-    if not alone:
-        raise DataError(
-            "an audit has a page of its own", where="report", hint="report the others apart from it"
-        )
     if not np.array_equal(found.ids, dataset.ids):
         raise DataError(
             "these are not the images that were audited",
@@ -85,7 +105,8 @@ def write_report_of_run(
     splits: Sequence[str] = (),
 ) -> Path:
     """Write `report.html` into a run directory, and return the path of the file; of an audit
-    `audit.html`, and `report.html` where the run holds tasks, scores or splits, too.
+    `audit.html`, of an estimate `estimate.html`, for which no image is read; and `report.html`
+    where the run holds tasks, scores or splits, too.
 
     Args:
         run: of `discover`, whose scores, splits and evidence are shown where there are some; or of
@@ -103,7 +124,11 @@ def write_report_of_run(
     """
     with Run.open(run.path, write=True):
         pass  # one that is busy is refused before its images are read
-    audit = run.audit
+    audit, estimated = run.audit, run.estimate
+    if estimated is not None:
+        path = _write_estimate_page(run, estimated)
+        if not holds_something(run):
+            return path
     if audit is None or holds_something(run):
         check_something(run)
     for name in splits:
@@ -127,3 +152,13 @@ def write_report_of_run(
         page = render("page.html.j2", Page(Material.of_run(run, dataset, splits)).context())
     with Run.open(run.path, write=True) as writable:
         return writable.write_report(page)
+
+
+def _write_estimate_page(run: Run, found: Estimate) -> Path:
+    """Write the page of an estimate into its run, and return the path of the file."""
+    with run.understood("material of the page", "restore the files, or estimate again"):
+        drawn = estimate_page(found, run.path, environment_of(run))
+    with Run.open(run.path, write=True) as writable:
+        path = writable.write_estimate_page(drawn)
+        writable.commit()
+    return path

@@ -14,8 +14,8 @@ PROBES = "probes.parquet"
 REPORT = "report.html"
 #: of an audit: what it found, as a document, a table and a page; the labelings that it looked at.
 AUDIT, CUES, AUDIT_PAGE, TARGETS = "audit.json", "cues.csv", "audit.html", "targets.parquet"
-#: of an estimate: every figure, as a document.
-ESTIMATE = "estimate.json"
+#: of an estimate: every figure, as a document, and its page.
+ESTIMATE, ESTIMATE_PAGE = "estimate.json", "estimate.html"
 #: images of an audit's cues, a CSV each, and the split that follows from the strongest.
 CUE_IMAGES = "images"
 ALIGNED, CONFLICT, CUE_SPLIT = "aligned", "conflict", "images/split.csv"
@@ -60,6 +60,7 @@ REMEDIES = {
     CUE_SPLIT: _AUDIT_AGAIN,
     ESTIMATE: "estimate again: taskdiscovery estimate DATA --on DATA2, with another --out",
     AUDIT_PAGE: "write it again: taskdiscovery report RUN",
+    ESTIMATE_PAGE: "write it again: taskdiscovery report RUN",
 }
 
 

@@ -33,6 +33,7 @@ from taskdiscovery.store.layout import (
     CUES,
     ENCODER,
     ESTIMATE,
+    ESTIMATE_PAGE,
     FILES,
     IMAGES,
     PER_IMAGE,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 #: files of results that there is one of.
 _ALONE = (
     *(ENCODER, TASKS, COORDINATES, IMAGES, ASSOCIATIONS, PROBES, REPORT),
-    *(AUDIT, CUES, TARGETS, AUDIT_PAGE, CUE_SPLIT, ESTIMATE),
+    *(AUDIT, CUES, TARGETS, AUDIT_PAGE, CUE_SPLIT, ESTIMATE, ESTIMATE_PAGE),
 )
 
 
@@ -299,6 +300,11 @@ class Run(NamedResults):
         """Write an estimate, and its headline numbers."""
         self.write(ESTIMATE, json_bytes(found.numbers))
         self.add_numbers({"estimate": found.headline})
+
+    def write_estimate_page(self, page: str) -> Path:
+        """Write the page of an estimate, and return its path; it counts once it is committed."""
+        self.write(ESTIMATE_PAGE, page.encode("utf-8", "backslashreplace"))
+        return self.path / ESTIMATE_PAGE
 
     # --- report ---
 

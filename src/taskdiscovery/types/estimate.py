@@ -35,11 +35,12 @@ class Estimate:
         recommended: the estimator that a table names for so many runs, and `why`.
         bound: (1 + AS)/2, which the accuracy cannot exceed; None for one run.
         estimators: a row for each: `estimator`, `accuracy`, `low`, `high`, `level` (stated coverage
-            of the interval), `covers` (what it is over: never what a shift does), `recommended`,
-            `refused` (why there is no figure), `words`, `source`.
+            of the interval), `covers` (what it is over: of `made-shifts` shifts like those that
+            were made, of others never what a shift does), `made_miss` (mean absolute miss on made
+            shifts), `recommended`, `refused` (why there is no figure), `words`, `source`.
         per_class: a row per class, of the images that the runs together take for it: `class`,
             `images`, `calibration`, `accuracy`, `low`, `high`, `level`, `covers`, `bound`,
-            `refused`; by the estimator that is recommended.
+            `refused`; by `threshold-confidence`.
         range: what accuracy would be if label and task parted as often as predictions allow: `low`,
             `high`, `low_task`, `high_task`, and `tasks`, a document each; None where no tasks were
             given, or none goes with the label.
