@@ -254,6 +254,13 @@ def test_what_cannot_be_made_is_said():
         bench.compose(replace(dataset, train_N=~made(dataset).agree_N), target, task)
     with pytest.raises(td.ConfigError, match="above 0"):
         bench.Sizes(test=0.0)
+    with pytest.raises(td.ConfigError, match="19 images to train on are too few for 2 classes"):
+        made(dataset, sizes=bench.Sizes(train=19))
+    few = data(40, side=2)
+    with pytest.raises(
+        td.DataError, match=r"on which the task \w+, and \d of them are free to train on"
+    ):
+        made(few)
     with pytest.raises(td.ConfigError, match="train is 0"):
         bench.Sizes(train=0)
 

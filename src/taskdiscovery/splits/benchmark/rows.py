@@ -23,7 +23,7 @@ from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.splits.benchmark import pools as dealing
 from taskdiscovery.splits.benchmark.near import across
-from taskdiscovery.splits.benchmark.pools import Cell, Deal, Pools
+from taskdiscovery.splits.benchmark.pools import TEST, Cell, Deal, Pools
 from taskdiscovery.splits.cuts import groups_of
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
 
@@ -38,6 +38,8 @@ IMAGES = "images"
 SPLITS = (TRAIN, VALIDATION, CONFLICTING, AGREEING)
 #: images of a class from which on their number is a multiple of 20, for shares to come out even.
 _EVEN, _STEP = 100, 20
+#: images of a class to train on, at least: of fewer, strengths are one and the same.
+_FEWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,27 +247,34 @@ def _counts(
     """Return how many images of each class can be trained, validated and tested on.
 
     Raises:
-        DataError: where that is none.
+        ConfigError: where fewer are asked for than shares can be told of.
+        DataError: where there are none, or so few.
     """
-
-    shares = {TRAIN: most, VALIDATION: most, "test": {True: 1.0, False: 1.0}}
-
-    def least(part: str) -> int:
-        return min(_of_class(dealt, shares, part, cell) for cell in dealt[part])
-
-    train = least(TRAIN)
-    if sizes.train is not None:
-        train = min(train, 2 * sizes.train // len(dealt["train"]))
-    train -= train % _STEP if train >= _EVEN else 0
-    validation = min(least(VALIDATION), max(1, round(sizes.validation * train)))
-    validation -= validation % _STEP if validation >= _EVEN else 0
-    test = min(least("test"), max(1, round(sizes.test * train)))
-    if min(train, validation, test) < 1:
+    if sizes.train is not None and 2 * sizes.train < _FEWEST * len(dealt[TRAIN]):
+        raise ConfigError(
+            f"{sizes.train} images to train on are too few for {len(dealt[TRAIN]) // 2} classes",
+            where="sizes of the benchmark",
+            hint=f"give {_FEWEST * len(dealt[TRAIN]) // 2} or more",
+        )
+    shares = {TRAIN: most, VALIDATION: most, TEST: {True: 1.0, False: 1.0}}
+    free = {
+        part: min(_of_class(dealt, shares, part, cell) for cell in cells)
+        for part, cells in dealt.items()
+    }
+    lacking = [part for part in free if free[part] < (_FEWEST if part == TRAIN else 1)]
+    if lacking:
         raise DataError(
-            f"too few images for a benchmark: {_scarcest(dealt, shares, target)}",
+            f"too few images for a benchmark: {_scarcest(dealt, shares, target, lacking)}",
             where=target.name,
             hint="give more images, another task or target, or fewer classes (label:A,B)",
         )
+    train = free[TRAIN]
+    if sizes.train is not None:
+        train = min(train, 2 * sizes.train // len(dealt[TRAIN]))
+    train -= train % _STEP if train >= _EVEN else 0
+    validation = min(free[VALIDATION], max(1, round(sizes.validation * train)))
+    validation -= validation % _STEP if validation >= _EVEN else 0
+    test = min(free[TEST], max(1, round(sizes.test * train)))
     return train, validation, test
 
 
@@ -280,9 +289,14 @@ def _of_class(
     return int(len(dealt[part][cell]) / share + 1e-6)
 
 
-def _scarcest(dealt: Pools, shares: Mapping[str, Mapping[bool, float]], target: Labeling) -> str:
-    """Tell of the images that are lacking, and for what."""
-    cells = [(part, cell) for part in dealt for cell in dealt[part]]
+def _scarcest(
+    dealt: Pools,
+    shares: Mapping[str, Mapping[bool, float]],
+    target: Labeling,
+    lacking: Sequence[str],
+) -> str:
+    """Tell of the images that are lacking, and for what, of the parts that lack some."""
+    cells = [(part, cell) for part in lacking for cell in dealt[part]]
     part, cell = min(cells, key=lambda own: _of_class(dealt, shares, *own))
     how = "agrees" if cell[1] else "differs"
     there = sum(len(dealt[own][cell]) for own in dealt)
