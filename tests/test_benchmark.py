@@ -11,10 +11,13 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import taskdiscovery as td
 from taskdiscovery.splits import benchmark as bench
+from taskdiscovery.splits.benchmark import building, checking
 from taskdiscovery.splits.benchmark.rows import AGREEING, CONFLICTING, SPLITS
+from taskdiscovery.store.place import Place
 from taskdiscovery.types import Labeling
 
 PARTS = ("train", "validation")
@@ -134,6 +137,80 @@ def test_groups_copies_and_partitions_are_minded():
             assert (train_N[rows] == (name in PARTS)).all()
 
 
+def bursts(n=600, length=6, **more):
+    """Images of noise, most of them in bursts of nearly the same, and bursts of one class."""
+    dataset = data(n, side=8, **more)
+    rng = np.random.default_rng(1)
+    images = dataset.images.copy()
+    for c in (0, 1):
+        rows = np.flatnonzero(dataset.labels == c)[: n // 3]
+        for start in range(0, len(rows), length):
+            own = rows[start : start + length]
+            noise = rng.integers(-2, 3, (len(own), *images.shape[1:]))
+            images[own] = np.clip(images[own[0]].astype(int) + noise, 0, 255)
+    return replace(dataset, images=images)
+
+
+def by_pairs(images):
+    """Plain reference: pairs of near copies, each pair looked at."""
+    small = images.reshape(len(images), -1) / 255.0
+    content = small - small.mean(1, keepdims=True)
+    content /= np.linalg.norm(content, axis=1, keepdims=True)
+    near = content @ content.T > 0.99
+    return near & (np.abs(small.mean(1)[:, None] - small.mean(1)) <= 0.1)
+
+
+def test_near_copies_are_kept_in_one_part():
+    dataset = bursts(agree=0.5)
+    near = by_pairs(dataset.images)
+    found = made(dataset)
+    assert found.near == 0
+    known = near.sum(1) > 1
+    known[3] = False  # whose task is missing
+    assert found.together == known.sum() > 300
+    used = np.concatenate([*found.train.values(), *found.validation.values()])
+    tested = np.concatenate(list(found.tests.values()))
+    assert not near[np.ix_(np.unique(used), tested)].any()
+    assert not near[
+        np.ix_(
+            np.unique(np.concatenate(list(found.train.values()))),
+            np.unique(np.concatenate(list(found.validation.values()))),
+        )
+    ].any()
+    assert len(tested) > 40
+    # Of what must not be tested on, no near copy is tested on either.
+    seen_N = np.arange(600) % 3 > 0
+    task = replace(dataset.target("attr:light"), seen_N=seen_N)
+    found = bench.compose(dataset, dataset.target("label"), task)
+    tested = np.concatenate(list(found.tests.values()))
+    assert not near[np.ix_(seen_N, np.ones(600, bool))][:, tested].any()
+
+
+def test_near_copies_across_parts_are_counted_where_parts_are_given(tmp_path):
+    dataset = bursts()
+    train_N = np.random.default_rng(2).random(600) < 0.6
+    found = made(replace(dataset, train_N=train_N))
+    assert found.together == 0
+    near = by_pairs(dataset.images)
+    used = np.unique(np.concatenate([*found.train.values(), *found.validation.values()]))
+    tested = np.concatenate(list(found.tests.values()))
+    assert found.near == near[np.ix_(tested, used)].any(1).sum() > 10
+    folder = bench.write(tmp_path / "made", found)
+    assert bench.check(folder)["tests_with_near_copies"] == found.near
+    text = (folder / "README.md").read_text()
+    assert f"{found.near} of {len(tested)} test images have a near copy" in text
+
+
+def test_alike_images_that_have_no_end_are_not_chained():
+    """Where each is a near copy of the next, one chain would be dealt out whole."""
+    dataset = data(600, side=8)
+    ends, share = dataset.images[:2].astype(float), np.linspace(0, 1, 600)[:, None, None, None]
+    images = ((1 - share) * ends[0] + share * ends[1]).astype(np.uint8)
+    found = made(replace(dataset, images=images))
+    assert found.together == 0
+    assert found.near == len(found.tests[AGREEING]) + len(found.tests[CONFLICTING])
+
+
 def test_what_discovery_has_seen_is_not_tested_on():
     dataset = data(900, side=2)
     seen_N = np.arange(900) % 3 > 0
@@ -173,8 +250,17 @@ def test_what_cannot_be_made_is_said():
     same = replace(target, name="same")
     with pytest.raises(td.DataError, match="0 images on which the task differs"):
         bench.compose(dataset, target, same)
+    with pytest.raises(td.DataError, match=r"differs, and 0 of them are free to test on"):
+        bench.compose(replace(dataset, train_N=~made(dataset).agree_N), target, task)
     with pytest.raises(td.ConfigError, match="above 0"):
         bench.Sizes(test=0.0)
+    with pytest.raises(td.ConfigError, match="19 images to train on are too few for 2 classes"):
+        made(dataset, sizes=bench.Sizes(train=19))
+    few = data(40, side=2)
+    with pytest.raises(
+        td.DataError, match=r"on which the task \w+, and \d of them are free to train on"
+    ):
+        made(few)
     with pytest.raises(td.ConfigError, match="train is 0"):
         bench.Sizes(train=0)
 
@@ -205,7 +291,10 @@ def test_what_was_written_reads_as_it_was(tmp_path, channels):
         name: len(found.rows(0.5)[name]) for name in PARTS
     }
     frame = pd.read_csv(folder / "strength-0.50" / "metadata.csv")
-    assert frame.columns.tolist() == ["image_id", "y", "place", "split", "group"]
+    waterbirds = ["img_id", "img_filename", "y", "split", "place"]
+    assert frame.columns.tolist() == [*waterbirds, "group", "image_id"]
+    assert frame["img_id"].tolist() == list(range(len(frame)))
+    assert frame["img_filename"].is_unique
     for i, name in enumerate(SPLITS):
         own, rows = frame[frame["split"] == i], found.rows(0.5)[name]
         assert own["image_id"].tolist() == dataset.ids[rows].tolist()
@@ -259,11 +348,129 @@ def test_bytes_are_the_same_again_and_changes_are_found(tmp_path):
     assert hashlib.sha256((first / name).read_bytes()).hexdigest() == value
     (first / "README.md").write_text("other")
     (first / "more.txt").write_text("")
-    with pytest.raises(td.DataError, match=r"more\.txt, README\.md"):
+    with pytest.raises(td.DataError, match=r"README\.md, more\.txt"):
         bench.check(first)
     (second / "SHA256SUMS").unlink()
     with pytest.raises(td.DataError, match="SHA256SUMS"):
         bench.check(second)
+
+
+def test_contents_are_compared_whatever_encodes_them(tmp_path):
+    found = made(data(300, channels=1), strengths=(0.5,))
+    folder = bench.write(tmp_path / "made", found)
+    assert all(not own.problem for own in bench.verify(folder))
+    numbers = bench.check(folder, contents=True)
+    assert numbers == json.loads(json.dumps(bench.numbers_of(found)))
+    path = next(folder.glob("strength-0.50/train-*.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="snappy")
+    assert [own.file for own in bench.verify(folder) if own.problem == "changed"] == [
+        path.relative_to(folder).as_posix()
+    ]
+    assert bench.check(folder, contents=True) == numbers
+    (folder / ".gitattributes").write_text("of a copy from the hub")
+    assert len([own for own in bench.verify(folder) if own.problem]) == 1
+    pq.write_table(table.take([*range(1, table.num_rows), 0]), path)
+    with pytest.raises(td.DataError, match=r"strength-0\.50/train"):
+        bench.check(folder, contents=True)
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    assert [own.problem for own in bench.verify(folder) if own.problem] == ["changed"]
+    with pytest.raises(td.DataError, match=r"strength-0\.50/train"):
+        bench.check(folder, contents=True)
+    for broken in (b"{", b"[1]", b'{"parts": 3}', b"\xff"):
+        (folder / "benchmark.json").write_bytes(broken)
+        with pytest.raises(td.DataError, match=r"benchmark\.json cannot be read"):
+            bench.check(folder, contents=True)
+
+
+def test_image_files_for_code_that_reads_waterbirds(tmp_path):
+    found = made(data(300), strengths=(0.5, 0.9))
+    folder = bench.write(tmp_path / "made", found)
+    out = bench.unpack(folder, 0.9, tmp_path / "files")
+    frame = pd.read_csv(out / "metadata.csv")
+    rows = np.concatenate([found.rows(0.9)[name] for name in SPLITS])
+    assert len(frame) == len(rows)
+    for name, row in zip(frame["img_filename"], rows, strict=True):
+        assert np.array_equal(np.asarray(Image.open(out / name)), found.dataset.images[row])
+    assert sorted(path.name for path in out.iterdir()) == ["images", "metadata.csv"]
+    with pytest.raises(td.ConfigError, match=r"no strength 0\.7"):
+        bench.unpack(folder, 0.7, tmp_path / "other")
+    table = folder / "strength-0.90" / "metadata.csv"
+    table.write_text(table.read_text().replace("images/", "../images/"))
+    (folder / "SHA256SUMS").write_bytes(checking.sums(folder))
+    with pytest.raises(td.DataError, match="does not name the images"):
+        bench.unpack(folder, 0.9, tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "made"]
+
+
+def test_nothing_incomplete_stands_at_the_place(tmp_path, monkeypatch):
+    """A disk that is full half way leaves nothing; what was killed is removed the next time."""
+    found = made(data(300), strengths=(0.5,))
+    real, calls = building.put, []
+
+    def full(path, content):
+        calls.append(path)
+        if len(calls) == 3:
+            with building.resources(path):
+                raise OSError(28, "No space left on device")
+        real(path, content)
+
+    monkeypatch.setattr("taskdiscovery.splits.benchmark.files.put", full)
+    for there in ([], [tmp_path / "made"]):  # a new folder, and one that is empty
+        for path in there:
+            path.mkdir()
+        calls.clear()
+        with pytest.raises(td.ResourceError, match="No space left"):
+            bench.write(tmp_path / "made", found)
+        assert list(tmp_path.rglob("*")) == there
+    monkeypatch.undo()
+    for name in (".made.0123abcd.building", ".other.0123abcd.building"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("")
+    busy = tmp_path / ".made.89abcdef.building"
+    busy.mkdir()
+    with Place(busy).lock(".lock", "somebody"):
+        bench.check(bench.write(tmp_path / "made", found))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "made",
+        ".other.0123abcd.building",
+        busy.name,
+    }
+
+
+def test_an_empty_folder_is_filled_from_within(tmp_path):
+    """Its parent need not be ours: a disk may be mounted there."""
+    found, folder = made(data(300), strengths=(0.5,)), tmp_path / "parent" / "made"
+    (folder / ".made.0123abcd.building" / "half").mkdir(parents=True)
+    folder.parent.chmod(0o555)
+    try:
+        bench.check(bench.write(folder, found))
+        whole = bench.write(tmp_path / "new", found)
+        assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in whole.iterdir())
+        with pytest.raises(td.RunDirError, match="not empty"):
+            bench.write(folder, found)
+    finally:
+        folder.parent.chmod(0o755)
+
+
+def test_of_two_that_write_the_same_folder_one_is_refused(tmp_path):
+    def build(name, meanwhile):
+        with building.built(tmp_path / name, "last") as place:
+            (place / "last").write_text("mine")
+            meanwhile()
+
+    def theirs():
+        build("new", lambda: None)
+
+    with pytest.raises(td.RunDirError, match="not empty"):
+        build("new", theirs)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["last"]
+    (tmp_path / "there").mkdir()
+    with pytest.raises(td.RunDirError, match="another process wrote last"):
+        build("there", lambda: (tmp_path / "there" / "last").write_text("theirs"))
+    assert (tmp_path / "there" / "last").read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["last", "last", "new", "there"]
 
 
 def test_many_pixels_make_several_files(tmp_path, monkeypatch):

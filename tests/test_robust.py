@@ -38,7 +38,9 @@ from taskdiscovery.training.robust import (
 )
 from taskdiscovery.training.robust.weighed import equalizing, trained
 from taskdiscovery.training.steps import BY_IMAGE
+from taskdiscovery.training.watch import Unwatched
 from taskdiscovery.training.weighting import Fixed, WorstGroup
+from taskdiscovery.types import Record
 
 RECIPE = TrainingRecipe(epochs=5, batch=50, learning_rate=2e-3, recalibrate=True)
 #: how many images are trained on, held out, and measured.
@@ -443,13 +445,42 @@ def test_settings_are_chosen_by_the_worst_group_and_never_on_the_test(brief, dat
     brief = replace(brief, settings=Settings(subsets=3))
     found = choose("group dro", brief, images)
     assert [row["rate"] for row in found.table] == list(GRIDS["group dro"]["rate"])
-    best = max(found.table, key=lambda row: row["worst"])
+    best = max(found.table, key=lambda row: (row["worst"], row["mean"]))
     assert found.settings == Settings(rate=best["rate"], subsets=3)
     model = ROBUST["group dro"](replace(brief, settings=found.settings), images, Hooks())
     assert by_group_of(model, images, brief.held, "float32").worst == best["worst"]
     spoilt = data[0].copy()
     spoilt[brief.training.measured] = 7
     assert choose("group dro", brief, to_tensor(spoilt, "cpu")).table == found.table
+
+
+def test_what_was_tried_is_not_tried_again(brief, images, monkeypatch):
+    known, asked = {}, []
+
+    def do(key, work):
+        if key not in known:
+            asked.append(key)
+            known[key] = work(Unwatched())
+        return known[key]
+
+    monkeypatch.setitem(GRIDS, "group dro", {"rate": (0.01, 0.1)})
+    first = choose("group dro", brief, images, None, do)
+    again = choose("group dro", brief, images, None, do)
+    assert asked == ["rate=0.01", "rate=0.1"]
+    plain = choose("group dro", brief, images)
+    assert first.table == again.table == plain.table
+    assert first.settings == again.settings == plain.settings
+
+
+def test_where_worst_groups_are_equal_the_mean_decides(brief, images, monkeypatch):
+    values = iter([(0.0, 0.5), (0.0, 0.7), (0.0, 0.6)])
+    found = choose(
+        "group dro",
+        brief,
+        images,
+        do=lambda key, work: Record(values=dict(zip(("worst", "mean"), next(values), strict=True))),
+    )
+    assert found.settings.rate == GRIDS["group dro"]["rate"][1]
 
 
 def test_settings_that_diverge_are_passed_over(brief, images, monkeypatch):

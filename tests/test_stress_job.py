@@ -1,6 +1,7 @@
 """`stress`: a benchmark of anyone's data by one call, and how learners fare on it."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,15 @@ import taskdiscovery as td
 from taskdiscovery.cli.main import main
 from taskdiscovery.config import StressConfig
 from taskdiscovery.config.stress import BASELINES
+from taskdiscovery.runtime.callbacks import Callback
 from taskdiscovery.splits import benchmark as bench
 from taskdiscovery.splits.benchmark.baselines import _called
-from taskdiscovery.training.robust import ROBUST
+from taskdiscovery.store import Run
+from taskdiscovery.training.robust import GRIDS, ROBUST
 
 TARGET, TASK = "label:disc,square", "attr:size"
 BRIEF = {"learner": "mlp?width=0.1", "epochs": 4, "batch": 64, "runs": 1, "device": "cpu"}
-BRIEF |= {"precision": "float32", "callbacks": ()}
+BRIEF |= {"precision": "float32", "threads": 1, "callbacks": ()}
 WORDS = ("--target", TARGET, "--from", TASK, "--quiet")
 
 
@@ -30,7 +33,7 @@ def shapes():
 def made(shapes, tmp_path_factory):
     """A benchmark with all baselines at two strengths, and its folder."""
     folder = tmp_path_factory.mktemp("stress") / "made"
-    options = {**BRIEF, "strengths": (0.5, 1.0), "baselines": "all"}
+    options = {**BRIEF, "strengths": (0.5, 1.0), "baselines": "all", "tune": False}
     return td.stress(shapes, TARGET, TASK, **options, out=folder), folder
 
 
@@ -64,6 +67,7 @@ def test_the_folder_is_whole_and_has_the_table(made):
         mixed = own.strength * own.agreeing + (1 - own.strength) * own.conflicting
         assert own.mixed == pytest.approx(mixed)
         assert own.worst <= min(own.agreeing, own.conflicting) + 1e-12
+        assert own.worst == min(own.worst_agreeing, own.worst_conflicting)
     card = (folder / "README.md").read_text()
     head = yaml.safe_load(card.split("---\n")[1])
     assert [own["config_name"] for own in head["configs"]] == ["strength-0.50", "strength-1.00"]
@@ -104,6 +108,9 @@ def test_figures_are_those_of_a_plain_reference(made):
     }
     assert worst == min(by_group, key=by_group.get)
     assert figures["worst"].mean == pytest.approx(by_group[worst])
+    for agrees, name in ((True, "worst_agreeing"), (False, "worst_conflicting")):
+        own = [np.mean(v) for (a, b), v in right.items() if (found.side_C[a] == b) == agrees]
+        assert figures[name].mean == pytest.approx(min(own))
     agreeing = [own for (a, b), own in right.items() if found.side_C[a] == b]
     assert figures["agreeing"].mean == pytest.approx(np.mean(np.concatenate(agreeing)))
 
@@ -114,7 +121,7 @@ def test_the_same_seeds_give_the_same_bytes_and_the_command_does_as_the_verb(tmp
     td.stress(spec, TARGET, TASK, **options, out=tmp_path / "a")
     words = ["--strengths", "0.9", "--baselines", "erm,last-layer", "--learner", "mlp?width=0.1"]
     words += ["--epochs", "1", "--batch", "64", "--runs", "1", "--precision", "float32"]
-    words += ["--device", "cpu"]
+    words += ["--device", "cpu", "--threads", "1"]
     assert main(["stress", spec, *WORDS, *words, "--out", str(tmp_path / "b")]) == 0
     assert sums(tmp_path / "a") == sums(tmp_path / "b")
     assert "baselines.csv" in sums(tmp_path / "a")
@@ -141,6 +148,137 @@ def test_baselines_are_added_to_the_same_benchmark_and_no_other(tmp_path, monkey
         td.stress(spec, TARGET, TASK, **options, out=tmp_path / "ranks")
 
 
+class Stops(Callback):
+    """Ends the job after so many checkpoints, as a full disk or a signal would."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def on_checkpoint(self, number):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("stopped")
+
+
+def test_what_was_stopped_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
+    """By the same command or by `resume`, stopped between trainings or within one."""
+    monkeypatch.setitem(GRIDS, "jtt", {"up": (100.0, 5.0)})
+    spec = "shapes?n=400&size=8"
+    options = {**BRIEF, "epochs": 2, "strengths": (0.9,), "runs": 1}
+    options |= {"baselines": ("jtt", "erm", "last-layer"), "batch": 100, "validation": 0.3}
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    whole = sums(tmp_path / "whole")
+    again = {**options, "checkpoint_every": 0.0}  # every step
+    for after in (2, 7):
+        again["callbacks"] = [Stops(after)]
+        with pytest.raises(RuntimeError, match="stopped"):
+            td.stress(spec, TARGET, TASK, **again, out=stopped)
+        assert not (stopped / "baselines.csv").exists()
+        bench.check(stopped)
+    with pytest.raises(td.RunDirError, match=r"other options \(runs: 1 to 3\)"):
+        td.stress(spec, TARGET, TASK, **{**again, "runs": 3}, out=stopped)
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(spec, TARGET, TASK, **{**again, "callbacks": [Stops(4)]}, out=stopped)
+    copy = tmp_path / "copy"
+    shutil.copytree(stopped, copy)
+    (copy / "baselines.csv").write_text("a process that died while it")
+    with (copy / "README.md").open("a") as card:
+        card.write("\n## Baselines\n\nwrote its table")
+    found = td.resume(stopped, callbacks=())
+    assert [own.learner for own in found.baselines] == ["erm", "jtt", "last-layer"]
+    assert sums(stopped) == whole
+    td.stress(spec, TARGET, TASK, **{**options, "checkpoint_every": 0.0}, out=copy)
+    assert sums(copy) == whole
+    assert all(own.accuracy for own in found.baselines)
+
+
+def test_finished_trainings_are_not_done_again(tmp_path, monkeypatch):
+    from taskdiscovery.splits.benchmark import baselines as module
+
+    spec, asked = "shapes?n=400&size=8", []
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "runs": 2, "baselines": ("erm",)}
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(spec, TARGET, TASK, **{**options, "callbacks": [Stops(1)]}, out=tmp_path / "a")
+    real = module.learner_named
+    monkeypatch.setattr(module, "learner_named", lambda name: asked.append(name) or real(name))
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "a")
+    assert asked == []  # both were done: the second checkpoint was the last
+    td.stress(spec, TARGET, TASK, **options, out=tmp_path / "b")
+    assert asked == ["erm", "erm"]
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+
+
+def test_what_was_given_as_objects_is_given_again(shapes, tmp_path):
+    target, task = shapes.target(TARGET), shapes.target(TASK)
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "baselines": ("erm",)}
+    td.stress(shapes, target, task, **options, out=tmp_path / "a")
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(shapes, target, task, **{**options, "callbacks": [Stops(0)]}, out=tmp_path / "b")
+    with pytest.raises(td.RunDirError, match="given its tasks and target as objects"):
+        td.resume(tmp_path / "b", data=shapes, callbacks=())
+    other = shapes.target("label:disc,cross")
+    with pytest.raises(td.DataError, match="other data, options or seed"):
+        td.resume(tmp_path / "b", data=shapes, target=other, tasks=task, callbacks=())
+    td.resume(tmp_path / "b", data=shapes, target=target, tasks=task, callbacks=())
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+
+
+def test_a_link_in_a_benchmark_from_elsewhere_is_not_followed(tmp_path):
+    spec, folder = "shapes?n=400&size=8", tmp_path / "made"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,)}
+    td.stress(spec, TARGET, TASK, **options, out=folder)
+    (tmp_path / "outside").mkdir()
+    (folder / ".baselines").symlink_to(tmp_path / "outside")
+    with pytest.raises(td.RunDirError, match="this is a link"):
+        td.stress(spec, TARGET, TASK, **options, baselines=("erm",), out=folder)
+    with pytest.raises(td.RunDirError, match="not a run directory"):
+        td.resume(folder, callbacks=())
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_commands_of_a_benchmark_whose_baselines_were_stopped(tmp_path, capsys):
+    spec, folder = "shapes?n=400&size=8", tmp_path / "made"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.9,), "runs": 2, "baselines": ("erm",)}
+    options["callbacks"] = [Stops(0)]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="stopped"):
+            td.stress(spec, TARGET, TASK, **options, out=folder)
+        assert main(["verify", str(folder), "--quiet"]) == 0
+        assert main(["discard", str(folder), "--all"]) == 0
+        assert not (folder / ".baselines").exists()
+    with pytest.raises(RuntimeError, match="stopped"):
+        td.stress(spec, TARGET, TASK, **options, out=folder)
+    with Run.open(folder / ".baselines", write=True):
+        assert main(["resume", str(folder), "--quiet"]) == 4
+    assert "another process" in capsys.readouterr().err
+    assert main(["resume", str(folder), "--quiet"]) == 0
+    assert f"stress is done, in {folder}" in capsys.readouterr().out
+    assert main(["verify", str(folder), "--format", "json"]) == 0
+    (folder / "baselines.csv").write_text("better")
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 4
+    told = capsys.readouterr()
+    assert "baselines.csv: write the benchmark anew" in told.err
+    assert "changed" in told.out
+
+
+def test_neither_threads_nor_the_order_of_baselines_changes_a_byte(tmp_path):
+    spec = "shapes?n=400&size=8"
+    options = {**BRIEF, "epochs": 1, "strengths": (0.5, 0.9), "tune": False}
+    first = {**options, "baselines": ("erm", "group-dro"), "threads": 1}
+    other = {**options, "baselines": ("group-dro", "erm", "erm"), "threads": 1}
+    made = [
+        td.stress(spec, TARGET, TASK, **own, out=tmp_path / name)
+        for name, own in (("a", first), ("b", other), ("c", {**options, "threads": 2}))
+    ]
+    assert sums(tmp_path / "a") == sums(tmp_path / "b")
+    checksums = {own.numbers["checksum"] for own in made}
+    assert checksums == {bench.check(tmp_path / "c")["checksum"]}
+    parquet = {name: own for name, own in sums(tmp_path / "a").items() if "/" in name}
+    assert parquet == {name: own for name, own in sums(tmp_path / "c").items() if "/" in name}
+
+
 def test_without_baselines_nothing_is_trained(tmp_path, shapes, capsys):
     found = td.stress(shapes, TARGET, TASK, train_images=100, callbacks=())
     assert found.baselines == ()
@@ -160,22 +298,40 @@ def test_settings_are_chosen_on_the_validation_part_alone(shapes, monkeypatch):
 
     asked = []
 
-    def choose(name, problem, images, hooks):
+    def choose(name, problem, *more):
         asked.append((name, problem))
-        return real(name, problem, images, hooks)
+        return real(name, problem, *more)
 
     real = module.choose
     monkeypatch.setattr(module, "choose", choose)
-    options = {**BRIEF, "epochs": 1, "strengths": (0.8,), "tune": True}
+    options = {**BRIEF, "epochs": 1, "strengths": (0.8,)}
     found = td.stress(shapes, TARGET, TASK, **options, baselines=("erm", "group-dro"))
     assert [name for name, _ in asked] == ["group dro"]
-    assert set(asked[0][1].held.rows) <= set(found.benchmark.validation[0.8])
-    assert found.baselines[1].settings.startswith("rate=")
-    assert found.baselines[0].settings == ""
+    held, measured = asked[0][1].held, asked[0][1].training.measured
+    assert set(held.rows) <= set(found.benchmark.validation[0.8])
+    assert not set(held.rows) & set(measured)
+    erm, dro = found.baselines
+    assert dro.settings.startswith("rate=")
+    assert dro.chosen == "by the worst group of validation"
+    assert dro.groups == "train, validation"
+    assert (erm.settings, erm.chosen, erm.groups) == ("", "", "")
+    plain = {**options, "tune": False, "baselines": ("group-dro", "jtt")}
+    dro, jtt = td.stress(shapes, TARGET, TASK, **plain).baselines
+    assert len(asked) == 1
+    assert (dro.settings, dro.chosen, dro.groups) == ("rate=0.01", "published", "train")
+    assert (jtt.settings, jtt.chosen, jtt.groups) == ("first=0.2 up=100", "published", "")
+
+
+def test_what_cannot_be_tuned_is_trained_as_published(shapes, caplog):
+    options = {**BRIEF, "epochs": 1, "strengths": (0.95,), "validation": 0.02}
+    (own,) = td.stress(shapes, TARGET, TASK, **options, baselines=("group-dro",)).baselines
+    assert own.accuracy
+    assert (own.chosen, own.groups) == ("published", "train")
+    assert "published settings: there are no validation images of" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("validation", "why"), [(0.02, "no validation images of "), (0.05, "two held-out images")]
+    ("validation", "why"), [(0.02, "no validation images of "), (0.06, "two held-out images")]
 )
 def test_a_learner_that_cannot_be_trained_has_a_row_that_says_so(shapes, validation, why):
     """Of a group none, or one: too few for last layers; the others have their figures."""

@@ -989,7 +989,7 @@ def stress(
     strengths: Sequence[float] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     validation: float = 0.1,
     baselines: Sequence[str] = (),
-    tune: bool = False,
+    tune: bool = True,
     runs: int = 3,
     features: str = "",
     learner: Network | Learner = "auto",
@@ -1033,7 +1033,8 @@ def stress(
         validation: images to validate on, as a share of those to train on.
         baselines: learners to try on every strength: `all`, or some of `erm`, `group-reweighting`,
             `group-dro`, `jtt`, `last-layer`.
-        tune: choose the settings of group-dro and jtt by the worst group of the validation images.
+        tune: choose the settings of group-dro and jtt by the worst group of the validation images;
+            without it they are published ones, which were found on other data.
         runs: trainings per figure, each from a fresh seed.
         train_images, test_images: of a training set, and of both test sets when baselines are
             measured, at most; by default all that there are.
@@ -1088,11 +1089,11 @@ def resume(
     allow: Sequence[str] = (),
     change_ranks: bool = False,
     callbacks: Iterable[Callback] | None = None,
-) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
+) -> Discovery | Scores | Split | Evidence | Audit | Estimate | Stressed | None:
     """Go on with the job of a run that was stopped; finished work is not repeated.
 
     Args:
-        run: its run directory.
+        run: its run directory, or the folder of a benchmark whose baselines are not finished.
         data: the data, if it has moved or was given as an object.
         tasks, target: what was scored, split, audited or learnt, if that was given as an object.
         other: the second data set of an audit or an estimate, if that was given as an object.
@@ -1126,7 +1127,7 @@ def discard(run: Path | str, *, all: bool = False) -> str:
     """Give up the job of a run that was stopped; all that was committed stays.
 
     Args:
-        run: its run directory.
+        run: its run directory, or the folder of a benchmark whose baselines are not finished.
         all: remove the run itself, where the job that was to make it never finished.
 
     Returns:

@@ -38,7 +38,7 @@ from taskdiscovery.features import check_backbone, check_spec, load, writing
 from taskdiscovery.jobs.following import following
 from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.parts import with_parts
-from taskdiscovery.jobs.sink import Sink, check_free, next_run
+from taskdiscovery.jobs.sink import Sink, at_work, check_free, is_run, next_run
 from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
@@ -264,7 +264,7 @@ def stress(data: str | None, out: Path, format: str, callbacks: Callbacks, **giv
     else:
         show.mapping(found.numbers, format)
     if format == "table":
-        show.line(f"written to {out}")
+        show.line(f"written to {out}, checksum {found.numbers['checksum']}")
 
 
 def audit(format: str, out: Path | None, callbacks: Callbacks, **given: Any) -> None:
@@ -405,6 +405,7 @@ def resume(
     callbacks: Callbacks,
 ) -> None:
     """Go on with a job, and say what it was."""
+    place, run = run, at_work(run)
     opened = Run.open(run)
     if opened.state == "done":
         show.line(f"nothing to resume: {opened.job['command']} is done")
@@ -421,18 +422,24 @@ def resume(
     from taskdiscovery.reporting import audit_page
 
     given = {"draw": audit_page}
+    command = str(opened.job["command"])
     job.run(run, data, given, allowed=allowed, change_ranks=change_ranks, callbacks=callbacks)
-    show.line(f"{opened.job['command']} is done, in {run}")
-    _next(run)
+    show.line(f"{command} is done, in {place}")
+    if is_run(run):  # that of baselines ends with them
+        _next(run)
 
 
 def verify(run: Path, format: str, callbacks: Callbacks) -> None:
     """Print how each file is; refuse a run with damaged ones."""
-    findings = verify_files(run)
+    from taskdiscovery.splits import benchmark
+
+    whole = benchmark.is_benchmark(run)
+    findings = benchmark.verify(run) if whole else verify_files(run)
     rows = [
         {"file": f.file, "state": f.problem or "ok", "remedy": f.remedy or None} for f in findings
     ]
-    show.rows(rows, format, title=f"{run}: {Run.open(run).state}")
+    state = "benchmark" if whole else Run.open(run).state
+    show.rows(rows, format, title=f"{run}: {state}")
     damaged = [f for f in findings if f.problem]
     if damaged:
         raise RunDirError(

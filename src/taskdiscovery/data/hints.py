@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taskdiscovery.data.grouping import IDS, stem_of, stems
-from taskdiscovery.types import Dataset, Float32, FloatArray, ImageArray, IntArray
+from taskdiscovery.data.images.thumbnails import ALIKE, BRIGHTNESS, CLUMPED, SIMILAR, thumbnails
+from taskdiscovery.types import Dataset, ImageArray, IntArray
 from taskdiscovery.types.classes import class_codes
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ _NOT = {
 }
 #: ids of which most share their stem with others; stems are few beside images, and no classes.
 _SHARED, _FEWEST = 0.8, 5
-#: images whose near copies are looked for, among so many at most; the side of a thumbnail.
-_LOOKED_AT, _AMONG, _SIDE = 1000, 20_000, 8
-#: two images are near copies where thumbnails are alike beyond the first; where such pairs are
-#: a smaller share than the third of those beyond the second, the set is a continuum of alike images
-#: (0.04 in `shapes`), and not bursts.
-_ALIKE, _SIMILAR, _CLUMPED = 0.99, 0.9, 0.1
+#: images whose near copies are looked for, among so many at most.
+_LOOKED_AT, _AMONG = 1000, 20_000
 #: share of images with a near copy that is told.
 _MANY = 0.05
 
@@ -143,36 +140,17 @@ def _count_on(ids: list[str], codes_N: IntArray) -> bool:
 def _near_copies(images: ImageArray, said: list[str]) -> Iterator[str]:
     N = len(images)
     among = np.unique(np.linspace(0, N - 1, min(N, _AMONG)).astype(np.int64))
-    thumbnails_NT, brightness_N = _thumbnails(images, among)
+    thumbnails_NT, brightness_N = thumbnails(images, among)
     asked = np.unique(np.linspace(0, len(among) - 1, _LOOKED_AT).astype(np.int64))
     alike_QN = thumbnails_NT[asked] @ thumbnails_NT.T
     alike_QN[np.arange(len(asked)), asked] = -1.0
-    alike_QN[np.abs(brightness_N[asked][:, None] - brightness_N) > 0.1] = -1.0
-    near, similar = int((alike_QN > _ALIKE).sum()), int((alike_QN > _SIMILAR).sum())
-    share = float((alike_QN.max(axis=1) > _ALIKE).mean())
-    if share < _MANY or near < _CLUMPED * similar:
+    alike_QN[np.abs(brightness_N[asked][:, None] - brightness_N) > BRIGHTNESS] = -1.0
+    near, similar = int((alike_QN > ALIKE).sum()), int((alike_QN > SIMILAR).sum())
+    share = float((alike_QN.max(axis=1) > ALIKE).mean())
+    if share < _MANY or near < CLUMPED * similar:
         return
     how = "" if said else ": name their column with --groups, or they are on both sides of parts"
     yield (
         f"{share:.0%} of {len(asked)} images have a near copy, as frames of a video or bursts "
         f"do{how}"
     )
-
-
-def _thumbnails(images: ImageArray, rows: IntArray) -> tuple[Float32, FloatArray]:
-    """Return (n, T) contents of length 1 without their mean, and (n,) means in [0, 1]."""
-    blocks, means = [], []
-    sides = images.shape[1:3]
-    cuts = [np.linspace(0, side, min(_SIDE, side) + 1).astype(np.int64) for side in sides]
-    for start in range(0, len(rows), 1000):
-        small = images[rows[start : start + 1000]].astype(np.float32) / 255
-        for axis, bounds in enumerate(cuts, 1):
-            shape = [1, 1, 1, 1]
-            shape[axis] = -1
-            small = np.add.reduceat(small, bounds[:-1], axis=axis)
-            small /= np.diff(bounds).reshape(shape).astype(np.float32)
-        flat = small.reshape(len(small), -1)
-        means.append(flat.mean(axis=1, dtype=np.float64))
-        flat = flat - flat.mean(axis=1, keepdims=True)
-        blocks.append(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6))
-    return np.concatenate(blocks), np.concatenate(means)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from taskdiscovery import errors
 from taskdiscovery.errors import RunDirError
-from taskdiscovery.jobs.sink import KINDS
+from taskdiscovery.jobs.sink import KINDS, at_work
 from taskdiscovery.store import Run
 from taskdiscovery.store.layout import REPORT
 
@@ -15,7 +15,7 @@ def run(path: Path, *, whole: bool) -> str:
     """Give up the job that was started last, where it is not finished.
 
     Args:
-        path: of the run directory.
+        path: of the run directory, or of a benchmark whose baselines are not finished.
         whole: whether to remove the run itself, where the job that was to make it never finished.
 
     Returns:
@@ -25,6 +25,7 @@ def run(path: Path, *, whole: bool) -> str:
         RunDirError: where another process is at work; where the job that was to make the run never
             finished and `whole` is not given; where it is given, and results were committed.
     """
+    path = at_work(path)
     with Run.open(path, write=True) as opened:
         command = str(opened.job["command"])
         if opened.state == "done":

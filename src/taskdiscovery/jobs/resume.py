@@ -14,13 +14,14 @@ from taskdiscovery.config import (
     EstimateConfig,
     ScoreConfig,
     SplitConfig,
+    StressConfig,
     WorkConfig,
     from_mapping,
 )
 from taskdiscovery.discovery import DiscoverConfig
 from taskdiscovery.errors import RunDirError, TaskDiscoveryError, first_line
-from taskdiscovery.jobs import audit, discover, estimate, score, split
-from taskdiscovery.jobs.sink import Sink
+from taskdiscovery.jobs import audit, discover, estimate, score, split, stress
+from taskdiscovery.jobs.sink import Sink, at_work
 from taskdiscovery.jobs.specs import OWN
 from taskdiscovery.jobs.trust import Allowed, check_job, data_of
 from taskdiscovery.runtime import devices, ranks
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from taskdiscovery.encoders.discovery import Discovery
+    from taskdiscovery.splits.benchmark import Stressed
 
 
 def run(
@@ -43,11 +45,11 @@ def run(
     allowed: Allowed,
     change_ranks: bool,
     callbacks: Callbacks,
-) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
+) -> Discovery | Scores | Split | Evidence | Audit | Estimate | Stressed | None:
     """Do what is left of the job.
 
     Args:
-        path: of the run directory.
+        path: of the run directory, or of a benchmark whose baselines are not finished.
         data: where it is no longer where it was, or was no specification; else None.
         given: `tasks`, `target` and `other`, where those were objects; `draw` makes the page of an
             audit.
@@ -63,7 +65,7 @@ def run(
         RunDirError: where options or data have changed, no checkpoint is whole, another process is
             at work, or the files of the run name what the caller has not.
     """
-    with Run.open(path, write=ranks.first()) as opened:
+    with Run.open(at_work(path), write=ranks.first()) as opened:
         if opened.state == "done":
             opened.objects = dict(allowed.networks)
             return _value(opened)
@@ -94,7 +96,7 @@ def run(
 
 def _go_on(
     data: Any, given: Mapping[str, Any], config: WorkConfig, sink: Sink, callbacks: Callbacks
-) -> Discovery | Scores | Split | Audit | Estimate:
+) -> Discovery | Scores | Split | Audit | Estimate | Stressed:
     """Do the job that a config is of."""
     tasks, target = given.get("tasks"), given.get("target")
     if isinstance(config, DiscoverConfig):
@@ -107,6 +109,9 @@ def _go_on(
     if isinstance(config, EstimateConfig):
         asked = estimate.Given(target=target, tasks=tasks, on=given.get("other"))
         return estimate.run(data, asked, config, sink, callbacks)
+    if isinstance(config, StressConfig):
+        assert sink.resumed is not None
+        return stress.run(data, target, tasks, config, sink.resumed, callbacks)
     assert isinstance(config, SplitConfig)
     return split.run(data, target, tasks, config, sink, callbacks)
 
@@ -156,6 +161,7 @@ _CONFIGS: dict[str, type[WorkConfig]] = {
     "split": SplitConfig,
     "audit": AuditConfig,
     "estimate": EstimateConfig,
+    "stress": StressConfig,
 }
 
 
@@ -174,7 +180,7 @@ def _config(run: Run, document: Document, allowed: Allowed, where: str) -> WorkC
     return from_mapping(kind, own, where)
 
 
-def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | Estimate | None:
+def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | Estimate | Stressed | None:
     """Return what a finished job left in its run."""
     command = str(run.job["command"])
     if command == "discover":
@@ -185,6 +191,9 @@ def _value(run: Run) -> Discovery | Scores | Split | Evidence | Audit | Estimate
         return run.audit
     if command == "estimate":
         return run.estimate
+    if command == "stress":  # the table is written: the run has nothing that is not in it
+        run.remove_whole()
+        return None
     return run.split if command == "split" else run.evidence
 
 
@@ -200,7 +209,7 @@ def _check_objects(run: Run, document: Document, given: Mapping[str, Any], where
         lacking = ["tasks"]
     elif run.job["command"] in ("audit", "estimate") and "target" in lacking:
         lacking = ["target"]  # tasks need not be given
-    elif run.job["command"] != "split" or not lacking:
+    elif run.job["command"] not in ("split", "stress") or not lacking:
         return
     raise RunDirError(
         f"the job was given its {' and '.join(lacking)} as objects",

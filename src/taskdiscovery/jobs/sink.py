@@ -11,7 +11,7 @@ from typing import Any
 from taskdiscovery.errors import RunDirError
 from taskdiscovery.runtime import ranks
 from taskdiscovery.store import Run, check_new
-from taskdiscovery.store.layout import SCORES, SPLITS, is_taken
+from taskdiscovery.store.layout import SCORES, SPLITS, WORK, is_taken
 
 #: the folder of a run that a command writes to, under a name.
 KINDS = {"score": SCORES, "split": SPLITS}
@@ -95,6 +95,12 @@ def refuse_taken(run: Run, command: str, name: str) -> None:
 def is_run(path: Path) -> bool:
     """Say whether a path is a run directory."""
     return (path / "config.yaml").is_file()
+
+
+def at_work(path: Path) -> Path:
+    """Return the run that a path is of: of a benchmark's folder, that of its baselines."""
+    work = path / WORK
+    return work if is_run(work) and not work.is_symlink() and not is_run(path) else path
 
 
 def check_free(path: Path) -> None:

@@ -20,6 +20,9 @@ ESTIMATE, ESTIMATE_PAGE = "estimate.json", "estimate.html"
 CUE_IMAGES = "images"
 ALIGNED, CONFLICT, CUE_SPLIT = "aligned", "conflict", "images/split.csv"
 
+#: the run of baselines that are being trained, in the folder of their benchmark.
+WORK = ".baselines"
+
 #: folders of what a run holds several of, each under a name of its own.
 SCORES, SPLITS = "scores", "splits"
 #: what a comparison is kept under in `result.json`.

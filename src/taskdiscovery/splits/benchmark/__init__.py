@@ -3,15 +3,18 @@ and test sets in which it does and does not.
 """
 
 from taskdiscovery.config.stress import STRENGTHS
-from taskdiscovery.splits.benchmark.files import (
-    add_baselines,
+from taskdiscovery.splits.benchmark.building import check_place
+from taskdiscovery.splits.benchmark.checking import (
     check,
-    check_same,
+    is_benchmark,
     lacks_baselines,
-    write,
+    verify,
 )
+from taskdiscovery.splits.benchmark.contents import numbers_of
+from taskdiscovery.splits.benchmark.files import add_baselines, check_same, write
 from taskdiscovery.splits.benchmark.rows import Benchmark, Sizes, compose
 from taskdiscovery.splits.benchmark.table import Baseline, Stressed
+from taskdiscovery.splits.benchmark.unpacking import unpack
 
 __all__ = [
     "STRENGTHS",
@@ -21,8 +24,13 @@ __all__ = [
     "Stressed",
     "add_baselines",
     "check",
+    "check_place",
     "check_same",
     "compose",
+    "is_benchmark",
     "lacks_baselines",
+    "numbers_of",
+    "unpack",
+    "verify",
     "write",
 ]

@@ -53,13 +53,15 @@ taskdiscovery.load("parquet:PATH/{config}?split=train")
 taskdiscovery.load("parquet:PATH/{tests}?split={conflicting}")
 ```
 
-`{config}/metadata.csv` lists the images as the data sets of WILDS do, in the order of the tables:
-`image_id`, `y`, `place` (the class of the task), `split`, `group`. Splits are numbered:
-{numbers}.
+`{config}/metadata.csv` lists the images in the order of the tables, with the columns of Waterbirds,
+which code for WILDS and group DRO reads: `img_id`, `img_filename`, `y`, `split`, `place` (the class
+of the task); and `group`, `image_id`. Splits are numbered: {numbers}. The files that it names are
+written by `taskdiscovery.splits.benchmark.unpack("PATH", {strength:g}, "NEW")`.
 
-`SHA256SUMS` has the checksum of every file (`sha256sum -c SHA256SUMS`). `benchmark.json` has one of
-the contents of every part (pixels, ids, labels), which another encoder of PNG or Parquet leaves as
-it is.
+`SHA256SUMS` has the checksum of every file (`taskdiscovery verify PATH`, or `sha256sum -c
+SHA256SUMS`). `benchmark.json` has one of the contents of every part (pixels, ids, labels), which
+another encoder of PNG or Parquet leaves as it is
+(`taskdiscovery.splits.benchmark.check("PATH", contents=True)`).
 
 The images are those of {data}: the terms that they came under hold for them here.
 """
@@ -91,7 +93,6 @@ def card(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) 
         f"{name} with {task.classes[side]}"
         for name, side in zip(target.classes, benchmark.side_C.tolist(), strict=True)
     )
-    copies = benchmark.copies
     text = _TEXT.format(
         title=_plain(f"{target.name} against {task.name}"),
         task=_plain(task.name),
@@ -104,13 +105,32 @@ def card(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) 
         seed=benchmark.seed,
         agreeing=AGREEING,
         conflicting=CONFLICTING,
-        left_out=f"\n{copies:,} exact copies of other images were left out.\n" if copies else "",
+        left_out=_left_out(benchmark),
+        strength=benchmark.strengths[-1],
         counts=_counts(benchmark),
         config=config_name(benchmark.strengths[-1]),
         tests=TESTS,
         numbers=", ".join(f"{i} {name}" for i, name in enumerate(SPLITS)),
     )
     return f"---\n{head}---\n{text}"
+
+
+def _left_out(benchmark: Benchmark) -> str:
+    """Tell of copies: those that were left out, and those that are on both sides."""
+    tested = sum(map(len, benchmark.tests.values()))
+    told = [
+        (benchmark.copies, f"{benchmark.copies:,} exact copies of other images were left out."),
+        (
+            benchmark.together,
+            f"{benchmark.together:,} images are in one part with their near copies.",
+        ),
+        (
+            benchmark.near,
+            f"{benchmark.near:,} of {tested:,} test images have a near copy among the others.",
+        ),
+    ]
+    found = [text for count, text in told if count]
+    return f"\n{chr(10).join(found)}\n" if found else ""
 
 
 def _head(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) -> Document:

@@ -9,14 +9,14 @@
     SHA256SUMS                                   of every other file; written last
 
 The same benchmark gives the same bytes, with the same releases of Pillow (with its zlib) and
-pyarrow; the contents' checksums are the same with any.
+pyarrow; the contents' checksums are the same with any. It is built beside its folder under a hidden
+name, and renamed when it is whole.
 
 Axes: N images, n rows of a part.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -27,16 +27,24 @@ import numpy as np
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.progress import Meter
-from taskdiscovery.splits.benchmark.card import called, card, config_name, start_of
+from taskdiscovery.splits.benchmark.building import built, put
+from taskdiscovery.splits.benchmark.card import card, config_name
+from taskdiscovery.splits.benchmark.checking import (
+    CARD,
+    METADATA,
+    NUMBERS,
+    SUMS,
+    TABLE,
+    check_untouched,
+    sums,
+)
 from taskdiscovery.splits.benchmark.columns import IMAGE, Column, columns_of, features
+from taskdiscovery.splits.benchmark.contents import numbers_of, parts_of
 from taskdiscovery.splits.benchmark.rows import Benchmark
-from taskdiscovery.splits.benchmark.table import Baseline, frame_of, section
-from taskdiscovery.store import check_new
-from taskdiscovery.store.writing import atomic, json_bytes
-from taskdiscovery.types import Document, ImageArray, IntArray
+from taskdiscovery.splits.benchmark.table import HEADING, Baseline, frame_of, section
+from taskdiscovery.store.writing import json_bytes
+from taskdiscovery.types import ImageArray, IntArray
 
-CARD, NUMBERS, SUMS, METADATA = "README.md", "benchmark.json", "SHA256SUMS", "metadata.csv"
-TABLE = "baselines.csv"
 #: bytes of pixels in a file, at most, and rows in one of its groups.
 _SHARD, _ROWS = 2**28, 1000
 
@@ -64,19 +72,23 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
             where=dataset.name,
             hint="take one channel or three of them",
         )
-    check_new(folder)
-    columns, contents, sizes = columns_of(benchmark), {}, {}
-    for name, rows in _parts(benchmark).items():
-        sizes[name] = _write_part(folder / name, benchmark, rows, columns, meter)
-        contents[name] = content_of(benchmark, rows)
+    with built(folder, SUMS) as place:
+        _fill(place, benchmark, meter)
+    return folder
+
+
+def _fill(place: Path, benchmark: Benchmark, meter: Meter | None) -> None:
+    """Write all files of a benchmark into an empty folder."""
+    columns, sizes = columns_of(benchmark), {}
+    for name, rows in parts_of(benchmark).items():
+        sizes[name] = _write_part(place / name, benchmark, rows, columns, meter)
     for strength in benchmark.strengths:
         frame = benchmark.metadata(strength)
         text = frame.to_csv(index=False, lineterminator="\n")
-        _put(folder / config_name(strength) / METADATA, text.encode("utf-8"))
-    _put(folder / CARD, card(benchmark, columns, sizes).encode("utf-8"))
-    _put(folder / NUMBERS, json_bytes(_numbers(benchmark, contents)))
-    _put_sums(folder)
-    return folder
+        put(place / config_name(strength) / METADATA, text.encode("utf-8"))
+    put(place / CARD, card(benchmark, columns, sizes).encode("utf-8"))
+    put(place / NUMBERS, json_bytes(numbers_of(benchmark)))
+    put(place / SUMS, sums(place))
 
 
 def add_baselines(folder: Path | str, found: Sequence[Baseline], how: str) -> None:
@@ -92,50 +104,13 @@ def add_baselines(folder: Path | str, found: Sequence[Baseline], how: str) -> No
         ResourceError: where it cannot be written.
     """
     folder = Path(folder)
-    check(folder)
-    if (folder / TABLE).exists():
-        raise DataError(
-            "there is a table of baselines already", where=str(folder), hint="write it anew"
-        )
+    check_untouched(folder)
     text = frame_of(found).to_csv(index=False, lineterminator="\n")
-    whole = (folder / CARD).read_bytes() + section(found, how).encode("utf-8")
-    _put(folder / TABLE, text.encode("utf-8"))
-    _put(folder / CARD, whole)
-    _put_sums(folder)
-
-
-def check(folder: Path | str) -> Document:
-    """Compare a folder with its checksums.
-
-    Returns:
-        What `benchmark.json` says.
-
-    Raises:
-        DataError: where there are none, or a file is missing, is new or has changed.
-    """
-    folder = Path(folder)
-    if not (folder / SUMS).is_file():
-        raise DataError(
-            f"there is no {SUMS}", where=str(folder), hint="it is no benchmark, or not whole"
-        )
-    lines = (folder / SUMS).read_text("utf-8", "replace").splitlines()
-    told = {name: value for value, _, name in (line.partition("  ") for line in lines)}
-    names = _names(folder)
-    wrong = sorted(set(told) ^ set(names))
-    wrong += [name for name in names if name in told and _sum(folder / name) != told[name]]
-    if wrong:
-        raise DataError(
-            f"files are not those that were written: {', '.join(wrong[:5])}",
-            where=str(folder),
-            hint="write the benchmark anew",
-        )
-    return dict(json.loads((folder / NUMBERS).read_bytes()))
-
-
-def lacks_baselines(folder: Path | str) -> bool:
-    """Say whether a folder looks like a benchmark to which no table of baselines was added."""
-    folder = Path(folder)
-    return (folder / SUMS).is_file() and not (folder / TABLE).exists()
+    # A card that has a table already is that of a process that died before it was done here.
+    plain = (folder / CARD).read_bytes().partition(HEADING.encode("utf-8"))[0]
+    put(folder / TABLE, text.encode("utf-8"))
+    put(folder / CARD, plain + section(found, how).encode("utf-8"))
+    put(folder / SUMS, sums(folder))
 
 
 def check_same(folder: Path | str, benchmark: Benchmark) -> None:
@@ -144,60 +119,13 @@ def check_same(folder: Path | str, benchmark: Benchmark) -> None:
     Raises:
         DataError: saying what is wrong.
     """
-    check(folder)
-    contents = {name: content_of(benchmark, rows) for name, rows in _parts(benchmark).items()}
-    if (Path(folder) / NUMBERS).read_bytes() != json_bytes(_numbers(benchmark, contents)):
+    check_untouched(folder)
+    if (Path(folder) / NUMBERS).read_bytes() != json_bytes(numbers_of(benchmark)):
         raise DataError(
             "the folder has a benchmark of other data, options or seed",
             where=str(folder),
             hint="name a new folder",
         )
-
-
-def content_of(benchmark: Benchmark, rows: IntArray) -> str:
-    """Return the SHA-256 of pixels, ids, labels, tasks and groups of some rows, in their order."""
-    images, ids = benchmark.dataset.images, benchmark.dataset.ids
-    digest = hashlib.sha256(repr(images.shape[1:]).encode())
-    codes = (benchmark.target.labels_N, benchmark.task.labels_N, benchmark.group_N)
-    for row in rows.tolist():
-        digest.update(json.dumps([str(ids[row]), *(int(own[row]) for own in codes)]).encode())
-        digest.update(np.ascontiguousarray(images[row]).data)
-    return digest.hexdigest()
-
-
-def _parts(benchmark: Benchmark) -> dict[str, IntArray]:
-    """Return the rows of each part by the path that its files begin with; shared ones once."""
-    found: dict[str, IntArray] = {}
-    for strength in benchmark.strengths:
-        for name, rows in benchmark.rows(strength).items():
-            found[start_of(strength, name)] = rows
-    return found
-
-
-def _numbers(benchmark: Benchmark, contents: Document) -> Document:
-    """Say what was made, as in `benchmark.json`."""
-    parts = _parts(benchmark)
-    return {
-        "data": called(benchmark.dataset.name),
-        "fingerprint": benchmark.dataset.fingerprint,
-        "target": benchmark.target.name,
-        "classes": list(benchmark.target.classes),
-        "task": benchmark.task.name,
-        "task_classes": list(benchmark.task.classes),
-        "agrees_with": [benchmark.task.classes[side] for side in benchmark.side_C.tolist()],
-        "groups": list(benchmark.group_names),
-        "strengths": list(benchmark.strengths),
-        "seed": benchmark.seed,
-        "copies_left_out": benchmark.copies,
-        "parts": {
-            name: {
-                "images": len(rows),
-                "agree": int(benchmark.agree_N[rows].sum()),
-                "sha256": contents[name],
-            }
-            for name, rows in parts.items()
-        },
-    }
 
 
 def _write_part(
@@ -210,21 +138,22 @@ def _write_part(
     shards = [rows[at : at + size] for at in range(0, len(rows), size)]
     for i, some in enumerate(shards):
         name = f"{start.name}-{i:05d}-of-{len(shards):05d}.parquet"
-        content = _table(images, some, columns, meter)
-        _put(start.parent / name, content)
+        content = _table(benchmark, some, columns, meter)
+        put(start.parent / name, content)
         written += len(content)
     return written
 
 
-def _table(images: ImageArray, rows: IntArray, columns: list[Column], meter: Meter | None) -> bytes:
+def _table(
+    benchmark: Benchmark, rows: IntArray, columns: list[Column], meter: Meter | None
+) -> bytes:
     """Return a Parquet file with the images as PNG, as Hugging Face keeps them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    width, pictures = len(str(len(images))), []
+    images, pictures = benchmark.dataset.images, []
     for row in rows.tolist():
-        path = f"{row:0{width}d}.png"
-        pictures.append({"bytes": _png(np.asarray(images[row])), "path": path})
+        pictures.append({"bytes": png_of(np.asarray(images[row])), "path": benchmark.file_of(row)})
         if meter is not None:
             meter.advance()
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -238,34 +167,10 @@ def _table(images: ImageArray, rows: IntArray, columns: list[Column], meter: Met
     return stream.getvalue()
 
 
-def _png(image: ImageArray) -> bytes:
+def png_of(image: ImageArray) -> bytes:
+    """Return an image (H, W, channels), of one channel or three, as a PNG."""
     from PIL import Image
 
     stream = io.BytesIO()
     Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, "PNG")
     return stream.getvalue()
-
-
-def _put(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as stream:
-        stream.write(content)
-
-
-def _put_sums(folder: Path) -> None:
-    sums = "".join(f"{_sum(folder / name)}  {name}\n" for name in _names(folder))
-    _put(folder / SUMS, sums.encode("utf-8"))
-
-
-def _names(folder: Path) -> list[str]:
-    """Return all files but the sums, relative to the folder, in order."""
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in found if name != SUMS)
-
-
-def _sum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -2,7 +2,8 @@
 
 A cell holds the images of one class of the target on which the task agrees with it, or those on
 which it does not. Each cell is cut into the three parts, as much for each as the strengths can ask
-for; where images belong together, whole groups are dealt out, and cells follow.
+for; where images belong together, whole groups are dealt out, and cells follow. Near copies of each
+other go where the first of them goes, where neither groups nor a partition came with the data.
 
 Axes: N images, G groups.
 """
@@ -18,6 +19,7 @@ import numpy as np
 from taskdiscovery.data import partition
 from taskdiscovery.data.images.contents import digests
 from taskdiscovery.runtime.seeds import generator
+from taskdiscovery.splits.benchmark.near import chains
 from taskdiscovery.types import BoolArray, Dataset, IdArray, IntArray, Labeling
 
 TEST, VALIDATION, TRAIN = "test", "validation", "train"
@@ -36,6 +38,7 @@ class Deal:
         open_N: (N,) True where the image takes part.
         held_N: (N,) True for images to test on, False for others, where that is settled; or None.
         groups: (N,) what belongs together, as of a data set; or None.
+        near_N: (N,) number of what is a near copy of each other, -1 for what is none; or None.
         wanted: for cells that agree and for those that do not, how much each part is to have.
         seed: decides.
         copies: images that would take part, were they no exact copies of others.
@@ -46,6 +49,7 @@ class Deal:
     open_N: BoolArray
     held_N: BoolArray | None
     groups: IdArray | None
+    near_N: IntArray | None
     wanted: Mapping[bool, Mapping[str, float]]
     seed: int
     copies: int
@@ -76,10 +80,16 @@ class Deal:
             open_N=open_N,
             held_N=held_N,
             groups=dataset.groups,
+            near_N=_near(dataset, open_N),
             wanted=wanted,
             seed=seed,
             copies=int(usable_N.sum() - open_N.sum()),
         )
+
+    @property
+    def near(self) -> int:
+        """Images that are kept in one part with their near copies."""
+        return 0 if self.near_N is None else int((self.near_N >= 0).sum())
 
     def cells(self) -> dict[Cell, IntArray]:
         """Return the rows of each cell of classes that have some, in an order from the seed."""
@@ -97,6 +107,20 @@ def _without_copies(dataset: Dataset, usable_N: BoolArray) -> BoolArray:
     rows, kept_N = np.flatnonzero(usable_N), np.zeros(len(dataset), dtype=np.bool_)
     kept_N[rows[np.unique(digests(dataset.images)[rows], return_index=True)[1]]] = True
     return kept_N
+
+
+def _near(dataset: Dataset, open_N: BoolArray) -> IntArray | None:
+    """Say which open images are near copies of each other; None where parts are not ours to say."""
+    if dataset.groups is not None or dataset.train_N is not None:
+        return None
+    rows = np.flatnonzero(open_N)
+    chain_n = chains(dataset.images, rows)
+    if chain_n is None:
+        return None
+    near_N = np.full(len(dataset), -1, dtype=np.int64)
+    several_n = np.bincount(chain_n, minlength=len(rows))[chain_n] > 1
+    near_N[rows[several_n]] = chain_n[several_n]
+    return near_N
 
 
 def _held_out(
@@ -146,7 +170,31 @@ def pools(deal: Deal) -> Pools:
         both = wanted[VALIDATION] + wanted[TRAIN]
         share = wanted[VALIDATION] / both if both else 0.0
         found[VALIDATION][cell], found[TRAIN][cell] = _cut(rows, share)
-    return found
+    return found if deal.near_N is None else _together(deal, deal.near_N, cells, found)
+
+
+def _together(
+    deal: Deal, near_N: IntArray, cells: Mapping[Cell, IntArray], found: Pools
+) -> dict[str, dict[Cell, IntArray]]:
+    """Bring near copies into the part of one of them, drawn at random: shares stay as they are.
+
+    Where some of them must not be tested on, it is one of these.
+    """
+    names = (TEST, VALIDATION, TRAIN)
+    part_N = np.full(len(near_N), -1, dtype=np.int64)
+    for i, part in enumerate(names):
+        for rows in found[part].values():
+            part_N[rows] = i
+    rows = np.flatnonzero(near_N >= 0)
+    drawn = generator(deal.seed, "benchmark near").permutation(len(rows))
+    kept = np.zeros(len(rows)) if deal.held_N is None else deal.held_N[rows].astype(np.float64)
+    order = np.lexsort((drawn, kept, near_N[rows]))  # within each, those not to be tested on first
+    _, first, which = np.unique(near_N[rows][order], return_index=True, return_inverse=True)
+    part_N[rows[order]] = part_N[rows[order]][first][which]
+    return {
+        part: {cell: own[part_N[own] == i] for cell, own in cells.items()}
+        for i, part in enumerate(names)
+    }
 
 
 def _cut(rows: IntArray, share: float) -> tuple[IntArray, IntArray]:

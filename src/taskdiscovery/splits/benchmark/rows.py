@@ -22,7 +22,8 @@ from taskdiscovery.config.stress import STRENGTHS
 from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.splits.benchmark import pools as dealing
-from taskdiscovery.splits.benchmark.pools import Cell, Deal, Pools
+from taskdiscovery.splits.benchmark.near import across
+from taskdiscovery.splits.benchmark.pools import TEST, Cell, Deal, Pools
 from taskdiscovery.splits.cuts import groups_of
 from taskdiscovery.types import BoolArray, Dataset, IntArray, Labeling
 
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION = "train", "validation"
 AGREEING, CONFLICTING = "test_agreeing", "test_conflicting"
+#: the folder of image files that `metadata.csv` names.
+IMAGES = "images"
 #: the parts, as `metadata.csv` numbers them.
 SPLITS = (TRAIN, VALIDATION, CONFLICTING, AGREEING)
 #: images of a class from which on their number is a multiple of 20, for shares to come out even.
 _EVEN, _STEP = 100, 20
+#: images of a class to train on, at least: of fewer, strengths are one and the same.
+_FEWEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +95,8 @@ class Benchmark:
         validation: for each strength, its rows.
         tests: `test_agreeing` and `test_conflicting`, the same for all.
         copies: images that were left out as exact copies of another.
+        together: images that are in one part with their near copies.
+        near: test images with a near copy that is trained or validated on, at some strength.
         seed: that decided.
     """
 
@@ -103,6 +110,8 @@ class Benchmark:
     tests: Mapping[str, IntArray] = field(repr=False)
     copies: int
     seed: int
+    together: int = 0
+    near: int = 0
 
     @property
     def agree_N(self) -> BoolArray:
@@ -131,9 +140,14 @@ class Benchmark:
         own = {TRAIN: self.train[strength], VALIDATION: self.validation[strength]}
         return {**own, CONFLICTING: self.tests[CONFLICTING], AGREEING: self.tests[AGREEING]}
 
+    def file_of(self, row: int) -> str:
+        """Return what the file of an image is called: its ids may be no names of files."""
+        return f"{row:0{len(str(len(self.dataset)))}d}.png"
+
     def metadata(self, strength: float) -> pd.DataFrame:
-        """Return one row per image, as the metadata of WILDS: `image_id`, `y`, `place` (the class
-        of the task), `split` (its number in `SPLITS`), `group`.
+        """Return one row per image, with the columns of Waterbirds' metadata, which code for WILDS
+        and group DRO reads: `img_id`, `img_filename`, `y`, `split` (its number in `SPLITS`),
+        `place` (the class of the task); and `group`, `image_id`.
         """
         import pandas as pd
 
@@ -141,11 +155,13 @@ class Benchmark:
         all_n = np.concatenate([rows[name] for name in SPLITS])
         return pd.DataFrame(
             {
-                "image_id": self.dataset.ids[all_n],
+                "img_id": np.arange(len(all_n)),
+                "img_filename": [f"{IMAGES}/{self.file_of(row)}" for row in all_n.tolist()],
                 "y": self.target.labels_N[all_n],
-                "place": self.task.labels_N[all_n],
                 "split": np.repeat(np.arange(len(SPLITS)), [len(rows[name]) for name in SPLITS]),
+                "place": self.task.labels_N[all_n],
                 "group": self.group_N[all_n],
+                "image_id": self.dataset.ids[all_n],
             }
         )
 
@@ -162,8 +178,8 @@ def compose(
     """Choose the rows of a benchmark; training sets of different strengths share what they can.
 
     Images without a class of either labeling, and exact copies of others, are left out. Groups are
-    kept together, a partition that came with the data is kept, and what a discovery has seen is not
-    tested on.
+    kept together, and near copies of each other where there are no groups; a partition that came
+    with the data is kept, and what a discovery has seen is not tested on.
 
     Args:
         dataset: images.
@@ -189,7 +205,7 @@ def compose(
     dealt = dealing.pools(deal)
     train, validation, test = _counts(dealt, target, most, sizes)
     rng = generator(seed, "benchmark order")
-    return Benchmark(
+    found = Benchmark(
         dataset=dataset,
         target=target,
         task=task,
@@ -202,8 +218,17 @@ def compose(
             CONFLICTING: _mixed(dealt["test"], 0.0, test, rng),
         },
         copies=deal.copies,
+        together=deal.near,
         seed=seed,
     )
+    return replace(found, near=_near(found))
+
+
+def _near(benchmark: Benchmark) -> int:
+    """Count test images with a near copy that is trained or validated on, at any strength."""
+    used = np.unique(np.concatenate([*benchmark.train.values(), *benchmark.validation.values()]))
+    tested = np.sort(np.concatenate(list(benchmark.tests.values())))
+    return across(benchmark.dataset.images, used, tested)
 
 
 def _mixed(
@@ -222,38 +247,64 @@ def _counts(
     """Return how many images of each class can be trained, validated and tested on.
 
     Raises:
-        DataError: where that is none.
+        ConfigError: where fewer are asked for than shares can be told of.
+        DataError: where there are none, or so few.
     """
-
-    def least(part: str, wanted: Mapping[bool, float]) -> int:
-        # a hair above: 0.1 of 30 is 2.9999999999999996 in floating point
-        return min(
-            int(len(rows) / wanted[agrees] + 1e-6)
-            for (_, agrees), rows in dealt[part].items()
-            if wanted[agrees] > 1e-9
+    if sizes.train is not None and 2 * sizes.train < _FEWEST * len(dealt[TRAIN]):
+        raise ConfigError(
+            f"{sizes.train} images to train on are too few for {len(dealt[TRAIN]) // 2} classes",
+            where="sizes of the benchmark",
+            hint=f"give {_FEWEST * len(dealt[TRAIN]) // 2} or more",
         )
-
-    train = least("train", most)
-    if sizes.train is not None:
-        train = min(train, 2 * sizes.train // len(dealt["train"]))
-    train -= train % _STEP if train >= _EVEN else 0
-    validation = min(least("validation", most), max(1, round(sizes.validation * train)))
-    validation -= validation % _STEP if validation >= _EVEN else 0
-    test = min(least("test", {True: 1.0, False: 1.0}), max(1, round(sizes.test * train)))
-    if min(train, validation, test) < 1:
+    shares = {TRAIN: most, VALIDATION: most, TEST: {True: 1.0, False: 1.0}}
+    free = {
+        part: min(_of_class(dealt, shares, part, cell) for cell in cells)
+        for part, cells in dealt.items()
+    }
+    lacking = [part for part in free if free[part] < (_FEWEST if part == TRAIN else 1)]
+    if lacking:
         raise DataError(
-            f"too few images for a benchmark: {_scarcest(dealt, target)}",
+            f"too few images for a benchmark: {_scarcest(dealt, shares, target, lacking)}",
             where=target.name,
             hint="give more images, another task or target, or fewer classes (label:A,B)",
         )
+    train = free[TRAIN]
+    if sizes.train is not None:
+        train = min(train, 2 * sizes.train // len(dealt[TRAIN]))
+    train -= train % _STEP if train >= _EVEN else 0
+    validation = min(free[VALIDATION], max(1, round(sizes.validation * train)))
+    validation -= validation % _STEP if validation >= _EVEN else 0
+    test = min(free[TEST], max(1, round(sizes.test * train)))
     return train, validation, test
 
 
-def _scarcest(dealt: Pools, target: Labeling) -> str:
-    cells = {cell: sum(len(dealt[part][cell]) for part in dealt) for cell in dealt["train"]}
-    c, agrees = min(cells, key=lambda cell: cells[cell])
-    how = "agrees" if agrees else "differs"
-    return f"{target.classes[c]} has {cells[c, agrees]} images on which the task {how}"
+def _of_class(
+    dealt: Pools, shares: Mapping[str, Mapping[bool, float]], part: str, cell: Cell
+) -> int:
+    """Return how many images of its class a cell lets a part have, at every strength."""
+    share = shares[part][cell[1]]
+    if share <= 1e-9:
+        return sum(map(len, dealt[part].values()))
+    # a hair above: 0.1 of 30 is 2.9999999999999996 in floating point
+    return int(len(dealt[part][cell]) / share + 1e-6)
+
+
+def _scarcest(
+    dealt: Pools,
+    shares: Mapping[str, Mapping[bool, float]],
+    target: Labeling,
+    lacking: Sequence[str],
+) -> str:
+    """Tell of the images that are lacking, and for what, of the parts that lack some."""
+    cells = [(part, cell) for part in lacking for cell in dealt[part]]
+    part, cell = min(cells, key=lambda own: _of_class(dealt, shares, *own))
+    how = "agrees" if cell[1] else "differs"
+    there = sum(len(dealt[own][cell]) for own in dealt)
+    use = {TRAIN: "train", VALIDATION: "validate"}.get(part, "test")
+    return (
+        f"{target.classes[cell[0]]} has {there} images on which the task {how}, and "
+        f"{len(dealt[part][cell])} of them are free to {use} on"
+    )
 
 
 def _checked(strengths: Sequence[float]) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taskdiscovery.errors import printable
+from taskdiscovery.splits.benchmark.contents import checksum_of
 from taskdiscovery.splits.benchmark.rows import Benchmark
 from taskdiscovery.types import Document, Interval
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: figures of a row: on either test set, of both mixed as the training images are, and of the worst
-#: group of both.
-FIGURES = ("agreeing", "conflicting", "mixed", "worst")
+#: group of both, and of either.
+FIGURES = ("agreeing", "conflicting", "mixed", "worst", "worst_agreeing", "worst_conflicting")
+#: those that people are shown: each group is in one test set, so that the others follow.
+_SHOWN = FIGURES[:4]
+#: what the part of the card begins with that tells of baselines.
+HEADING = "\n## Baselines\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ class Baseline:
         accuracy: by `FIGURES`, over runs and images; empty where it failed.
         worst_group: name of the group of the last figure.
         settings: those of its own, e.g. `rate=0.01`.
+        chosen: how these were chosen; empty where it has none.
+        groups: which images' groups it was told: `train`, `validation`, both, or none.
         failed: why it has no figures; empty where it has.
     """
 
@@ -41,6 +48,8 @@ class Baseline:
     accuracy: Mapping[str, Interval] = field(default_factory=dict)
     worst_group: str = ""
     settings: str = ""
+    chosen: str = ""
+    groups: str = ""
     failed: str = ""
 
     def row(self) -> Document:
@@ -51,8 +60,8 @@ class Baseline:
             found[name] = None if own is None else own.mean
             found[f"{name}_low"] = None if own is None else own.low
             found[f"{name}_high"] = None if own is None else own.high
-        more = {"worst_group": self.worst_group, "settings": self.settings, "failed": self.failed}
-        return {**found, **more}
+        told = ("worst_group", "settings", "chosen", "groups", "failed")
+        return {**found, **{name: getattr(self, name) for name in told}}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,7 +97,10 @@ class Stressed:
             "strengths": ", ".join(f"{s:.2f}" for s in own.strengths),
             **{name: len(rows) for name, rows in first.items()},
             "copies_left_out": own.copies,
+            "near_copies_together": own.together,
+            "tests_with_near_copies": own.near,
             "seed": own.seed,
+            "checksum": checksum_of(own),
         }
 
     def rows(self) -> list[Document]:
@@ -97,7 +109,9 @@ class Stressed:
             {
                 "strength": f"{own.strength:.2f}",
                 "learner": own.learner,
-                **{name: _told(own.accuracy.get(name)) for name in FIGURES},
+                **{name: _told(own.accuracy.get(name)) for name in _SHOWN},
+                "settings": own.settings or None,
+                "groups": own.groups or None,
                 **({"failed": own.failed} if any(one.failed for one in self.baselines) else {}),
             }
             for own in self.baselines
@@ -123,18 +137,19 @@ def section(found: Sequence[Baseline], how: str) -> str:
         found: a row each.
         how: they were trained.
     """
-    lines = [f"| strength | learner | {' | '.join(FIGURES)} |", "|---|---|" + "---|" * len(FIGURES)]
+    heads = ["strength", "learner", *_SHOWN, "groups", "settings"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for own in found:
-        told = [_told(own.accuracy.get(name)) for name in FIGURES]
+        told = [_told(own.accuracy.get(name)) for name in _SHOWN]
+        how_set = f"{own.settings} ({own.chosen})" if own.settings else ""
+        told += [own.groups or "none", printable(how_set) or "—"]
         lines.append(f"| {own.strength:.2f} | {own.learner} | {' | '.join(told)} |")
     failed = [own for own in found if own.failed]
     told_failed = "".join(
         f"\n- {own.learner} at {own.strength:.2f} has no figures: {printable(own.failed)}"
         for own in failed
     )
-    return f"""
-## Baselines
-
+    return f"""{HEADING}
 {how}
 
 {chr(10).join(lines)}
@@ -142,7 +157,9 @@ def section(found: Sequence[Baseline], how: str) -> str:
 Means over runs, with 95 % intervals over runs and images: on `test_agreeing`, on
 `test_conflicting`, on both mixed as the training images are (in distribution), and in the worst
 group of both. The worst group was chosen on the images that it is measured on, so that its figure
-is a little low. `baselines.csv` has all digits, the settings and the groups' names.
+is a little low. *Groups* says of which images a learner was told the groups, and *settings* how its
+own were chosen. `baselines.csv` has all digits, the worst group of either test and the groups'
+names.
 """
 
 
