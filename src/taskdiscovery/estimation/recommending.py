@@ -1,9 +1,9 @@
 """Which estimate is recommended: by a rule, so that nobody picks the one that pleases.
 
-The rule looks at labelled images alone: what was missed on made shifts, corrupted copies of held-out
-images. The estimate that is calibrated on these is recommended where it missed less there, kinds of
-corruption left out in turn, than the held-out accuracy as it is. Nothing that is seen on the
-unlabelled images enters. docs/estimate.md has the study.
+The rule looks at labelled images alone: what was missed on made shifts, corrupted copies of
+held-out images. The estimate that is calibrated on these is recommended where it missed less there,
+kinds of corruption left out in turn, than the held-out accuracy as it is. Nothing that is seen on
+the unlabelled images enters. docs/estimate.md has the study.
 """
 
 from __future__ import annotations

@@ -288,6 +288,7 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> Answers:
     made = np.empty(0, dtype=np.int64)
     if not shifting.refused(config, parts.here, len(parts.held)):
         made = shifting.rows_to_corrupt(config, parts.here, parts.held, labeling.k)
+    shifts = shifting.MadeShifts(parts.here, made, config.seed) if len(made) else None
     warn_if_brief(learner, len(fit), config.preset)
     with workbench(parts.here, config, learner, fit, job.journal, job.callbacks) as bench:
         passes = config.recipe.epochs * len(fit) * config.runs
@@ -300,8 +301,8 @@ def answers_of(parts: Parts, config: EstimateConfig, job: Job) -> Answers:
                     training = bench.training(labeling, fit, fit[:1], run_seeds(config, k))
                     own = kept(training, bench.images, meter)
                     arrays = _all_asked(_fitted(parts, config, bench.shape, own), parts)
-                    if len(made):
-                        arrays["made"] = shifting.asked(own, parts.here, made, config.seed, meter)
+                    if shifts is not None:
+                        arrays["made"] = shifts.asked(own, meter)
                     known = Record(values={"on": other}, arrays=arrays)
                     job.journal.put(key, known)
                 if known.values["on"] != other:

@@ -5,7 +5,6 @@ Axes: K runs, r images, D domains, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 _IMAGES, _SIDE, _FEWEST = 500, 64, 100
 #: of one domain, that a run keeps by default.
 _PROBABILITIES = 200_000
+#: bytes of all domains that are kept from run to run.
+_KEPT = 2**28
 #: images as they are: a kind of their own.
 CLEAN = "none"
 
@@ -65,33 +66,49 @@ def domains() -> list[tuple[str, int]]:
     return [(CLEAN, 0), *((name, strength) for name in CORRUPTIONS for strength in STRENGTHS)]
 
 
-def asked(member: Member, dataset: Dataset, rows: IntArray, seed: int, meter: Meter) -> Float32:
-    """Ask one run about every domain.
+class MadeShifts:
+    """The domains, made when a run is asked, and kept for the next where they are small.
 
     Args:
-        member: the run.
         dataset: whose images are corrupted.
         rows: (r,) of them.
         seed: of the corruptions.
-        meter: told of images.
-
-    Returns:
-        (D, r, C) probabilities.
     """
-    found = [
-        member.probabilities(images).astype(np.float32)
-        for images in _made(dataset, rows, seed, meter)
-    ]
-    return np.stack(found)
 
+    def __init__(self, dataset: Dataset, rows: IntArray, seed: int) -> None:
+        self.images, self.ids = np.asarray(dataset.images[rows]), dataset.ids[rows].tolist()
+        self.seed = seed
+        self._kept: dict[tuple[str, int], ImageArray] = {}
+        self._keep = len(domains()) * self.images.nbytes <= _KEPT
 
-def _made(dataset: Dataset, rows: IntArray, seed: int, meter: Meter) -> Iterator[ImageArray]:
-    from taskdiscovery.data.corruptions import corrupt
+    def asked(self, member: Member, meter: Meter) -> Float32:
+        """Ask one run about every domain.
 
-    images, ids = np.asarray(dataset.images[rows]), dataset.ids[rows].tolist()
-    for kind, strength in domains():
-        yield images if kind == CLEAN else corrupt(images, kind, strength, seed, ids)
-        meter.advance(len(rows))
+        Args:
+            member: the run.
+            meter: told of images.
+
+        Returns:
+            (D, r, C) probabilities.
+        """
+        found = []
+        for domain in domains():
+            found.append(member.probabilities(self._domain(domain)).astype(np.float32))
+            meter.advance(len(self.images))
+        return np.stack(found)
+
+    def _domain(self, domain: tuple[str, int]) -> ImageArray:
+        from taskdiscovery.data.corruptions import corrupt
+
+        if domain in self._kept:
+            return self._kept[domain]
+        kind, strength = domain
+        if kind == CLEAN:
+            return self.images
+        made = corrupt(self.images, kind, strength, self.seed, self.ids)
+        if self._keep:
+            self._kept[domain] = made
+        return made
 
 
 def sums_to_one(p_KDrC: Float32) -> FloatArray:
