@@ -30,6 +30,8 @@ from taskdiscovery.types import FloatArray
 
 #: stated coverage of intervals, and of the range.
 LEVEL, RANGE_LEVEL = 0.9, 0.95
+#: of ranges that are surer of less, to see what width buys.
+LOWER_LEVELS = (0.5, 0.8)
 #: a miss that is asked for under corruption.
 ASKED = 0.05
 MADE, RECOMMENDED = "made-shifts", "as recommended"
@@ -216,6 +218,10 @@ def _split(own: Arrays, strength: float, seed: int) -> Row:
             Sides(name=f"task {t}", calibration_m=known[2][t], unlabelled_n=sides_Tn[t])
             for t in range(len(sides_Tn))
         ]
+        for level in LOWER_LEVELS:
+            if (lower := accuracy_range(case, tasks, level)) is not None:
+                row[f"{part} inside at {level}"] = float(lower.low <= truth <= lower.high)
+                row[f"{part} width at {level}"] = lower.high - lower.low
         found = accuracy_range(case, tasks, RANGE_LEVEL)
         row[f"{part} ranges"] = 0 if found is None else len(found.tasks)
         if found is not None:
@@ -253,6 +259,11 @@ def _range_over(table: pd.DataFrame, part: str) -> Row:
         row["median width"] = round(float(told[f"{part} width"].median()), 4)
         quantiles = told[f"{part} width"].quantile([0.1, 0.9])
         row["width, 10 to 90 %"] = [round(float(q), 4) for q in quantiles]
+        for level in LOWER_LEVELS:
+            row[f"at {level}"] = {
+                "holds": round(float(told[f"{part} inside at {level}"].mean()), 4),
+                "median width": round(float(told[f"{part} width at {level}"].median()), 4),
+            }
     return row
 
 

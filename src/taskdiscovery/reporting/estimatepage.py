@@ -58,7 +58,8 @@ def _tiles(found: Estimate) -> list[Document]:
     """Return the figures that are read first; the truth is not among them."""
     own = found.value
     note = f"by {found.recommended}; {own['level']:.0%} interval {own['low']:.3f} to "
-    note += f"{own['high']:.3f} over {own['covers']}, not over a shift"
+    note += f"{own['high']:.3f} over {own['covers']}"
+    note += "" if "shifts" in own["covers"] else ", not over a shift"
     tiles = [tile("Recommended", f"{own['accuracy']:.3f}", note)]
     if found.recommended != "held-out":
         note = f"on {found.calibration:,} labelled images that no run was trained on"

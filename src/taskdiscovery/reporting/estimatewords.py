@@ -112,7 +112,7 @@ def moved(found: Estimate) -> Claim | None:
 def by_class(found: Estimate) -> Claim:
     """Name the predicted classes that fare clearly worse than all together, and those untold."""
     rows = [row for row in found.numbers["per_class"] if row["accuracy"] is not None]
-    overall = found.value["accuracy"]
+    overall = found.held_out  # by which each class is told
     worse = sorted((row for row in rows if row["high"] < overall), key=lambda row: row["accuracy"])
     if not rows:
         text = "Of no predicted class is there a figure."
