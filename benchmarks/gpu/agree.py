@@ -33,7 +33,7 @@ META_GRADIENTS = (
 #: how many times as far as the CPU's float32 the device's may lie from float64: both are one draw
 #: of rounding, which a ReLU that opens where it was closed makes larger than any bound on it.
 FACTOR = 4.0
-#: the least error that the CPU's is taken for; and the error of a formula that is right, in float64.
+#: the least error that the CPU's is taken for; and that of a formula that is right, in float64.
 LEAST, EXACT_ERROR = 1e-6, 1e-9
 
 
