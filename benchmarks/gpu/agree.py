@@ -133,12 +133,12 @@ def _meta_gradient(network: str, device: str, precision: str, memory: str) -> Te
     """Return the meta-gradient of three steps; `float64` on weights that were drawn in float32."""
     double = precision == "float64"
     case = Case(network, 32, 3, "float32" if double else precision, memory)
+    search = search_of(case, device)
+    if double:
+        _widen(search)
     # Losses are taken in float32 on purpose, whatever the network gives.
     wider = mock.patch.object(Tensor, "float", Tensor.double) if double else nullcontext()
     with wider:
-        search = search_of(case, device)
-        if double:
-            _widen(search)
         gradient = ours(search)()
     return torch.cat([value.flatten().double() for _, value in sorted(gradient.items())])
 
@@ -146,6 +146,7 @@ def _meta_gradient(network: str, device: str, precision: str, memory: str) -> Te
 def _widen(search: MetaSearch) -> None:
     """Make encoder and networks of a search float64."""
     search.trained.double()
+    search.corners = search.corners.double()
     inner = search.inner
     model, start = inner.net.model.double(), inner.start
     inner.net.buffers = dict(model.network.named_buffers())
