@@ -823,6 +823,10 @@ def test_misses_on_made_shifts_leave_their_kind_out():
     half = np.sort(np.abs(shifts.misses_L))[17]  # ceil(19 * 0.9) = 18
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
     assert found.covers == "made shifts"
+    assert shifts.estimate(0.5, images=(400, 400)) == found
+    fewer = shifts.estimate(0.5, images=(100, 400))
+    extra = stats.norm.ppf(0.95) * np.sqrt(0.25 * (1 / 100 - 1 / 400))
+    assert fewer.high == pytest.approx(0.5 + np.sqrt(half**2 + extra**2))
     with pytest.raises(DataError, match="of 2 kinds are too few"):
         Shifts.fit(domains[:6], truth_L[:6], kinds[:6])
     with pytest.raises(ValueError, match="18 domains, 17 accuracies"):

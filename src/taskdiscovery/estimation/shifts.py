@@ -21,9 +21,10 @@ Axes: L domains, K runs, n images, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy import special
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.estimation.case import Case
@@ -114,13 +115,29 @@ class Shifts:
             )
         return found
 
-    def estimate(self, value: float, level: float = 0.9) -> Estimate:
+    def estimate(
+        self, value: float, level: float = 0.9, images: tuple[int, int] | None = None
+    ) -> Estimate:
         """Put an interval around an estimate, by what was missed on made domains.
+
+        Args:
+            value: the estimate.
+            level: of the interval.
+            images: how many are asked about, and how many a made domain has. What is missed on the
+                latter has the chance of drawing so many in it; for fewer than that the interval is
+                wider, by the variance of a share that is missing.
 
         Raises:
             DataError: for too few domains.
         """
-        return of_residuals(value, self.misses_L, level, covers="made shifts")
+        found = of_residuals(value, self.misses_L, level, covers="made shifts")
+        if images is None or images[0] >= images[1]:
+            return found
+        more = value * (1 - value) * (1 / images[0] - 1 / images[1])
+        misses_L = np.sort(np.abs(self.misses_L))
+        half = float(misses_L[int(np.ceil((len(misses_L) + 1) * level - 1e-9)) - 1])
+        half = float(np.hypot(half, special.ndtri(0.5 + level / 2) * np.sqrt(more)))
+        return replace(found, low=max(0.0, value - half), high=min(1.0, value + half))
 
 
 def _fitted(figures_LF: FloatArray, accuracies_L: FloatArray) -> FloatArray:

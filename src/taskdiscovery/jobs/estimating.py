@@ -156,7 +156,8 @@ def _by_made_shifts(
             said_D = [ESTIMATORS[other["estimator"]].function(own) for own in made]
             other["made_miss"] = float(np.abs(np.array(said_D) - truth_D).mean())
     shifts = Shifts.fit(made, truth_D, [kind for kind, _ in shifting.domains()])
-    told = shifts.estimate(shifts(case), LEVEL)
+    images = len(parts.rows), len(answers.made_rows)
+    told = shifts.estimate(shifts(case), LEVEL, images)
     row |= {"accuracy": told.value, "low": told.low, "high": told.high, "covers": told.covers}
     return [{**row, "made_miss": float(np.abs(shifts.misses_L).mean())}]
 
