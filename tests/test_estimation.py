@@ -1,5 +1,6 @@
 """Estimators against plain references; the bound; the coverage of the intervals; the range."""
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -32,7 +33,7 @@ from taskdiscovery.estimation.range import (
     sides_of_classes,
 )
 from taskdiscovery.estimation.scored import told
-from taskdiscovery.estimation.shifts import Shifts
+from taskdiscovery.estimation.shifts import Shifts, figures
 from taskdiscovery.estimation.shifts import estimator as shift_row
 from taskdiscovery.types import Score
 
@@ -789,48 +790,62 @@ def shifted(rng, labels_N, blur):
     return special.softmax(2 * (1 - blur) * logits_KNC, axis=2)
 
 
-def made_shifts(seed):
+def made_shifts(seed, easy=0.0):
+    """A calibrated case, and domains: the same images clean, then at three blurs of six kinds."""
     rng = np.random.default_rng(seed)
     labels_m, labels_n = rng.integers(4, size=600), rng.integers(4, size=400)
-    p_KmC = shifted(rng, labels_m, 0.1)
-    blurs = rng.uniform(0.1, 0.9, 18)
+    case = Case.of(shifted(rng, labels_m, 0.1), labels_m, shifted(rng, labels_n, 0.1 - easy))
+    blurs = [0.1 - easy, *rng.uniform(0.1, 0.9, 18)]
     made = [shifted(rng, labels_n, blur) for blur in blurs]
-    domains = [Case.of(p_KmC, labels_m, p_KnC) for p_KnC in made]
     truth_L = np.array([(p.argmax(axis=2) == labels_n).mean() for p in made])
-    kinds = [f"kind {i // 3}" for i in range(18)]
-    return domains, truth_L, kinds
+    kinds = ["none", *(f"kind {i // 3}" for i in range(18))]
+    return [case.asking(p_KnC) for p_KnC in made], truth_L, kinds
 
 
 def test_made_shifts_calibrate_an_estimate_under_shift():
     domains, truth_L, kinds = made_shifts(0)
-    shifts = Shifts.fit(domains[:12], truth_L[:12], kinds[:12])
-    told = [shifts(own) for own in domains[12:]]
-    blind = [ESTIMATORS["held-out"].function(own) for own in domains[12:]]
-    assert np.abs(told - truth_L[12:]).mean() < 0.03
-    assert np.abs(blind - truth_L[12:]).mean() > 0.1
-    assert shift_row(shifts).function(domains[12]) == told[0]
-    x, y = shifts.figures_LF, shifts.accuracies_L
+    figures_LF = np.array([figures(own) for own in domains])
+    shifts = Shifts.fit(figures_LF[:13], truth_L[:13], kinds[:13])
+    told = [shifts(own) for own in domains[13:]]
+    blind = [ESTIMATORS["held-out"].function(own) for own in domains[13:]]
+    assert np.abs(told - truth_L[13:]).mean() < 0.03
+    assert np.abs(blind - truth_L[13:]).mean() > 0.1
+    assert shift_row(shifts).function(domains[13]) == told[0]
+    x, y = figures_LF[1:13] - figures_LF[0], truth_L[1:13] - truth_L[0]
     assert shifts.coefficients_F == pytest.approx(np.linalg.solve(x.T @ x, x.T @ y), rel=1e-6)
+    one = domains[0].runs(np.array([0]))
+    with pytest.raises(ConfigError, match="compares 2 runs"):
+        shifts(one)
+
+
+def test_made_shifts_say_the_held_out_accuracy_where_nothing_changed():
+    """Whatever images were corrupted: here some that are easier than those that calibrate."""
+    domains, truth_L, kinds = made_shifts(2, easy=0.1)
+    shifts = Shifts.fit(np.array([figures(own) for own in domains]), truth_L, kinds)
+    same = replace(domains[0], unlabelled=domains[0].calibration)
+    assert shifts(same) == pytest.approx(ESTIMATORS["held-out"].function(same))
+    assert truth_L[0] > ESTIMATORS["held-out"].function(same)
 
 
 def test_misses_on_made_shifts_leave_their_kind_out():
     domains, truth_L, kinds = made_shifts(1)
-    shifts = Shifts.fit(domains, truth_L, kinds)
-    others = Shifts.fit(domains[3:], truth_L[3:], kinds[3:])
-    for i in range(3):
-        assert shifts.misses_L[i] == pytest.approx(truth_L[i] - others(domains[i]))
-    found = shifts.estimate(0.5)
+    figures_LF = np.array([figures(own) for own in domains])
+    shifts = Shifts.fit(figures_LF, truth_L, kinds)
+    kept = [0, *range(4, 19)]
+    others = Shifts.fit(figures_LF[kept], truth_L[kept], [kinds[i] for i in kept])
+    for i in (1, 2, 3):
+        said = (figures_LF[i] - figures_LF[0]) @ others.coefficients_F
+        assert shifts.misses_L[i - 1] == pytest.approx(truth_L[i] - truth_L[0] - said)
     half = np.sort(np.abs(shifts.misses_L))[17]  # ceil(19 * 0.9) = 18
-    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half))
+    chance = stats.norm.ppf(0.95) * np.sqrt(0.25 * (1 / 600 + 1 / 100))
+    found = shifts.estimate(0.5, (600, 100))
+    assert found.high == pytest.approx(0.5 + np.sqrt(half**2 + chance**2))
+    assert found.low == pytest.approx(1 - found.high)
     assert found.covers == "made shifts"
-    assert shifts.estimate(0.5, images=(400, 400)) == found
-    fewer = shifts.estimate(0.5, images=(100, 400))
-    extra = stats.norm.ppf(0.95) * np.sqrt(0.25 * (1 / 100 - 1 / 400))
-    assert fewer.high == pytest.approx(0.5 + np.sqrt(half**2 + extra**2))
     with pytest.raises(DataError, match="of 2 kinds are too few"):
-        Shifts.fit(domains[:6], truth_L[:6], kinds[:6])
-    with pytest.raises(ValueError, match="18 domains, 17 accuracies"):
-        Shifts.fit(domains, truth_L[1:], kinds)
+        Shifts.fit(figures_LF[:7], truth_L[:7], kinds[:7])
+    with pytest.raises(ValueError, match="19 domains, 18 accuracies"):
+        Shifts.fit(figures_LF, truth_L[1:], kinds)
 
 
 # Scores.

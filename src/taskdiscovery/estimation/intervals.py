@@ -101,9 +101,7 @@ def bootstrap(
     }
 
 
-def of_residuals(
-    value: float, residuals_L: FloatArray, level: float = 0.9, covers: str = "labelings"
-) -> Estimate:
+def of_residuals(value: float, residuals_L: FloatArray, level: float = 0.9) -> Estimate:
     """Put an interval around an estimate by what the estimator missed elsewhere.
 
     Args:
@@ -111,7 +109,6 @@ def of_residuals(
         residuals_L: true less estimated accuracy of other labelings or domains. For the exact
             coverage the estimator must not have been fitted to them; a `Line` has `interval`.
         level: coverage, over draws of all L + 1.
-        covers: what the others are.
 
     Raises:
         DataError: for fewer than level/(1 - level) residuals.
@@ -121,7 +118,7 @@ def of_residuals(
     rank = int(np.ceil((L + 1) * level - 1e-9))
     half = float(np.sort(np.abs(residuals_L))[rank - 1])
     low, high = max(0.0, value - half), min(1.0, value + half)
-    return Estimate(value=value, low=low, high=high, level=level, covers=covers)
+    return Estimate(value=value, low=low, high=high, level=level, covers="labelings")
 
 
 def least_images(half_width: float, level: float = 0.9) -> int:

@@ -3,35 +3,45 @@
 How much accuracy falls where confidence and agreement fall differs from learner to learner. It can
 be measured without a single new label: held-out images are corrupted in many ways (`data.
 corruptions`), their labels stay, and on each such domain one sees what the estimators say and what
-is true. Over the domains accuracy is fitted, by least squares, as a linear function of two figures
-that need no labels: the thresholded confidence of Garg et al., and kappa, the agreement of the runs
-above chance. Confidence alone misses where a shift makes runs sure and wrong, agreement alone where
-it makes them all say one class; kappa knows the second.
+is true. Over the domains the change of accuracy, from the images as they are, is fitted by least
+squares as a linear function of the changes of two figures that need no labels: the thresholded
+confidence of Garg et al., and kappa, the agreement of the runs above chance. Confidence alone
+misses where a shift makes runs sure and wrong, agreement alone where it makes them all say one
+class; kappa knows the second. The estimate is the held-out accuracy and what the changes from the
+calibration images to the new ones tell. Changes are of the same images, so that it does not matter
+how easy those few are that were corrupted.
 
 Calibrating on made shifts is after Deng & Zheng, CVPR 2021 (arXiv 2007.02915), and Guillory et al.,
 ICCV 2021; the two figures are ours.
 
-Intervals are what the fit missed on made domains whose kind of corruption was left out of it. They
-hold the accuracy on a real shift only as far as that is like one of those: exchangeability cannot
-be checked without labels, and an adversarial split is unlike all of them.
+Intervals are what the fit missed on made domains whose kind of corruption was left out of it, and
+the chance of drawing so many images here and there. They hold the accuracy on a real shift only as
+far as that is like one of those: exchangeability cannot be checked without labels, and an
+adversarial split is unlike all of them.
 
-Axes: L domains, K runs, n images, C classes.
+Axes: L domains, F figures, K runs, m calibration images, n images, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import special
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.estimation.case import Case
+from taskdiscovery.estimation.conformal import require_enough
 from taskdiscovery.estimation.curve import Agreed
-from taskdiscovery.estimation.estimators import Estimator, thresholded_confidence
-from taskdiscovery.estimation.intervals import Estimate, of_residuals
-from taskdiscovery.types import FloatArray
+from taskdiscovery.estimation.estimators import (
+    Estimator,
+    agreement_as_accuracy,
+    held_out,
+    thresholded_confidence,
+)
+from taskdiscovery.estimation.intervals import Estimate
+from taskdiscovery.types import FloatArray, IntArray
 
 WORDS = "thresholded confidence and kappa, calibrated on corrupted held-out images"
 SOURCE = "ours (docs/estimate.md), after Deng & Zheng, CVPR 2021 (arXiv 2007.02915)"
@@ -41,59 +51,64 @@ _KINDS = 3
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Shifts:
-    """What accuracy was on made domains, and the function that was fitted to it.
+    """How accuracy changed on made domains, and the function that was fitted to it.
 
     Attributes:
-        figures_LF: of each domain: 1, thresholded confidence, kappa of agreement.
-        accuracies_L: mean accuracy of the runs.
+        changes_LF: of each domain: by how much thresholded confidence and kappa differ from the
+            same images as they are.
+        falls_L: by how much the mean accuracy of the runs does.
         kinds_L: of corruption; one kind at several strengths is one kind.
-        coefficients_F: of the figures.
+        coefficients_F: of the changes.
     """
 
-    figures_LF: FloatArray
-    accuracies_L: FloatArray
+    changes_LF: FloatArray
+    falls_L: FloatArray
     kinds_L: tuple[str, ...]
     coefficients_F: FloatArray = field(repr=False)
 
     @classmethod
     def fit(
-        cls, domains: Sequence[Case], accuracies_L: FloatArray, kinds_L: Sequence[str]
+        cls, figures_LF: FloatArray, accuracies_L: FloatArray, kinds_L: Sequence[str]
     ) -> Shifts:
-        """Fit to domains.
+        """Fit to domains, the first of which are the images as they are.
 
         Args:
-            domains: the same calibration images in each, a made domain as the unlabelled images.
+            figures_LF: `figures` of each domain.
             accuracies_L: mean accuracy of the runs on each domain.
             kinds_L: of corruption.
 
         Raises:
-            DataError: for fewer than three kinds.
+            DataError: for fewer than three kinds beside the first.
             ValueError: where numbers differ.
         """
-        return cls.of(np.array([figures(own) for own in domains]), accuracies_L, kinds_L)
-
-    @classmethod
-    def of(cls, figures_LF: FloatArray, accuracies_L: FloatArray, kinds_L: Sequence[str]) -> Shifts:
-        """Fit to figures that are known, as `fit`."""
         if not len(figures_LF) == len(accuracies_L) == len(kinds_L):
             raise ValueError(
                 f"{len(figures_LF)} domains, {len(accuracies_L)} accuracies, {len(kinds_L)} kinds"
             )
-        if len(set(kinds_L)) < _KINDS:
+        if len(set(kinds_L[1:])) < _KINDS:
             raise DataError(
-                f"made shifts of {len(set(kinds_L))} kinds are too few to calibrate on",
+                f"made shifts of {len(set(kinds_L[1:]))} kinds are too few to calibrate on",
                 hint=f"make {_KINDS} kinds or more",
             )
+        changes_LF = figures_LF[1:] - figures_LF[0]
+        falls_L = accuracies_L[1:] - accuracies_L[0]
         return cls(
-            figures_LF=figures_LF,
-            accuracies_L=accuracies_L,
-            kinds_L=tuple(kinds_L),
-            coefficients_F=_fitted(figures_LF, accuracies_L),
+            changes_LF=changes_LF,
+            falls_L=falls_L,
+            kinds_L=tuple(kinds_L[1:]),
+            coefficients_F=_fitted(changes_LF, falls_L),
         )
 
-    def predict(self, figures_F: FloatArray) -> float:
-        """Return the accuracy, in [0, 1], that goes with the figures of a domain."""
-        return min(1.0, max(0.0, float(figures_F @ self.coefficients_F)))
+    def predict(self, figures_F: FloatArray, known_F: FloatArray, held_out: float) -> float:
+        """Return the accuracy, in [0, 1], that goes with the figures of new images.
+
+        Args:
+            figures_F: of the new images.
+            known_F: of the calibration images.
+            held_out: accuracy on the calibration images.
+        """
+        change = float((figures_F - known_F) @ self.coefficients_F)
+        return min(1.0, max(0.0, held_out + change))
 
     def __call__(self, case: Case) -> float:
         """Return the accuracy on the unlabelled images of a case.
@@ -101,58 +116,64 @@ class Shifts:
         Raises:
             ConfigError: for fewer than two runs.
         """
-        return self.predict(figures(case))
+        return self.predict(figures(case), known_figures(case), held_out(case))
 
     @property
     def misses_L(self) -> FloatArray:
-        """(L,) accuracy of each domain less what the fit to the other kinds says."""
+        """(L,) the change of accuracy on each domain less what the fit to the other kinds says."""
         found, kinds_L = np.empty(len(self.kinds_L)), np.array(self.kinds_L)
         for kind in set(self.kinds_L):
             its_L = kinds_L == kind
-            fitted_F = _fitted(self.figures_LF[~its_L], self.accuracies_L[~its_L])
-            found[its_L] = self.accuracies_L[its_L] - np.clip(
-                self.figures_LF[its_L] @ fitted_F, 0, 1
-            )
+            fitted_F = _fitted(self.changes_LF[~its_L], self.falls_L[~its_L])
+            found[its_L] = self.falls_L[its_L] - self.changes_LF[its_L] @ fitted_F
         return found
 
-    def estimate(
-        self, value: float, level: float = 0.9, images: tuple[int, int] | None = None
-    ) -> Estimate:
-        """Put an interval around an estimate, by what was missed on made domains.
+    def estimate(self, value: float, images: tuple[int, int], level: float = 0.9) -> Estimate:
+        """Put an interval around an estimate.
+
+        Half of its width is the quantile of the misses on made domains, and the normal quantile of
+        the standard deviation of a share of so many images, here and there, added as variances are.
 
         Args:
             value: the estimate.
+            images: how many calibrate, and how many are asked about.
             level: of the interval.
-            images: how many are asked about, and how many a made domain has. What is missed on the
-                latter has the chance of drawing so many in it; for fewer than that the interval is
-                wider, by the variance of a share that is missing.
 
         Raises:
             DataError: for too few domains.
         """
-        found = of_residuals(value, self.misses_L, level, covers="made shifts")
-        if images is None or images[0] >= images[1]:
-            return found
-        more = value * (1 - value) * (1 / images[0] - 1 / images[1])
-        misses_L = np.sort(np.abs(self.misses_L))
-        half = float(misses_L[int(np.ceil((len(misses_L) + 1) * level - 1e-9)) - 1])
-        half = float(np.hypot(half, special.ndtri(0.5 + level / 2) * np.sqrt(more)))
-        return replace(found, low=max(0.0, value - half), high=min(1.0, value + half))
+        L = len(self.kinds_L)
+        require_enough(L, level)
+        missed = float(np.sort(np.abs(self.misses_L))[int(np.ceil((L + 1) * level - 1e-9)) - 1])
+        chance = np.sqrt(value * (1 - value) * (1 / images[0] + 1 / images[1]))
+        half = float(np.hypot(missed, special.ndtri(0.5 + level / 2) * chance))
+        low, high = max(0.0, value - half), min(1.0, value + half)
+        return Estimate(value=value, low=low, high=high, level=level, covers="made shifts")
 
 
-def _fitted(figures_LF: FloatArray, accuracies_L: FloatArray) -> FloatArray:
-    return np.asarray(np.linalg.lstsq(figures_LF, accuracies_L, rcond=None)[0])
+def _fitted(changes_LF: FloatArray, falls_L: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.lstsq(changes_LF, falls_L, rcond=None)[0])
 
 
 def figures(case: Case) -> FloatArray:
-    """Return (F,): 1, thresholded confidence and kappa of the unlabelled images.
+    """Return (F,): thresholded confidence and kappa of the unlabelled images.
 
     Raises:
         ConfigError: for fewer than two runs.
     """
+    return np.array([thresholded_confidence(case), _kappa(case, case.unlabelled.predicted_KN)])
+
+
+def known_figures(case: Case) -> FloatArray:
+    """Return the same (F,) of the calibration images, of which the first is their accuracy."""
+    return np.array([held_out(case), _kappa(case, case.calibration.predicted_KN)])
+
+
+def _kappa(case: Case, predicted_KN: IntArray) -> float:
+    if case.K < 2:
+        agreement_as_accuracy(case)  # refuses
     rates_C = np.bincount(case.labels_m, minlength=case.classes) / len(case.labels_m)
-    agreed = Agreed.of(case.unlabelled.predicted_KN, rates_C)
-    return np.array([1.0, thresholded_confidence(case), agreed.kappa])
+    return Agreed.of(predicted_KN, rates_C).kappa
 
 
 def estimator(shifts: Shifts) -> Estimator:
