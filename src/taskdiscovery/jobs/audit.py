@@ -11,15 +11,20 @@ from taskdiscovery.config import AuditConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.data.joining import IN_MEMORY
 from taskdiscovery.data.labels.targets import check_classes
-from taskdiscovery.errors import ConfigError, RunDirError
-from taskdiscovery.jobs.inputs import choose, named_networks, read_alike, read_data, reading_of
+from taskdiscovery.errors import ConfigError
+from taskdiscovery.jobs.inputs import (
+    check_named_run,
+    choose,
+    named_networks,
+    read_alike,
+    read_data,
+    reading_of,
+)
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import Job, session
 from taskdiscovery.jobs.sink import Sink
-from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
-from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import Audit, Dataset, Document, Labeling
 
 _OF_RAY: Document = {"ray_address": "", "cpus_per_job": None, "gpus_per_job": None}
@@ -117,18 +122,7 @@ def _check_given(given: Given, config: AuditConfig, tasks: Any, other: Any) -> N
             where="--other",
             hint="give it again, in Python: resume(run, other=…)",
         )
-    if isinstance(tasks, str | Path):
-        path, _ = split_run_task(str(tasks))
-        if path is None:
-            raise ConfigError(
-                f"no run is called {str(tasks)!r}",
-                where="--from",
-                hint="give the --out of a run of discover",
-            )
-        if not Run.open(path).has(TASKS):
-            raise RunDirError(
-                "the run has no tasks", where=str(path), hint="give a finished run of discover"
-            )
+    check_named_run(tasks)
 
 
 def _labelings(dataset: Dataset, target: Any, config: AuditConfig) -> list[Labeling]:

@@ -8,17 +8,15 @@ from typing import Any
 
 from taskdiscovery.config import EstimateConfig, is_convex
 from taskdiscovery.data.joining import IN_MEMORY
-from taskdiscovery.errors import ConfigError, DataError, RunDirError
+from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.jobs.calibration import answers_of, read_parts
 from taskdiscovery.jobs.estimating import LEVEL, estimate_of
-from taskdiscovery.jobs.inputs import read_alike, reading_of
+from taskdiscovery.jobs.inputs import check_named_run, read_alike, reading_of
 from taskdiscovery.jobs.parts import with_parts
 from taskdiscovery.jobs.session import session
 from taskdiscovery.jobs.sink import Sink
-from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
-from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import Estimate
 
 
@@ -109,15 +107,4 @@ def _check_given(given: Given, config: EstimateConfig, tasks: Any, on: Any) -> N
             where="tasks",
             hint="give a run of discover, or what discover returned",
         )
-    if isinstance(tasks, str | Path):
-        path, _ = split_run_task(str(tasks))
-        if path is None:
-            raise ConfigError(
-                f"no run is called {str(tasks)!r}",
-                where="--from",
-                hint="give the --out of a run of discover",
-            )
-        if not Run.open(path).has(TASKS):
-            raise RunDirError(
-                "the run has no tasks", where=str(path), hint="give a finished run of discover"
-            )
+    check_named_run(tasks)

@@ -17,12 +17,13 @@ from taskdiscovery.data import partition, read_labelings, split_file_column, tar
 from taskdiscovery.data.labels.labelings import labelings_of_frame
 from taskdiscovery.data.labels.targets import aligned, is_target_spec
 from taskdiscovery.data.readers.arrays import digests
-from taskdiscovery.errors import ConfigError, DataError, nearest
+from taskdiscovery.errors import ConfigError, DataError, RunDirError, nearest
 from taskdiscovery.features import load, with_features
 from taskdiscovery.jobs.specs import UNTRAINED, split_run_task, task_names
 from taskdiscovery.runtime import devices, hardware
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run
+from taskdiscovery.store.layout import TASKS
 from taskdiscovery.types import BoolArray, Dataset, Document, Labeling, Tasks
 from taskdiscovery.types.classes import column_of
 
@@ -467,3 +468,25 @@ def check_binary(chosen: Chosen, where: str) -> None:
 def is_untrained(given: Any) -> bool:
     """Say whether the task of an untrained network is named."""
     return isinstance(given, str) and given.startswith(UNTRAINED)
+
+
+def check_named_run(tasks: Any) -> None:
+    """Refuse a text that names no run with tasks; objects are not looked at.
+
+    Raises:
+        ConfigError: where it names no run.
+        RunDirError: where the run holds no tasks.
+    """
+    if not isinstance(tasks, str | Path):
+        return
+    path, _ = split_run_task(str(tasks))
+    if path is None:
+        raise ConfigError(
+            f"no run is called {str(tasks)!r}",
+            where="--from",
+            hint="give the --out of a run of discover",
+        )
+    if not Run.open(path).has(TASKS):
+        raise RunDirError(
+            "the run has no tasks", where=str(path), hint="give a finished run of discover"
+        )
