@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.estimating.ledger import Arrays, Ledger
+from experiments.estimating.parts import TESTED
 from experiments.records import Row
 from taskdiscovery.data.corruptions import CORRUPTIONS
 from taskdiscovery.estimation.case import Case
@@ -137,7 +138,7 @@ def corruptions(ledger: Ledger, learner: str) -> Row:
 def _corrupted(own: Arrays) -> pd.DataFrame:
     """Return a row per domain of test images: truth, and every estimate."""
     labels_m, labels_N = own["calibration labels"], own["labels"]
-    known_KmC, tested = _sums_to_1(own["calibration"]), slice(len(labels_N) - 5000, None)
+    known_KmC, tested = _sums_to_1(own["calibration"]), slice(-TESTED, None)
     made: list[tuple[str, FloatArray, float]] = []
     rows: list[Row] = []
     for name in (name for name in own if name.split()[0] in ("none", *CORRUPTIONS)):

@@ -23,14 +23,13 @@ from taskdiscovery.estimation.estimators import ESTIMATORS
 
 NAME = "estimates"
 DOCS = Path(__file__).parents[2] / "docs" / "estimate.md"
-#: learners whose answers were computed elsewhere than on the two cores.
+#: by the first word of a ledger's keys.
 PARTS = {
     "labeling": measured.labelings,
     "corruption": measured.corruptions,
     "split": measured.splits,
 }
 TITLES = {"labeling": "labelings", "corruption": "corruptions", "split": "splits"}
-SHOWN = ("held-out", "confidence", "threshold-confidence", "agreement", "agreement-difference")
 
 
 def main() -> None:
