@@ -139,18 +139,19 @@ def _corrupted(own: Arrays) -> pd.DataFrame:
     """Return a row per domain of test images: truth, and every estimate."""
     labels_m, labels_N = own["calibration labels"], own["labels"]
     known_KmC, tested = _sums_to_1(own["calibration"]), slice(-TESTED, None)
+    known = Case.of(known_KmC, labels_m, known_KmC)
+    known_F = known_figures(known)
     made: list[tuple[str, FloatArray, float]] = []
     rows: list[Row] = []
     for name in (name for name in own if name.split()[0] in ("none", *CORRUPTIONS)):
         p_KNC, kind = _sums_to_1(own[name]), name.split()[0]
-        case = Case.of(known_KmC, labels_m, p_KNC[:, :MADE_IMAGES])
+        case = known.asking(p_KNC[:, :MADE_IMAGES])
         right_Kn = case.unlabelled.predicted_KN == labels_N[:MADE_IMAGES]
         made.append((kind, figures(case), float(right_Kn.mean())))
-        case = Case.of(known_KmC, labels_m, p_KNC[:, tested])
+        case = known.asking(p_KNC[:, tested])
         truth = float((case.unlabelled.predicted_KN == labels_N[tested]).mean())
         values = {each: e.function(case) for each, e in ESTIMATORS.items()}
         rows.append({"domain": name, "kind": kind, "accuracy": truth, "figures": figures(case)})
-        known_F = known_figures(case)
         rows[-1] |= values
     for row in rows:
         # images as they are come first, and what is asked about is in no made domain

@@ -49,6 +49,17 @@ def interval(
     return max(0.0, float(inside_Y.min()) - step), min(1.0, float(inside_Y.max()) + step)
 
 
+def quantile(misses_L: FloatArray, level: float) -> float:
+    """Return the absolute miss that another one is within with probability `level` or more.
+
+    Raises:
+        DataError: for too few misses.
+    """
+    L = len(misses_L)
+    require_enough(L, level)
+    return float(np.sort(np.abs(misses_L))[int(np.ceil((L + 1) * level - 1e-9)) - 1])
+
+
 def require_enough(residuals: int, level: float) -> None:
     """Refuse so few residuals that only the interval of everything has the coverage.
 

@@ -104,9 +104,8 @@ class Curve:
                 f"got {len(given_L)}",
                 hint="score more labelings whose accuracy is known, with the same learner",
             )
-        above_L = accuracies_L - np.array([own.right for own in given_L])
-        found, *_ = np.linalg.lstsq(_terms(given_L), above_L, rcond=None)
-        return cls(given_L=tuple(given_L), accuracies_L=accuracies_L, coefficients=found)
+        fitted = _fitted(given_L, accuracies_L)
+        return cls(given_L=tuple(given_L), accuracies_L=accuracies_L, coefficients=fitted)
 
     def predict(self, asked: Agreed) -> float:
         """Return the accuracy, in [0, 1], that goes with an agreement."""
@@ -119,9 +118,7 @@ class Curve:
         found = np.empty(len(self.given_L))
         for i, own in enumerate(self.given_L):
             others = self.given_L[:i] + self.given_L[i + 1 :]
-            right_L = np.array([other.right for other in others])
-            above_L = np.delete(self.accuracies_L, i) - right_L
-            fitted, *_ = np.linalg.lstsq(_terms(others), above_L, rcond=None)
+            fitted = _fitted(others, np.delete(self.accuracies_L, i))
             found[i] = self.accuracies_L[i] - own.right - float(np.dot(own.terms, fitted))
         return found
 
@@ -137,9 +134,19 @@ class Curve:
         """
         terms_LT = _terms([*self.given_L, asked])
         kept_LL = np.eye(len(terms_LT)) - terms_LT @ np.linalg.pinv(terms_LT)
-        above_L = self.accuracies_L - np.array([own.right for own in self.given_L])
+        above_L = _above(self.given_L, self.accuracies_L)
         predicted = self.predict(asked)
         return conformal.interval(kept_LL, above_L, predicted, asked.right, level)
+
+
+def _fitted(given_L: Sequence[Agreed], accuracies_L: FloatArray) -> FloatArray:
+    above_L = _above(given_L, accuracies_L)
+    return np.asarray(np.linalg.lstsq(_terms(given_L), above_L, rcond=None)[0])
+
+
+def _above(given_L: Sequence[Agreed], accuracies_L: FloatArray) -> FloatArray:
+    """Return (L,) what is right above chance."""
+    return accuracies_L - np.array([own.right for own in given_L])
 
 
 def _terms(given_L: Sequence[Agreed]) -> FloatArray:

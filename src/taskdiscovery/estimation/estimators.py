@@ -124,12 +124,21 @@ def pair_agreements(predicted_KN: IntArray) -> FloatArray:
 
 def _pairs_of(predicted_KN: IntArray, runs: int = 2) -> FloatArray:
     """Return the agreements of the pairs, of so many runs or more."""
-    if len(predicted_KN) < runs:
+    require_runs(len(predicted_KN), runs)
+    return pair_agreements(predicted_KN)
+
+
+def require_runs(K: int, runs: int) -> None:
+    """Refuse fewer runs than an estimate compares.
+
+    Raises:
+        ConfigError: saying how many.
+    """
+    if runs > K:
         raise ConfigError(
-            f"this estimate compares {runs} runs or more, and there are {len(predicted_KN)}",
+            f"this estimate compares {runs} runs or more, and there are {K}",
             hint=f"train {runs} runs or more, or ask for another estimator",
         )
-    return pair_agreements(predicted_KN)
 
 
 def _above(case: Case, before_Km: FloatArray, after_Kn: FloatArray) -> float:

@@ -29,8 +29,8 @@ import numpy as np
 from scipy import special
 
 from taskdiscovery.errors import DataError
+from taskdiscovery.estimation import conformal
 from taskdiscovery.estimation.case import Case
-from taskdiscovery.estimation.conformal import require_enough
 from taskdiscovery.estimation.estimators import Estimator
 from taskdiscovery.runtime import seeds
 from taskdiscovery.types import FloatArray, IntArray
@@ -113,10 +113,7 @@ def of_residuals(value: float, residuals_L: FloatArray, level: float = 0.9) -> E
     Raises:
         DataError: for fewer than level/(1 - level) residuals.
     """
-    L = len(residuals_L)
-    require_enough(L, level)
-    rank = int(np.ceil((L + 1) * level - 1e-9))
-    half = float(np.sort(np.abs(residuals_L))[rank - 1])
+    half = conformal.quantile(residuals_L, level)
     low, high = max(0.0, value - half), min(1.0, value + half)
     return Estimate(value=value, low=low, high=high, level=level, covers="labelings")
 

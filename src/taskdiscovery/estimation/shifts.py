@@ -31,13 +31,13 @@ import numpy as np
 from scipy import special
 
 from taskdiscovery.errors import DataError
+from taskdiscovery.estimation import conformal
 from taskdiscovery.estimation.case import Case
-from taskdiscovery.estimation.conformal import require_enough
 from taskdiscovery.estimation.curve import Agreed
 from taskdiscovery.estimation.estimators import (
     Estimator,
-    agreement_as_accuracy,
     held_out,
+    require_runs,
     thresholded_confidence,
 )
 from taskdiscovery.estimation.intervals import Estimate
@@ -142,9 +142,7 @@ class Shifts:
         Raises:
             DataError: for too few domains.
         """
-        L = len(self.kinds_L)
-        require_enough(L, level)
-        missed = float(np.sort(np.abs(self.misses_L))[int(np.ceil((L + 1) * level - 1e-9)) - 1])
+        missed = conformal.quantile(self.misses_L, level)
         chance = np.sqrt(value * (1 - value) * (1 / images[0] + 1 / images[1]))
         half = float(np.hypot(missed, special.ndtri(0.5 + level / 2) * chance))
         low, high = max(0.0, value - half), min(1.0, value + half)
@@ -170,8 +168,7 @@ def known_figures(case: Case) -> FloatArray:
 
 
 def _kappa(case: Case, predicted_KN: IntArray) -> float:
-    if case.K < 2:
-        agreement_as_accuracy(case)  # refuses
+    require_runs(case.K, 2)
     rates_C = np.bincount(case.labels_m, minlength=case.classes) / len(case.labels_m)
     return Agreed.of(predicted_KN, rates_C).kappa
 
