@@ -21,6 +21,7 @@ from taskdiscovery.types import Document, Estimate, IntArray
 
 if TYPE_CHECKING:
     from taskdiscovery.estimation.case import Case
+    from taskdiscovery.estimation.intervals import Estimate as Told
 
 #: stated coverage of estimates, and of the range, whose intervals hold all at once.
 LEVEL, RANGE_LEVEL = 0.9, 0.95
@@ -103,25 +104,36 @@ def _estimators(case: Case, groups: Groups, seed: int) -> list[Document]:
     from taskdiscovery.estimation.intervals import bootstrap
 
     found = bootstrap(case, ESTIMATORS, LEVEL, seed=seed, groups=groups)
-    rows: list[Document] = []
+    rows = []
     for key, own in ESTIMATORS.items():
         told = found.get(key)
-        rows.append(
-            {
-                "estimator": key,
-                "accuracy": None if told is None else told.value,
-                "low": None if told is None else told.low,
-                "high": None if told is None else told.high,
-                "level": LEVEL,
-                "covers": "" if told is None else told.covers,
-                "made_miss": None,
-                "recommended": False,
-                "refused": "" if told is not None else f"needs {own.runs} runs",
-                "words": own.words,
-                "source": own.source,
-            }
-        )
+        refused = "" if told is not None else f"needs {own.runs} runs"
+        rows.append(_row(key, told, refused, (own.words, own.source)))
     return rows
+
+
+def _row(name: str, told: Told | None, refused: str, about: tuple[str, str]) -> Document:
+    """Return the row of an estimator.
+
+    Args:
+        name: of it.
+        told: what it says, or None.
+        refused: why it says nothing.
+        about: what it does, and where it comes from.
+    """
+    return {
+        "estimator": name,
+        "accuracy": None if told is None else told.value,
+        "low": None if told is None else told.low,
+        "high": None if told is None else told.high,
+        "level": LEVEL,
+        "covers": "" if told is None else told.covers,
+        "made_miss": None,
+        "recommended": False,
+        "refused": refused,
+        "words": about[0],
+        "source": about[1],
+    }
 
 
 def _by_made_shifts(
@@ -129,23 +141,12 @@ def _by_made_shifts(
 ) -> list[Document]:
     """Return the row of the estimate by made shifts; note in the others what they missed there."""
     from taskdiscovery.estimation.estimators import ESTIMATORS, held_out
+    from taskdiscovery.estimation.recommending import SHIFTS
     from taskdiscovery.estimation.shifts import SOURCE, WORDS, Shifts, figures
 
-    row: Document = {
-        "estimator": "made-shifts",
-        "accuracy": None,
-        "low": None,
-        "high": None,
-        "level": LEVEL,
-        "covers": "",
-        "made_miss": None,
-        "recommended": False,
-        "refused": shifting.refused(config, parts.here, len(parts.held)),
-        "words": WORDS,
-        "source": SOURCE,
-    }
     if not len(answers.made_rows):
-        return [row]
+        refused = shifting.refused(config, parts.here, len(parts.held))
+        return [_row(SHIFTS, None, refused, (WORDS, SOURCE))]
     labels_r = parts.labeling.labels_N[answers.made_rows]
     made = [
         case.asking(shifting.sums_to_one(p_KrC)) for p_KrC in np.moveaxis(answers.made_KDrC, 1, 0)
@@ -160,8 +161,8 @@ def _by_made_shifts(
     figures_DF = np.array([figures(own) for own in made])
     shifts = Shifts.fit(figures_DF, truth_D, [kind for kind, _ in shifting.domains()])
     told = shifts.estimate(shifts(case), (len(parts.held), len(parts.rows)), LEVEL)
-    row |= {"accuracy": told.value, "low": told.low, "high": told.high, "covers": told.covers}
-    return [{**row, "made_miss": float(np.abs(shifts.misses_L).mean())}]
+    missed = float(np.abs(shifts.misses_L).mean())
+    return [_row(SHIFTS, told, "", (WORDS, SOURCE)) | {"made_miss": missed}]
 
 
 def _per_class(
