@@ -50,7 +50,7 @@ def recommended(found: Estimate) -> Claim:
         )
         return Claim(name="recommended", holds=False, text=text)
     text += (
-        f". It is what the estimator missed elsewhere ({covers}), and holds the accuracy here as "
+        f". The interval is what the estimator missed elsewhere ({covers}), and holds the accuracy here as "
         "far as these images are like those."
     )
     return Claim(name="recommended", holds=None, text=text)
