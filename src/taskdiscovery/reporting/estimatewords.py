@@ -50,8 +50,8 @@ def recommended(found: Estimate) -> Claim:
         )
         return Claim(name="recommended", holds=False, text=text)
     text += (
-        f". The interval is what the estimator missed elsewhere ({covers}), and holds the accuracy here as "
-        "far as these images are like those."
+        f". The interval is what the estimator missed elsewhere ({covers}), and holds the accuracy "
+        "here as far as these images are like those."
     )
     return Claim(name="recommended", holds=None, text=text)
 
