@@ -42,6 +42,10 @@ def main() -> None:
         "--pixels", type=int, default=0, help="of features: seeds that search on pixels, too; slow"
     )
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--device", default="cpu", help="of all trainings, e.g. cuda")
+    parser.add_argument(
+        "--published", type=Path, default=None, help="folder of labels published with the paper"
+    )
     options = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     warnings.simplefilter("ignore")
@@ -59,12 +63,15 @@ def main() -> None:
             work=options.work,
             threads=options.threads,
             pixels=options.pixels,
+            device=options.device,
+            published=options.published,
         )
         for learner in STUDIES[name].learners:
             if options.learner in ("", learner):
                 began = time.perf_counter()
                 document = STUDIES[name].run(lab, learner)
-                print(record(name, document, began))
+                claims = [claim.text for claim in STUDIES[name].claims]
+                print(record(name, {"claims": claims, **document}, began))
 
 
 if __name__ == "__main__":

@@ -40,12 +40,21 @@ class Laboratory:
         work: directory of searches and journals.
         threads: of all trainings; None for all there are.
         pixels: from so many seeds `features` searches on pixels, too, which takes long.
+        device: of all trainings.
+        published: folder of labels that were published with the paper, for studies that need it.
     """
 
     dataset: Dataset
     work: Path
     threads: int | None = None
     pixels: int = 0
+    device: str = "cpu"
+    published: Path | None = None
+
+    @property
+    def hardware(self) -> Row:
+        """The options of every job that say what it runs on."""
+        return {"threads": self.threads, "device": self.device}
 
     def human(self, count: int, seed: int = 0) -> list[Labeling]:
         """Return human tasks: the core ones, then others drawn at random, in a fixed order."""
@@ -77,7 +86,7 @@ class Laboratory:
             **options: of `discover` and its method, as a config file has them.
         """
         place = self.work / f"discover {name}"
-        config = from_mapping(DiscoverConfig, {"threads": self.threads, **options}, name)
+        config = from_mapping(DiscoverConfig, {**self.hardware, **options}, name)
         if not (place / "status.json").exists():
             _LOG.warning("searching: %s", name)
             discover.run(self.dataset, config, Sink.of("discover", place), callbacks_of(None))
@@ -89,7 +98,7 @@ class Laboratory:
     def verdicts(self, name: str) -> list[str]:
         """Return what `analyze` says of each task of a run in the working directory."""
         place = self.work / f"discover {name}"
-        evidence = td.analyze(self.dataset, Run.open(place), threads=self.threads, out=place)
+        evidence = td.analyze(self.dataset, Run.open(place), **self.hardware, out=place)
         return list(evidence.verdicts.values())
 
     def cost(self, name: str) -> Row:
@@ -134,7 +143,7 @@ class Laboratory:
             seen_N: (N,) which images may be trained on; by default those of seed 0.
             **options: as `ScoreConfig`.
         """
-        config = ScoreConfig(threads=self.threads, **options)
+        config = ScoreConfig(**{**self.hardware, **options})
         header: Document = {"command": "experiment", "config": to_mapping(config)}
         header["data"] = self.dataset.fingerprint
         self.work.mkdir(parents=True, exist_ok=True)

@@ -5,11 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from experiments.laboratory import Laboratory
 from experiments.records import Row
 from taskdiscovery.types import Tasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a study is to show, stated before its first run: its commit says since when.
+
+    Attributes:
+        text: one sentence with a number in it.
+        paper: whether it is the paper's; else it is ours.
+    """
+
+    text: str
+    paper: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes:
+        word: `holds`, `does not`, or `differs` where the truth is of another kind.
+        ours: what was measured, in a line.
+    """
+
+    word: Literal["holds", "does not", "differs"]
+    ours: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +49,8 @@ class Study:
         minutes: its budget on two cores.
         learners: which it is made for.
         about: one line.
+        claims: stated before its first run; they are kept in every result.
+        judge: from the results that `tell` gets, what became of each claim, in their order.
     """
 
     run: Callable[[Laboratory, str], Row]
@@ -30,6 +58,8 @@ class Study:
     minutes: int
     learners: tuple[str, ...]
     about: str
+    claims: tuple[Claim, ...] = ()
+    judge: Callable[[list[Row]], list[Verdict]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
