@@ -3,6 +3,7 @@
 from experiments.studies import (
     accuracy,
     architectures,
+    better,
     beyond,
     features,
     featuresplits,
@@ -18,6 +19,7 @@ from experiments.study import Study
 STUDIES: dict[str, Study] = {
     "separates": separates.STUDY,
     "methods": methods.STUDY,
+    "better": better.STUDY,
     "paper": paper.STUDY,
     "architectures": architectures.STUDY,
     "splits": splits.STUDY,
