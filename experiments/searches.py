@@ -33,6 +33,12 @@ def seeded(lab: Laboratory, learner: str, tasks: int, seed: int, **more: Any) ->
     return found(lab, learner, tasks, **({"seed": seed} if seed else {}), **more)
 
 
+def pixels(lab: Laboratory, tasks: int, seed: int, **more: Any) -> Tasks:
+    """Return principal components of pixels as tasks; all learners share them."""
+    more = {"method": "spectral", "start": "pixels", **more}
+    return seeded(lab, "linear", tasks, seed, **more)[0]
+
+
 def short(row: Row, **more: Any) -> Row:
     """Return what is kept of a score, with the seed or what else is to be said of it."""
     kept = {key: row[key] for key in _KEPT}

@@ -182,7 +182,7 @@ def test_whether_containing_some_opens_the_others_is_said(others, said):
         probed = [contained if n in coverage.human.CORE else rest for n in range(126)]
         return {"method": method, "seed": seed, "probed": [p + 0.001 * seed for p in probed]}
 
-    names = [*coverage.METHODS, coverage.PURSUIT]
+    names = [*coverage.METHODS, coverage.PIXELS, coverage.PURSUIT]
     rows = [embedding(name, seed, 0.6, 0.6) for name in names for seed in (0, 1)]
     rows = [row for row in rows if row["method"] != "meta --contain"]
     rows += [embedding("meta --contain", seed, 0.8, others) for seed in (0, 1)]

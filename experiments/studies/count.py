@@ -77,9 +77,7 @@ def run(lab: Laboratory, learner: str) -> Row:
             found.append(_searched(d, seed, len(tasks), result))
         seen_N = asked[COUNTS[0]][0].seen_N
         assert seen_N is not None
-        labelings, pairs = _labelings(
-            lab, learner, plan, seed, {d: t for d, (t, _) in asked.items()}
-        )
+        labelings, pairs = _labelings(lab, plan, seed, {d: t for d, (t, _) in asked.items()})
         alike += pairs
         scores = lab.scores(
             f"count {learner} {seed}", labelings, seen_N=seen_N, learner=learner, seed=seed
@@ -112,15 +110,13 @@ def _searched(d: int, seed: int, tasks: int, result: Row) -> Row:
 
 
 def _labelings(
-    lab: Laboratory, learner: str, plan: Plan, seed: int, asked: dict[int, Tasks]
+    lab: Laboratory, plan: Plan, seed: int, asked: dict[int, Tasks]
 ) -> tuple[list[Labeling], list[Row]]:
     """Return everything that is scored from a seed, and how alike labelings of each way are."""
     own: list[Labeling] = []
     for d, tasks in asked.items():
         own += searches.named(tasks, f"power-{d}", searches.spread(tasks, min(d, plan.power)))
-    most = COUNTS[-1]
-    more = {"method": "spectral", "start": "pixels", "rotate": False}
-    pixels, _ = searches.seeded(lab, learner, most, seed, **more)
+    pixels = searches.pixels(lab, COUNTS[-1], seed, rotate=False)
     positions = [d for d in plan.components if d < len(pixels)]
     own += searches.named(pixels, "pixels", positions)
     seen_N = pixels.seen_N

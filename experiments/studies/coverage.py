@@ -37,14 +37,13 @@ META: dict[str, Any] = {"method": "meta", "outer_steps": STEPS}
 METHODS: dict[str, dict[str, Any]] = {
     "power": {},
     "spectral": {"method": "spectral"},
-    "components of pixels": {"method": "spectral", "start": "pixels"},
     "untrained encoder": {"method": "meta", "outer_steps": 0},
     "uniformity alone": {**META, "objective": "none"},
     "meta": META,
     "meta --contain": {**META, "contain": CONTAINED},
 }
-#: on the features of a frozen backbone; no learner has a part in it.
-PURSUIT = "pursuit on lite0"
+#: in which the learner has no part: of pixels, and of the features of a frozen backbone.
+PIXELS, PURSUIT = "components of pixels", "pursuit on lite0"
 
 
 def run(lab: Laboratory, learner: str) -> Row:
@@ -68,9 +67,13 @@ def run(lab: Laboratory, learner: str) -> Row:
                         seed=seed,
                     )
                 ]
-        tasks = searches.pursued(lab, TASKS, seed)
-        about = {"method": PURSUIT, "seed": seed, "coordinates": len(tasks)}
-        rows.append({**about, "probed": probed(lab, tasks), "search": None})
+        others = {
+            PIXELS: searches.pixels(lab, TASKS, seed),
+            PURSUIT: searches.pursued(lab, TASKS, seed),
+        }
+        for name, tasks in others.items():
+            about = {"method": name, "seed": seed, "coordinates": len(tasks)}
+            rows.append({**about, "probed": probed(lab, tasks), "search": None})
     return {
         "learner": learner,
         "preset": "quick",
@@ -213,7 +216,7 @@ def judge(results: list[Row]) -> list[Verdict]:
 def _few(results: list[Row]) -> Verdict:
     counts = {}
     for result in results:
-        for name in METHODS:
+        for name in (*METHODS, PIXELS):
             own = [row["probed"] for row in result["embeddings"] if row["method"] == name]
             reached = int((np.mean(own, axis=0) >= REACHED).sum())
             counts[f"`{name}` of `{result['learner']}`"] = reached
@@ -225,7 +228,7 @@ def _few(results: list[Row]) -> Verdict:
 def _power(results: list[Row]) -> Verdict:
     held, words = [], []
     for result in results:
-        for beside in ("uniformity alone", "components of pixels"):
+        for beside in ("uniformity alone", PIXELS):
             own = gain(result, "power", beside)
             held.append(own["low"] > 0)
             words.append(f"`{result['learner']}` {told(own)} beside {beside}")
@@ -245,7 +248,7 @@ def _contains(results: list[Row]) -> Verdict:
 def _features(results: list[Row]) -> Verdict:
     held, words = [], []
     for result in results:
-        gains = {name: gain(result, PURSUIT, name)["mean"] for name in METHODS}
+        gains = {name: gain(result, PURSUIT, name)["mean"] for name in (*METHODS, PIXELS)}
         least = min(gains, key=lambda name: gains[name])
         held.append(gains[least] >= FEATURES)
         words.append(f"`{result['learner']}` {gains[least]:+.3f} beside {least}")

@@ -60,8 +60,11 @@ def run(lab: Laboratory, learner: str) -> Row:
     found: list[Row] = []
     for seed in SEEDS:
         power, result = searches.seeded(lab, learner, TASKS, seed)
-        pixels, _ = searches.seeded(lab, learner, TASKS, seed, method="spectral", start="pixels")
-        embedded = {"power": power, "pixels": pixels, "pursuit": searches.pursued(lab, TASKS, seed)}
+        embedded = {
+            "power": power,
+            "pixels": searches.pixels(lab, TASKS, seed),
+            "pursuit": searches.pursued(lab, TASKS, seed),
+        }
         share = SHARES.get(learner, Share())
         labelings = [
             *(lab.binary(f"published {i}", labels_N) for i, labels_N in enumerate(labels_NL.T)),
