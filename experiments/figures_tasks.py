@@ -22,6 +22,7 @@ _MARKS = {
     "flipped labels": ("#8fb0dd", "o"),
     "random": (_GREY, "o"),
     "components, statistics": ("#b59a00", "s"),
+    "unequal or several classes": ("#7ac0c0", "D"),
     "adversarial split": ("#9b2d6b", "v"),
     "other images": ("#444444", "x"),
     "other": ("#c9c9c9", "."),
@@ -138,7 +139,7 @@ def plane(points: list[Point], place: Path) -> None:
             )
         axis.plot([0, 1], [0.5, 1], color="#222222", lw=1)
         axis.plot([0, 1], [0, 1], color="#bbbbbb", lw=0.8, ls="--")
-        axis.set_title(f"{learner}: {len(own)}", fontsize=8)
+        axis.set_title(f"{learner}: {len(own)}", fontsize=7)
         axis.set_xlim(0.45, 1.01)
         axis.set_ylim(0, 1.01)
     present = {p.family for p in points}
@@ -148,7 +149,7 @@ def plane(points: list[Point], place: Path) -> None:
         if family in present
     ]
     figure.legend(
-        handles=handles, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5)
+        handles=handles, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(0.91, 0.5)
     )
     figure.supxlabel("agreement score", fontsize=9)
     figure.supylabel("accuracy", fontsize=9)

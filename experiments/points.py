@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
@@ -25,10 +26,12 @@ FAMILIES = {
     "contain": "discovered",
     "mlp": "discovered",  # found for this learner
     "convnet": "discovered",
-    "vit?width=0.5&patch=8": "discovered",
+    "vit": "discovered",
     "pixels": "components, statistics",
     "ica": "components, statistics",
     "threshold": "components, statistics",
+    "unequal": "unequal or several classes",
+    "several": "unequal or several classes",
     "split": "adversarial split",
     "shift": "other images",
 }
@@ -97,7 +100,7 @@ def _number(value: Any) -> TypeGuard[float]:
 def _point(
     value: Row, about: dict[str, str], kind: str, agreement: float, accuracy: float
 ) -> Point:
-    word = "flipped" if "flipped" in str(value.get("task", "")) else kind.split("-")[0]
+    word = "flipped" if "flipped" in str(value.get("task", "")) else re.split("[-?]", kind)[0]
     high = value.get("high")
     return Point(
         **about,
@@ -111,12 +114,14 @@ def _point(
 def _of_estimates(document: Row, learner: str) -> Iterator[Point]:
     """Yield the points of a study of estimates.
 
-    Its labelings; splits, as the mean over cases of each strength; and images that break a bias,
-    of which it kept the bound.
+    Its labelings; corrupted images, on which the estimate `agreement` is AS itself; splits, as the
+    mean over cases of each strength; and images that break a bias, of which it kept the bound.
     """
     about = {"source": "estimates", "learner": learner}
     for row in document.get("labelings", {}).get("rows", []):
         yield _point({}, about, str(row["kind"]), float(row["score"]), float(row["accuracy"]))
+    for row in document.get("corruptions", {}).get("rows", []):
+        yield _point({}, about, "shift", float(row["agreement"]), float(row["accuracy"]))
     for own in document.get("splits", {}).get("strengths", {}).values():
         parts = own["conflicting"]
         pair = [float(parts[key]["mean"]) for key in ("agreement", "accuracy")]

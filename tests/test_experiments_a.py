@@ -213,6 +213,7 @@ def test_points_are_taken_from_everything_recorded():
         "experiment": "estimates",
         "learner": "convnet",
         "labelings": {"rows": [{"kind": "flipped", "score": 0.7, "accuracy": 0.6}]},
+        "corruptions": {"rows": [{"kind": "fog", "agreement": 0.6, "accuracy": 0.3}]},
         "splits": {
             "strengths": {
                 "1": {"conflicting": {"agreement": {"mean": 0.9}, "accuracy": {"mean": 0.1}}}
@@ -224,6 +225,7 @@ def test_points_are_taken_from_everything_recorded():
     assert [(p.family, p.agreement, p.accuracy) for p in found] == [
         ("human", 0.8, 0.7),
         ("flipped labels", 0.7, 0.6),
+        ("other images", 0.6, 0.3),
         ("adversarial split", 0.9, 0.1),
         ("other images", 0.7, 0.2),
     ]
