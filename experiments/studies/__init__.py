@@ -5,13 +5,17 @@ from experiments.studies import (
     architectures,
     better,
     beyond,
+    count,
+    coverage,
     features,
     featuresplits,
     methods,
     paper,
     photographs,
+    published,
     separates,
     sizes,
+    space,
     splits,
 )
 from experiments.study import Study
@@ -29,4 +33,8 @@ STUDIES: dict[str, Study] = {
     "featuresplits": featuresplits.STUDY,
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
+    "published": published.STUDY,
+    "count": count.STUDY,
+    "coverage": coverage.STUDY,
+    "space": space.STUDY,
 }
