@@ -9,6 +9,7 @@ from experiments.studies import (
     methods,
     paper,
     photographs,
+    resist,
     separates,
     sizes,
     splits,
@@ -27,4 +28,5 @@ STUDIES: dict[str, Study] = {
     "featuresplits": featuresplits.STUDY,
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
+    "resist": resist.STUDY,
 }
