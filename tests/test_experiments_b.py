@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from experiments import resisting
 from experiments.laboratory import Laboratory
-from experiments.studies import resist
+from experiments.studies import remedies, resist
 
 SMALL = resisting.Sizes(fit=200, chosen=60, held=40, features=400)
 
@@ -18,6 +18,8 @@ def lab(digits, tmp_path):
 def few(monkeypatch):
     """Two targets, two tasks, two seeds, few images."""
     monkeypatch.setattr(resist, "SIZES", SMALL)
+    monkeypatch.setattr(remedies, "SIZES", SMALL)
+    monkeypatch.setattr(remedies, "SEEDS", (0, 1))
     monkeypatch.setattr(resist, "TASKS", 2)
     monkeypatch.setattr(resist, "SEARCHED", 2)
     monkeypatch.setattr(resist, "SEEDS", (0, 1))
@@ -80,3 +82,70 @@ def test_what_is_drawn_follows_from_its_job(digits):
     assert np.array_equal(first, resisting.drawn(mask_N, target, [5, 7], "a", 0))
     assert not np.array_equal(first, resisting.drawn(mask_N, target, [5, 7], "a", 1))
     assert np.bincount(target.labels_N[first]).tolist() == [5, 7]
+
+
+def _target(lab):
+    cells, _ = resist.cells_of(lab, "linear")
+    spec = next(iter(cells.targets))
+    return remedies.Target(
+        spec=spec, target=cells.targets[spec], task=cells.tasks[0], seen_N=cells.seen_N
+    )
+
+
+def test_training_sets_of_remedies_are_what_they_are_called(lab, few):
+    own = _target(lab)
+    pure, mixed, usual = (own.fit(kind, 0) for kind in ("pure", "mixed", "random"))
+    assert len(pure) == len(mixed) == len(usual) == SMALL.fit
+    assert own.aligned_N[pure].all()
+    assert (~own.aligned_N[mixed]).sum() == SMALL.conflicting * SMALL.fit
+    assert np.isin(mixed[own.aligned_N[mixed]], pure).all()
+    counts = [np.bincount(own.target.labels_N[rows], minlength=2) for rows in (pure, usual)]
+    assert np.array_equal(*counts)
+    for rows in (pure, mixed, usual, own.measured):
+        assert not np.isin(own.held, rows).any()
+    assert not own.seen_N[own.measured].any()
+    assert np.bincount(own.group_N[own.held]).tolist() == [SMALL.held // 4] * 4
+    assert not own.aligned_N[own.tests["conflict"]].any()
+    # Learners of a seed share weights; settings are chosen by others.
+    seeds = [own.case("pure", name, 0).seeds for name in ("erm", "jtt")]
+    assert seeds[0] == seeds[1]
+    assert own.case("mixed", "jtt", "settings").seeds != seeds[0]
+
+
+def test_every_learner_is_tried_and_told(lab, few, tmp_path, monkeypatch):
+    def embed(images, **_):
+        return remedies.td.load(images, features=images.reshape(len(images), -1).astype("float32"))
+
+    monkeypatch.setattr(remedies.td, "embed", embed)
+    result = remedies.run(lab, "linear")
+    names = [f"{kind}: {name}" for kind, own in remedies.TRIED.items() for name in own]
+    for row in result["rows"]:
+        assert list(row["remedies"]) == names
+        assert all(len(own["conflict"]) == 2 for own in row["remedies"].values())
+        assert set(row["remedies"]["mixed: jtt"]["settings"]) == {"rate", "first", "up"}
+    usual = np.mean(remedies.by_target(result, "random: erm"))
+    assert np.mean(remedies.by_target(result, "pure: erm")) < usual
+    assert remedies.share(result, "mixed: erm") == 0
+    text = remedies.tell([result], tmp_path)
+    assert f"{usual:.3f}" in text
+    assert "No frozen features" not in text
+    assert len(remedies.judge([result])) == len(remedies.CLAIMS)
+
+
+def test_without_a_backbone_its_claim_is_left_open():
+    values = {"pure: erm": 0.2, "random: erm": 0.7, "mixed: erm": 0.3, "pure: last layer": 0.5}
+    values |= {"pure: class reweighting": 0.2, "pure: jtt": 0.21, "mixed: group dro": 0.6}
+    values |= {"pure: crop, flip, grey": 0.2, "random: crop, flip, grey": 0.7}
+    rows = [
+        {
+            "target": f"t{i}",
+            "remedies": {
+                n: {"conflict": [v + i / 100], "aligned": [v + i / 100]} for n, v in values.items()
+            },
+        }
+        for i in range(3)
+    ]
+    result = {"learner": "mlp", "features": {"backbone": "lite0", "why": "none"}, "rows": rows}
+    # DRO makes up 0.3 of 0.4, more than was claimed.
+    words = [verdict.word for verdict in remedies.judge([result])]
+    assert words == ["holds", "holds", "does not", "differs"]

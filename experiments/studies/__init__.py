@@ -9,6 +9,7 @@ from experiments.studies import (
     methods,
     paper,
     photographs,
+    remedies,
     resist,
     separates,
     sizes,
@@ -29,4 +30,5 @@ STUDIES: dict[str, Study] = {
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
     "resist": resist.STUDY,
+    "remedies": remedies.STUDY,
 }
