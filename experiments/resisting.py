@@ -79,11 +79,8 @@ class Stand:
     config: ScoreConfig
 
     def training(self, case: Case, learner: str = "") -> Training:
-        """Return the training of a case, with another learner of the same recipe if one is named.
-
-        Pixels are normalized by the images that are trained on.
-        """
-        bench = self.bench.measured_on(case.fit)
+        """Return the training of a case, with another learner of the same recipe if one is named."""
+        bench = self.bench
         if learner:
             bench = replace(bench, learner=self.learner(learner))
         return bench.training(case.target, case.fit, case.measured, case.seeds)
@@ -118,7 +115,9 @@ class Stand:
 
 
 @contextmanager
-def stand(lab: Laboratory, learner: str, name: str, images: int) -> Iterator[Stand]:
+def stand(
+    lab: Laboratory, learner: str, name: str, images: int, seen_N: BoolArray
+) -> Iterator[Stand]:
     """Open a workbench whose journal lies in the working directory.
 
     Args:
@@ -126,6 +125,7 @@ def stand(lab: Laboratory, learner: str, name: str, images: int) -> Iterator[Sta
         learner: that is trained; preset quick.
         name: of the journal.
         images: that a training sees.
+        seen_N: (N,) images that may be trained on; pixels are normalized by these, as `split` does.
     """
     config = ScoreConfig(learner=learner, train_images=images, executor="serial", **lab.hardware)
     config = resolve_training(config, lab.dataset, 1)
@@ -134,9 +134,8 @@ def stand(lab: Laboratory, learner: str, name: str, images: int) -> Iterator[Sta
     header |= {"data": lab.dataset.fingerprint, "precision": config.precision}
     journal = Journal(Checkpoints(lab.work / f"{name} {learner}"), header=header)
     journal.load()
-    everywhere = np.arange(min(images, len(lab.dataset)))  # each training measures its own
-    own, told = config.learner_of(), callbacks_of(())
-    with workbench(lab.dataset, config, own, everywhere, journal, told) as bench:
+    rows, own, told = np.flatnonzero(seen_N), config.learner_of(), callbacks_of(())
+    with workbench(lab.dataset, config, own, rows, journal, told) as bench:
         yield Stand(bench=bench, config=config)
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from experiments import resisting
 from experiments.laboratory import Laboratory
-from experiments.studies import remedies, resist
+from experiments.peers import learning_to_split as peer
+from experiments.studies import lts, remedies, resist
 
 SMALL = resisting.Sizes(fit=200, chosen=60, held=40, features=400)
 
@@ -149,3 +151,82 @@ def test_without_a_backbone_its_claim_is_left_open():
     # DRO makes up 0.3 of 0.4, more than was claimed.
     words = [verdict.word for verdict in remedies.judge([result])]
     assert words == ["holds", "holds", "does not", "differs"]
+
+
+def test_the_terms_of_learning_to_split_are_divergences():
+    trained = torch.tensor([0.9, 0.2, 0.6, 0.3], dtype=torch.float64)
+    p = trained.numpy()
+    mean = p.mean()
+    expected = mean * np.log(mean / 0.7) + (1 - mean) * np.log((1 - mean) / 0.3)
+    assert float(peer.share_term(trained, 0.7)) == pytest.approx(expected)
+    assert float(peer.share_term(torch.full((3,), 0.7), 0.7)) == pytest.approx(0, abs=1e-6)
+    labels, rates = np.array([0, 1, 1, 0]), np.array([0.4, 0.6])
+    expected = 0
+    for weights in (p, 1 - p):
+        within = np.array([weights[labels == c].sum() for c in (0, 1)]) / weights.sum()
+        expected += (within * np.log(within / rates)).sum()
+    term = peer.label_term(trained, torch.from_numpy(labels), torch.from_numpy(rates))
+    assert float(term) == pytest.approx(expected)
+
+
+class _Planted:
+    """Images whose class is told by one pixel on half of them, and by no pixel on the others."""
+
+    def __init__(self, count=600):
+        rng = np.random.default_rng(0)
+        self.labels_N = rng.integers(0, 2, count)
+        self.easy_N = rng.random(count) < 0.5
+        images = rng.integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
+        images[:, 0, 0, 0] = np.where(self.easy_N, 255, 0)
+        self.images = torch.from_numpy(images)
+
+    def predictor(self, fit, asked, number):
+        """Right where the pixel is set; else the opposite."""
+        return np.where(self.easy_N[asked], self.labels_N[asked], 1 - self.labels_N[asked])
+
+
+def test_learning_to_split_tests_what_the_predictor_gets_wrong(digits):
+    from taskdiscovery.config import ResolvedLearner
+    from taskdiscovery.networks import Normalization
+
+    own, rows = _Planted(), np.arange(600)
+    pool = peer.Pool(
+        images=own.images,
+        rows=rows,
+        labels_N=own.labels_N,
+        classes=2,
+        learner=ResolvedLearner("linear"),
+        shape=(4, 4, 1),
+        normalization=Normalization.measure(own.images.numpy(), rows),
+    )
+    options = peer.Options(rounds=6, epochs=20, batch=64, rate=0.02)
+    found = peer.learn_to_split(pool, own.predictor, options, 0)
+    score_N = found.splitter.scores(rows)
+    assert score_N[own.easy_N].min() > score_N[~own.easy_N].max()
+    train_N = score_N > np.median(score_N)
+    assert abs(own.labels_N[train_N].mean() - own.labels_N.mean()) < 0.05
+    assert found.best > 0
+    gaps = [row["gap"] for row in found.gaps]
+    assert gaps[found.best] == max(gaps[1:])
+    again = peer.learn_to_split(pool, own.predictor, options, 0)
+    assert np.array_equal(again.splitter.scores(rows), score_N)
+
+
+def test_three_cuts_have_one_size_and_are_told(lab, few, tmp_path, monkeypatch):
+    monkeypatch.setattr(lts, "SEEDS", (0, 1))
+    monkeypatch.setattr(lts, "POOL", 600)
+    monkeypatch.setattr(lts, "OPTIONS", peer.Options(rounds=2, epochs=2, batch=64))
+    result = lts.run(lab, "linear")
+    for row in result["rows"]:
+        sizes = {row[way]["train"] for way in (lts.LEARNT, lts.OURS, lts.CHANCE)}
+        assert max(sizes) - min(sizes) <= 2  # ties at a median
+        assert row[lts.OURS]["unseen"] < row[lts.CHANCE]["unseen"]
+        assert len(row["search"]["gaps"]) == row["search"]["rounds"] <= 3
+    text = lts.tell([result], tmp_path)
+    assert lts.LEARNT in text
+    assert "strongest property" in text
+    verdicts = lts.judge([result])
+    assert len(verdicts) == len(lts.CLAIMS)
+    known = lts.costs(result, result["rows"][0]["target"], "unseen")
+    usual, ours = ([row[w]["unseen"] for row in result["rows"]] for w in (lts.CHANCE, lts.OURS))
+    assert known[lts.OURS]["mean"] == pytest.approx(np.mean(usual) - np.mean(ours), abs=1e-4)

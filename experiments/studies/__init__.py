@@ -6,6 +6,7 @@ from experiments.studies import (
     beyond,
     features,
     featuresplits,
+    lts,
     methods,
     paper,
     photographs,
@@ -31,4 +32,5 @@ STUDIES: dict[str, Study] = {
     "photographs": photographs.STUDY,
     "resist": resist.STUDY,
     "remedies": remedies.STUDY,
+    "lts": lts.STUDY,
 }

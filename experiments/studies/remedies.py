@@ -184,7 +184,7 @@ class Target:
 def run(lab: Laboratory, learner: str) -> Row:
     """Try every learner on the worst split of every target."""
     cells, _ = resist.cells_of(lab, learner)
-    with stand(lab, learner, "resist", resist.SIZES.fit) as own:
+    with stand(lab, learner, "resist", resist.SIZES.fit, cells.seen_N) as own:
         chosen = {row["target"]: row["worst"] for row in resist.measured(own, cells)}
     tasks = {task.name: task for task in cells.tasks}
     targets = [
@@ -193,7 +193,7 @@ def run(lab: Laboratory, learner: str) -> Row:
     ]
     began = time.perf_counter()
     frozen = _Frozen.of(lab, cells.seen_N)
-    with stand(lab, learner, "remedies", SIZES.fit) as own:
+    with stand(lab, learner, "remedies", SIZES.fit, cells.seen_N) as own:
         rows = [_tried(own, target, learner, frozen) for target in targets]
         precision = own.config.precision
     return {
@@ -217,7 +217,7 @@ def _tried(own: Stand, target: Target, learner: str, frozen: _Frozen) -> Row:
     for kind, names in TRIED.items():
         for name in names:
             if name == RIDGE:
-                values, more = frozen.figures(target, kind), {}
+                values, more = frozen.figures(target, kind), Row()
             else:
                 values, more = _trained(own, target, kind, name)
             if values:
@@ -473,9 +473,11 @@ def judge(results: list[Row]) -> list[Verdict]:
     for check in checks:
         found = [(result["learner"], *check(result)) for result in results]
         known = [held for _, held, _ in found if held is not None]
-        word = "differs" if not known else "holds" if all(known) else "does not"
         told = "; ".join(f"`{learner}` {text}" for learner, _, text in found)
-        verdicts.append(Verdict(word=word, ours=told))
+        if known:
+            verdicts.append(Verdict(word="holds" if all(known) else "does not", ours=told))
+        else:
+            verdicts.append(Verdict(word="differs", ours=told))
     return verdicts
 
 

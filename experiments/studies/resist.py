@@ -192,7 +192,7 @@ def run(lab: Laboratory, learner: str) -> Row:
     """Train on every split and on the random ones; compare."""
     cells, cost = cells_of(lab, learner)
     began = time.perf_counter()
-    with stand(lab, learner, "resist", SIZES.fit) as own:
+    with stand(lab, learner, "resist", SIZES.fit, cells.seen_N) as own:
         rows = measured(own, cells)
         precision = own.config.precision
     return {
