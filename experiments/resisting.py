@@ -79,7 +79,7 @@ class Stand:
     config: ScoreConfig
 
     def training(self, case: Case, learner: str = "") -> Training:
-        """Return the training of a case, with another learner of the same recipe if one is named."""
+        """Return the training of a case; with another learner of the same recipe if named."""
         bench = self.bench
         if learner:
             bench = replace(bench, learner=self.learner(learner))

@@ -10,6 +10,7 @@ Axes: N images.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,14 +117,16 @@ class Cells:
 def cells_of(lab: Laboratory, learner: str) -> tuple[Cells, Row]:
     """Search for tasks, or take those that are there; return splits, and what the search took.
 
-    Seconds of the processor are known where the search began in this process.
+    Seconds of the processor are known of a search that was done in one sitting; they are kept.
     """
-    fresh = not (lab.work / f"discover {search(learner, SEARCHED)}" / "status.json").exists()
+    name = search(learner, SEARCHED)
+    fresh, kept = not (lab.work / f"discover {name}").exists(), lab.work / f"seconds {name}.json"
     began = time.process_time()
     tasks, numbers = found(lab, learner, SEARCHED)
-    cost: Row = {"seconds": numbers["seconds"]}
     if fresh:
-        cost["processor_seconds"] = round(time.process_time() - began, 1)
+        kept.write_text(json.dumps({"processor_seconds": round(time.process_time() - began, 1)}))
+    cost: Row = {"seconds": numbers["seconds"]}
+    cost |= json.loads(kept.read_text()) if kept.exists() else {}
     return Cells.of(lab, tasks), cost
 
 
