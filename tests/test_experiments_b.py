@@ -11,27 +11,30 @@ from experiments.studies import lts, remedies, resist
 SMALL = resisting.Sizes(fit=200, chosen=60, held=40, features=400)
 
 
-@pytest.fixture
-def lab(digits, tmp_path):
-    return Laboratory(dataset=digits, work=tmp_path / "work", threads=1)
+@pytest.fixture(scope="module")
+def done(digits, tmp_path_factory):
+    """A laboratory in which `resist` has been done, and what it returned.
+
+    Two targets, two tasks, two seeds, few images.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for study in (resist, remedies, lts):
+            patch.setattr(study, "SEEDS", (0, 1))
+        for study in (resist, remedies):
+            patch.setattr(study, "SIZES", SMALL)
+        patch.setattr(resist, "TASKS", 2)
+        patch.setattr(resist, "SEARCHED", 2)
+        patch.setattr(resist.human, "CORE", (0, 11))
+        lab = Laboratory(dataset=digits, work=tmp_path_factory.mktemp("work"), threads=1)
+        cost = resist.cells_of(lab, "linear")[1]
+        assert cost["processor_seconds"] > 0
+        yield lab, resist.run(lab, "linear")
 
 
-@pytest.fixture
-def few(monkeypatch):
-    """Two targets, two tasks, two seeds, few images."""
-    monkeypatch.setattr(resist, "SIZES", SMALL)
-    monkeypatch.setattr(remedies, "SIZES", SMALL)
-    monkeypatch.setattr(remedies, "SEEDS", (0, 1))
-    monkeypatch.setattr(resist, "TASKS", 2)
-    monkeypatch.setattr(resist, "SEARCHED", 2)
-    monkeypatch.setattr(resist, "SEEDS", (0, 1))
-    monkeypatch.setattr(resist.human, "CORE", (0, 11))
-
-
-def test_splits_are_disjoint_even_and_of_one_size(lab, few):
+def test_splits_are_disjoint_even_and_of_one_size(done):
+    lab, result = done
     cells, cost = resist.cells_of(lab, "linear")
-    assert cost["processor_seconds"] > 0
-    assert resist.cells_of(lab, "linear")[1] == cost  # kept: it is not searched again
+    assert cost == result["search"]  # kept: it is not searched again
     for spec, target in cells.targets.items():
         for task in cells.tasks:
             case, test = cells.case(spec, task, 0), cells.test(spec, task)
@@ -49,8 +52,8 @@ def test_splits_are_disjoint_even_and_of_one_size(lab, few):
             assert not np.array_equal(again.fit, case.fit)
 
 
-def test_the_table_of_splits_is_resumed_and_told(lab, few, tmp_path, monkeypatch):
-    first = resist.run(lab, "linear")
+def test_the_table_of_splits_is_resumed_and_told(done, tmp_path, monkeypatch):
+    lab, first = done
     monkeypatch.setattr(resisting.Training, "run", lambda *a, **k: pytest.fail("trained again"))
     again = resist.run(lab, "linear")
     assert again["rows"] == first["rows"]
@@ -63,7 +66,7 @@ def test_the_table_of_splits_is_resumed_and_told(lab, few, tmp_path, monkeypatch
     assert len(words) == len(resist.CLAIMS)
 
 
-def test_claims_of_the_table_can_fail(lab):
+def test_claims_of_the_table_can_fail():
     def result(adversarial):
         splits = [{"task": "a", "accuracy": [adversarial], "chosen_by": 0.1}]
         rows = [{"target": f"t{i}", "random": [0.7], "worst": "a", "splits": splits} for i in "ab"]
@@ -94,8 +97,8 @@ def _target(lab):
     )
 
 
-def test_training_sets_of_remedies_are_what_they_are_called(lab, few):
-    own = _target(lab)
+def test_training_sets_of_remedies_are_what_they_are_called(done):
+    own = _target(done[0])
     pure, mixed, usual = (own.fit(kind, 0) for kind in ("pure", "mixed", "random"))
     assert len(pure) == len(mixed) == len(usual) == SMALL.fit
     assert own.aligned_N[pure].all()
@@ -114,7 +117,9 @@ def test_training_sets_of_remedies_are_what_they_are_called(lab, few):
     assert own.case("mixed", "jtt", "settings").seeds != seeds[0]
 
 
-def test_every_learner_is_tried_and_told(lab, few, tmp_path, monkeypatch):
+def test_every_learner_is_tried_and_told(done, tmp_path, monkeypatch):
+    lab, _ = done
+
     def embed(images, **_):
         return remedies.td.load(images, features=images.reshape(len(images), -1).astype("float32"))
 
@@ -212,8 +217,8 @@ def test_learning_to_split_tests_what_the_predictor_gets_wrong(digits):
     assert np.array_equal(again.splitter.scores(rows), score_N)
 
 
-def test_three_cuts_have_one_size_and_are_told(lab, few, tmp_path, monkeypatch):
-    monkeypatch.setattr(lts, "SEEDS", (0, 1))
+def test_three_cuts_have_one_size_and_are_told(done, tmp_path, monkeypatch):
+    lab, _ = done
     monkeypatch.setattr(lts, "POOL", 600)
     monkeypatch.setattr(lts, "OPTIONS", peer.Options(rounds=2, epochs=2, batch=64))
     result = lts.run(lab, "linear")

@@ -61,9 +61,9 @@ class Options:
 
     share: float = 0.5
     held: float = 1 / 3
-    rounds: int = 20
+    rounds: int = 15
     patience: int = 5
-    epochs: int = 8
+    epochs: int = 5
     batch: int = 512
     rate: float = 1e-3
 
