@@ -217,6 +217,51 @@ def test_learning_to_split_tests_what_the_predictor_gets_wrong(digits):
     assert np.array_equal(again.splitter.scores(rows), score_N)
 
 
+def _compared(learnt, ours, effects):
+    """A result of `lts` with accuracies on the test side, and effects of train side × class."""
+    rows = [
+        {
+            "target": "label:0,1",
+            "seed": seed,
+            "search": {"processor_seconds": 30.0, "rounds": 7, "kept": 2},
+            **{
+                way: {"pool": value + seed / 100, "unseen": value + seed / 100, "random_there": 0.6}
+                for way, value in ((lts.LEARNT, learnt), (lts.OURS, ours), (lts.CHANCE, 0.7))
+            },
+        }
+        for seed in range(3)
+    ]
+    names = (f"{lts.LEARNT}, seed 0", lts.OURS)
+    top = {
+        f"{name}, × class": [{"property": "brightness", "effect": effect}]
+        for name, effect in zip(names, effects, strict=True)
+    }
+    phi = {f"{lts.LEARNT}, seed 0 | {lts.LEARNT}, seed 1": 0.2, " | ".join(names): 0.3}
+    about = {"target": "label:0,1", "verdicts": {}, "top": top, "phi": phi}
+    return {
+        "learner": "mlp",
+        "pool": 600,
+        "runs": 2,
+        "discovery": {"seconds": 5.0},
+        "rows": rows,
+        "about": [about],
+    }
+
+
+@pytest.mark.parametrize(
+    ("learnt", "ours", "effects", "said"),
+    [(0.5, 0.1, (0.3, 0.9), "holds"), (0.65, 0.6, (0.8, 0.9), "does not")],
+)
+def test_what_learning_to_split_costs_and_is_about_is_judged(learnt, ours, effects, said, tmp_path):
+    result = _compared(learnt, ours, effects)
+    assert [verdict.word for verdict in lts.judge([result])] == [said] * len(lts.CLAIMS)
+    text = lts.tell([result], tmp_path)
+    assert f"+{0.7 - learnt:.3f}" in text
+    assert "7 to 7 rounds" in text
+    assert "5 s of the clock" in text  # what the search took of the processor is not known
+
+
+@pytest.mark.slow
 def test_three_cuts_have_one_size_and_are_told(done, tmp_path, monkeypatch):
     lab, _ = done
     monkeypatch.setattr(lts, "POOL", 600)

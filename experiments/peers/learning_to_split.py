@@ -209,7 +209,7 @@ def label_term(trained_b: Tensor, labels_b: Tensor, rates_C: Tensor) -> Tensor:
     member_bC = F.one_hot(labels_b, len(rates_C)).to(trained_b.dtype)
     total = trained_b.new_zeros(())
     for weight_b in (trained_b, 1 - trained_b):
-        within_C = weight_b @ member_bC
+        within_C = (weight_b[:, None] * member_bC).sum(dim=0)
         within_C = (within_C / within_C.sum().clamp_min(1e-6)).clamp_min(1e-6)
         total = total + (within_C * (within_C / rates_C).log()).sum()
     return total
