@@ -136,6 +136,9 @@ def test_every_learner_is_tried_and_told(done, tmp_path, monkeypatch):
     text = remedies.tell([result], tmp_path)
     assert f"{usual:.3f}" in text
     assert "No frozen features" not in text
+    best = max(np.mean(remedies.by_target(result, f"mixed: {n}")) for n in remedies.TRIED["mixed"])
+    assert "on mixed the best is" in text
+    assert f"with {best:.3f}, and ERM" in text
     assert len(remedies.judge([result])) == len(remedies.CLAIMS)
 
 
