@@ -458,8 +458,8 @@ def _best(result: Row) -> str:
         best = max(own, key=lambda name: float(np.mean(own[name])))
         left = paired.difference(usual, own[best])
         told.append(
-            f"on {kind} the best is {best.split(': ')[1]} with {np.mean(own[best]):.3f}, and ERM on "
-            f"a random split is ahead of it by {paired.told(left)}"
+            f"on {kind} the best is {best.split(': ')[1]} with {np.mean(own[best]):.3f}, and ERM "
+            f"on a random split is ahead of it by {paired.told(left)}"
         )
     mixed, pure = by_target(result, "mixed: erm"), by_target(result, "pure: erm")
     if mixed is not None and pure is not None:
