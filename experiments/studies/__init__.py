@@ -7,6 +7,7 @@ from experiments.studies import (
     features,
     featuresplits,
     methods,
+    noise,
     paper,
     photographs,
     separates,
@@ -27,4 +28,5 @@ STUDIES: dict[str, Study] = {
     "featuresplits": featuresplits.STUDY,
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
+    "noise": noise.STUDY,
 }
