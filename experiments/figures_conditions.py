@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib import pyplot as plt
 
-from experiments.figures import COLOURS, _save, plt
+from experiments.figures import COLOURS, _save
 from experiments.records import Row
 
 

@@ -70,6 +70,7 @@ def of_all(results: Sequence[Row], found: Callable[[Row], tuple[bool, str]]) -> 
     """
     each = [(result["learner"], *found(result)) for result in results]
     held = [holds for _, holds, _ in each]
-    word = "holds" if all(held) else "differs" if any(held) else "does not"
     said = [f"`{learner}` {ours}" + ("" if holds else " (no)") for learner, holds, ours in each]
-    return Verdict(word=word, ours="; ".join(said))
+    if all(held):
+        return Verdict(word="holds", ours="; ".join(said))
+    return Verdict(word="differs" if any(held) else "does not", ours="; ".join(said))
