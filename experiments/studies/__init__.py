@@ -13,6 +13,8 @@ from experiments.studies import (
     separates,
     sizes,
     splits,
+    tiny,
+    variants,
 )
 from experiments.study import Study
 
@@ -29,4 +31,6 @@ STUDIES: dict[str, Study] = {
     "accuracy": accuracy.STUDY,
     "photographs": photographs.STUDY,
     "noise": noise.STUDY,
+    "variants": variants.STUDY,
+    "tiny": tiny.STUDY,
 }
