@@ -96,8 +96,8 @@ def _seeds(count: int) -> str:
 
 _HEAD = f"""
 Every size twice: with as many updates as for {MIDDLE:,} images in six epochs (a thousand images
-pass 54 times then, 27,000 twice), and with six epochs. In brackets a 95 % interval over seeds, where
-there are several.
+pass 54 times then, 27,000 twice), and with six epochs. In brackets a 95 % interval over seeds,
+where there are several.
 """
 
 #: said where random labels are agreed on more with the fewest images than with the most.
