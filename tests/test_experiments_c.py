@@ -66,6 +66,8 @@ def test_noise_tells_what_was_claimed_and_what_came_out(tmp_path):
     text = noise.tell([as_claimed], tmp_path)
     assert "| lightness alone | 0.805 / 0.700 |" in text
     assert "-0.050 [-0.050, -0.050]" in text
+    assert "on tasks of `power` up with order alone differs, down with lightness alone" in text
+    assert "19.5% where images alone differ (disjoint), 14.5%" in text
     assert (tmp_path / "noise.svg").exists()
 
 

@@ -138,8 +138,8 @@ def tell(results: list[Row], place: Path) -> str:
                 apart = [told(against(result, name, kind)) for kind in ("human", "power")]
             lines.append([condition.about, *cells, *apart])
         head = [f"`{result['learner']}`, AS / accuracy", *_counted(result)]
-        parts.append(table([*head, "human, less first", "`power`, less first"], lines))
-        parts.append(_parted(result))
+        parts.append(table([*head, "human, change", "`power`, change"], lines))
+        parts += [_moved(result), _parted(result)]
     parts.append("![change of AS by condition](figures/noise.svg)")
     return paragraphs(parts)
 
@@ -148,8 +148,8 @@ _HEAD = f"""
 The same labelings under conditions that differ from the first in one thing each: what the images
 show, what differs between two runs, how the learner augments. {IMAGES:,} training images a run
 (also where two runs see disjoint ones), six epochs, mean of {len(SEEDS)} seeds; the tasks of
-`power` were found on images with colour, without augmentation. Differences with a 95 % interval
-over labelings of the kind.
+`power` were found on images with colour, without augmentation. Changes of AS against the first line
+with a 95 % interval over labelings of the kind.
 """
 
 
@@ -158,16 +158,34 @@ def _counted(result: Row) -> list[str]:
     return [f"{len(of_kinds(base, kind))} {kind}" for kind in KINDS]
 
 
+def _moved(result: Row) -> str:
+    """Say which conditions an interval tells apart from the first, by kind."""
+    said = []
+    for kind, words in (("human", "human tasks"), ("power", "tasks of `power`")):
+        up, down = [], []
+        for name in list(CONDITIONS)[1:]:
+            own = against(result, name, kind)
+            if own["low"] > 0:
+                up.append(CONDITIONS[name].about)
+            elif own["high"] < 0:
+                down.append(CONDITIONS[name].about)
+        parts = [f"{word} with {'; '.join(x)}" for word, x in (("up", up), ("down", down)) if x]
+        said.append(f"on {words} {', '.join(parts) or 'nowhere'}")
+    return (
+        f"`{result['learner']}`: AS moves, by an interval that excludes 0, {'. And '.join(said)}."
+    )
+
+
 def _parted(result: Row) -> str:
     """Order the sources of randomness by how far they part two runs."""
     said = []
     for name in ("init", "order", "data"):
         rows = [r for r in result["rows"] if r["condition"] == name]
         said.append((average(of_kinds(rows, "human", "power")), CONDITIONS[name].about))
-    words = ", ".join(f"{about} {1 - mean:.3f}" for mean, about in sorted(said))
+    words = ", ".join(f"{1 - mean:.1%} where {about}" for mean, about in sorted(said))
     return (
-        f"`{result['learner']}`: two runs disagree on human and discovered labelings on this share "
-        f"of the images: {words}."
+        "What parts two runs: on human and discovered labelings they disagree on so many images: "
+        f"{words}."
     )
 
 

@@ -238,11 +238,11 @@ def tell(results: list[Row], place: Path) -> str:
 def _legend(result: Row) -> str:
     return (
         f"`{result['learner']}`, {result['tasks']} tasks, {SCORED} of them scored with "
-        f"{IMAGES:,} images; {result['budget']:.0f} processor seconds a search at most, of which "
-        "also uniformity alone makes full use; mean of "
-        f"{len(result['seeds'])} seeds. Each variant differs from the base in one option: the "
-        "agreement of the `final` networks, kept apart by `uniformity`, on `fixed` directions, by "
-        f"the `exact` gradient through {INNER['inner_steps']} inner steps of "
+        f"{IMAGES:,} images; {result['budget']:.0f} processor seconds a search (as many outer "
+        "steps as that affords, for uniformity alone, too; methods of another kind take less); "
+        f"mean of {len(result['seeds'])} seeds. Each variant differs from the base in one "
+        "option: the agreement of the `final` networks, kept apart by `uniformity`, on `fixed` "
+        f"directions, by the `exact` gradient through {INNER['inner_steps']} inner steps of "
         f"{INNER['inner_batch']} images. Differences from the base with a 95 % interval over "
         "seeds; with three of these it is wide."
     )
