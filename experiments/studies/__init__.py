@@ -49,7 +49,4 @@ STUDIES: dict[str, Study] = {
     "accuracy": accuracy.STUDY,
     "space": space.STUDY,
     "photographs": photographs.STUDY,
-    "noise": noise.STUDY,
-    "variants": variants.STUDY,
-    "tiny": tiny.STUDY,
 }
