@@ -177,6 +177,7 @@ def surest(predictions: Sequence[Float32]) -> Float32:
 
 def parities(coordinates_ND: Matrix, of: int) -> Float32:
     """Return products of every two of the first coordinates' sides, as coordinates."""
+    of = min(of, coordinates_ND.shape[1])
     signs_NO = np.where(sides(coordinates_ND[:, :of]), 1.0, -1.0).astype(np.float32)
     pairs = [(i, j) for i in range(of) for j in range(i)]
     weight_NO = np.abs(coordinates_ND[:, :of])
