@@ -7,10 +7,15 @@ BIN := .venv/bin
 # The tests start a hundred processes, of which each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-gpu fuzz lint clean
+.PHONY: demo docs test test-slow test-gpu fuzz lint clean
 
 demo: .venv/installed
 	$(BIN)/taskdiscovery demo
+
+# The site: notebooks executed, the gallery's reports written, pages built, links checked. Notebooks that
+# did not change since are not executed again. Offline once installed; opens from disk.
+docs: .venv/docs
+	$(BIN)/python -m website
 
 test: .venv/installed lint
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -41,6 +46,11 @@ lint: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@
+
+.venv/docs: pyproject.toml constraints.txt
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 .venv/ray: .venv/installed

@@ -1,8 +1,8 @@
 """Make the site: `python -m website` does all of it, `make docs` in an environment that has it all.
 
-    python -m website            notebooks, reports and pages; what did not change is kept
-    python -m website pictures   docs/figures of the concepts, which are committed
-    python -m website check      the built site: no page asks outside, links lead somewhere
+python -m website            notebooks, reports and pages; what did not change is kept
+python -m website pictures   docs/figures of the concepts, which are committed
+python -m website check      the built site: no page asks outside, links lead somewhere
 """
 
 from __future__ import annotations

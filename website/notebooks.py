@@ -1,7 +1,7 @@
 """Notebooks: executed once for what they say, and turned into Markdown with their outputs.
 
-A notebook is executed in a folder of its own, where it may write runs and reports. What was executed
-is kept until the notebook or the package changes.
+A notebook is executed in a folder of its own, where it may write runs and reports. What was
+executed is kept until the notebook or the package changes.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _note(name: str, own: dict[str, Any]) -> str:
     if own["missing"]:
         modules = ", ".join(f"`{module}`" for module in own["missing"])
         return (
-            "!!! warning \"Not executed in this build\"\n"
-            f"    {modules} is not installed here, so the outputs are left out. Download {download}."
+            '!!! warning "Not executed in this build"\n'
+            f"    {modules} is not installed here, so outputs are left out. Download {download}."
         )
     return (
         f"*Executed when this site was built, in {own['seconds']} seconds; nothing is edited. "

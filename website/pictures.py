@@ -140,7 +140,9 @@ def overview(path: Path) -> None:
         (("surest of class 1", order[::-1][:240:20]), ("surest of class 0", order[:240:20]))
     ):
         axes = figure.add_subplot(left[row])
-        sheet = [np.pad(data.images[i], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in rows]
+        sheet = [
+            np.pad(data.images[i], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in rows
+        ]
         half = len(sheet) // 2
         axes.imshow(np.vstack([np.hstack(sheet[:half]), np.hstack(sheet[half:])]))
         axes.set_title(f"a task that the network finds easy: {words}", loc="left", fontsize=9)

@@ -34,8 +34,10 @@ def _file(run: Path, file: str) -> Iterator[str]:
     yield f"### `{file}`\n"
     rows = list(_contents(path))
     if rows:
-        yield "| column | type |\n|---|---|" if path.suffix in {".parquet", ".csv"} else (
-            "| key | holds |\n|---|---|"
+        yield (
+            "| column | type |\n|---|---|"
+            if path.suffix in {".parquet", ".csv"}
+            else ("| key | holds |\n|---|---|")
         )
         yield from (f"| `{name}` | {kind} |" for name, kind in rows)
         yield ""
@@ -80,7 +82,9 @@ def _keys(document: dict[str, Any], depth: int, before: str = "") -> Iterator[tu
 
 def _kind(value: Any) -> str:
     if isinstance(value, list):
-        inner = ", ".join(f"`{k}`" for k in value[0]) if value and isinstance(value[0], dict) else ""
+        inner = (
+            ", ".join(f"`{k}`" for k in value[0]) if value and isinstance(value[0], dict) else ""
+        )
         return f"a list of documents: {inner}" if inner else "a list"
     names = {dict: "a document", str: "a text", bool: "true or false", int: "a whole number"}
     return names.get(type(value), "a number" if isinstance(value, float) else "null")
