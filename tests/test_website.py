@@ -65,12 +65,12 @@ def test_the_command_line_is_described_as_the_parser_has_it():
         for action in parser._actions:
             if not isinstance(action, argparse._HelpAction):
                 for option in action.option_strings or [f"`{action.metavar or action.dest}`"]:
-                    assert option.replace("|", "\\|") in section, (name, option)
+                    assert option in section, (name, option)
 
 
 def test_bars_and_stars_of_a_help_text_do_not_break_its_table():
     action = argparse.Action(["--x"], "x", metavar="a|b", help="a|b or *all* of `c|d`")
-    assert commands._row(action) == r"| `--x a\|b` | a\|b or \*all\* of `c\|d` |"
+    assert commands._row(action) == r"| `--x a|b` | a\|b or \*all\* of `c|d` |"
 
 
 def test_files_of_a_run_are_described_with_columns_and_remedies(tmp_path):
@@ -148,7 +148,9 @@ def test_a_report_that_cannot_be_made_is_left_out_and_said(tmp_path, monkeypatch
     made.write_text("<p>report</p>")
     reports = [
         gallery.Report("one", "The one", "Words.", made, "`a command`"),
-        gallery.Report("two", "The other", "Words.", tmp_path / "no.html", "…", needs="some_module"),
+        gallery.Report(
+            "two", "The other", "Words.", tmp_path / "no.html", "…", needs="some_module"
+        ),
     ]
     monkeypatch.setattr(gallery, "_REPORTS", tuple(reports))
     gallery.collect()
@@ -175,6 +177,7 @@ def test_a_report_that_cannot_be_made_is_left_out_and_said(tmp_path, monkeypatch
         ("![a picture](../README.md)", "*(a picture: `README.md` in the repository)*"),
         ("[paper](https://arxiv.org)", "[paper](https://arxiv.org)"),
         ("```\n[x](../README.md)\n```", "```\n[x](../README.md)\n```"),
+        (r"| `a \| b` \| c |", r"| `a | b` \| c |"),  # GitHub needs the first bar escaped, too
     ],
 )
 def test_links_fit_the_site(link, becomes):

@@ -70,9 +70,7 @@ def _help(action: argparse.Action) -> str:
 def _in_table(text: str) -> str:
     """Escape what a table or Markdown would take for its own outside of code."""
     parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
-    return "".join(
-        part.replace("|", "\\|") if part.startswith("`") else _escaped(part) for part in parts
-    )
+    return "".join(part if part.startswith("`") else _escaped(part) for part in parts)
 
 
 def _escaped(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from mkdocs.structure.files import File, Files
 
 from website import commands, gallery, links, notebooks, rundir
 
-_MARKERS = {
+_MARKERS: dict[str, Callable[[], str]] = {
     "commands": commands.page,
     "gallery": gallery.page,
     "files": lambda: rundir.page(gallery.example_run()),

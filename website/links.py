@@ -1,7 +1,7 @@
 """Links of pages that are read in two places: in the repository, and on the site.
 
-In the repository a link to a file of results or to a notebook leads somewhere. On the site the first
-is told by its path, and the second is its executed page.
+In the repository a link to a file of results or to a notebook leads somewhere. On the site the
+first is told by its path, and the second is its executed page.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ _LINK = re.compile(
     r"\((?!https?://|#|mailto:)([^)\s#]+)(#[^)]*)?\)"  # where it leads
     r"(\{[^}]*\})?"  # attributes: `{download}` means the notebook itself
 )
+_IN_TABLE = re.compile(r"^\|.*$", re.M)
+_CODE = re.compile(r"`[^`\n]+`")
 
 
 def rewritten(markdown: str, source: str) -> str:
@@ -49,5 +51,13 @@ def rewritten(markdown: str, source: str) -> str:
             return f"*({text}: `{known}` in the repository)*"
         return f"`{known}`" if text in ("file", known) else f"{text} (`{known}`)"
 
+    def part_of(text: str) -> str:
+        return _LINK.sub(replaced, _IN_TABLE.sub(lambda row: _CODE.sub(_bars, row[0]), text))
+
     blocks = re.split(r"(^```.*?^```|^````.*?^````)", markdown, flags=re.M | re.S)
-    return "".join(part if part.startswith("```") else _LINK.sub(replaced, part) for part in blocks)
+    return "".join(part if part.startswith("```") else part_of(part) for part in blocks)
+
+
+def _bars(code: re.Match[str]) -> str:
+    r"""`a \| b` in a table, as GitHub wants it, for a reader that shows the backslash."""
+    return code[0].replace("\\|", "|")

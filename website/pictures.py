@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from website import gallery
+
 _POINTS, _TASKS, _ROUNDS, _SHOWN = 600, 3, 12, (0, 1, 2, 4, 12)
 #: share of the radius of the plane over which the smoother looks.
 _WIDTH = 0.16
@@ -99,7 +101,9 @@ def power(path: Path) -> None:
         for task in range(_TASKS):
             axes = figure.add_subplot(grid[task, column])
             values = course[rounds][:, task]
-            axes.scatter(*points.T, c=values, s=5, cmap="BrBG", vmin=-1.6, vmax=1.6, lw=0)
+            axes.scatter(
+                points[:, 0], points[:, 1], c=values, s=5, cmap="BrBG", vmin=-1.6, vmax=1.6, lw=0
+            )
             axes.set(xticks=[], yticks=[], aspect="equal")
             axes.spines[:].set_visible(False)
             if task == 0:
@@ -123,15 +127,18 @@ def _count(rounds: int) -> str:
 
 
 def overview(path: Path) -> None:
-    """Draw tasks of drawn shapes by their images, and a split along one of them in figures."""
+    """Draw a task of drawn shapes by its images, and a split along it in figures.
+
+    Raises:
+        RunDirError: where the tutorial on splits was not executed yet, whose run this is.
+    """
     import matplotlib.pyplot as plt
 
     import taskdiscovery as td
 
-    data = td.load("shapes?n=4000")
-    found = td.discover(data, tasks=8, callbacks=())
-    broken = td.split(data, "label:disc,square", found.tasks, runs=3, callbacks=())
-    task = found.tasks[broken.task.name]
+    run = td.open_run(gallery.example_run())
+    data, broken = td.load(str(run.config["data"])), run.split
+    task = run.tasks[broken.task.name]
     assert task.coordinates_NC is not None
     order = np.argsort(task.coordinates_NC[:, 0])
     figure = plt.figure(figsize=(8.6, 3.1))
