@@ -7,6 +7,7 @@ import argparse
 import base64
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,12 @@ def test_a_report_that_cannot_be_made_is_left_out_and_said(tmp_path, monkeypatch
     made.unlink()
     with pytest.raises(FileNotFoundError):  # one that needs nothing has to be there
         gallery.collect()
+
+
+def test_the_commands_of_the_gallery_are_understood():
+    for line in gallery._COMMANDS:
+        build().parse_args(shlex.split(line))
+    assert gallery._COMMANDS[-1] == "report digits"
 
 
 # --- links ---

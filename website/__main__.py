@@ -41,8 +41,8 @@ def _make() -> None:
     for name in notebooks.names():
         print(f"notebook {name}", file=sys.stderr, flush=True)
         notebooks.execute(name)
-    print("demo", file=sys.stderr, flush=True)
-    gallery.demo()
+    print("report digits", file=sys.stderr, flush=True)
+    gallery.digits()
     gallery.collect()
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the versions are pinned

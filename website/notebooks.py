@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "docs" / "tutorials"
 MADE = ROOT / "build" / "website"
 #: seconds for one cell.
-_LIMIT = 600
+_LIMIT = 1800
 
 
 @dataclass(frozen=True)
