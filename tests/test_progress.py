@@ -1,10 +1,18 @@
 """Progress as lines: rarely, only of what takes long, and nothing that a terminal would obey."""
 
+import sys
+
 import pytest
 
 from taskdiscovery.cli import main
+from taskdiscovery.runtime import progress_bar
 from taskdiscovery.runtime.callbacks import Callbacks
-from taskdiscovery.runtime.progress_bar import VARIABLE, ProgressBar, callbacks_of_command
+from taskdiscovery.runtime.progress_bar import (
+    VARIABLE,
+    ProgressBar,
+    callbacks_of,
+    callbacks_of_command,
+)
 from taskdiscovery.runtime.progress_lines import ProgressLines, duration
 
 
@@ -107,3 +115,14 @@ def test_a_job_in_a_log_tells_of_itself(monkeypatch, capfd):
     err = capfd.readouterr().err.splitlines()
     assert any(line.startswith("scoring: ") and "left" in line for line in err)
     assert any("scoring: ended after" in line for line in err)
+
+
+@pytest.mark.parametrize(
+    ("widgets", "wanted", "shown"),
+    [(True, "", [ProgressBar]), (False, "", [ProgressLines]), (True, "off", [])],
+)
+def test_a_notebook_gets_a_bar_only_where_it_can_show_one(monkeypatch, widgets, wanted, shown):
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr(progress_bar, "find_spec", lambda name: object() if widgets else None)
+    monkeypatch.setenv(VARIABLE, wanted)
+    assert [type(callback) for callback in callbacks_of(None).callbacks] == shown

@@ -22,6 +22,8 @@ SOURCES = ROOT / "docs" / "tutorials"
 MADE = ROOT / "build" / "website"
 #: seconds for one cell.
 _LIMIT = 1800
+#: how a kernel is spoken to: by files of this user's where there are some, not by open ports.
+_TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def execute(name: str) -> bool:
         nbclient.exceptions.CellExecutionError: where a cell fails.
     """
     import nbformat
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
 
     source, kept, folder = SOURCES / f"{name}.ipynb", executed_file(name), folder_of(name)
@@ -93,7 +96,8 @@ def execute(name: str) -> bool:
         os.environ["TASKDISCOVERY_PROGRESS"] = "off"  # a bar would be a page of control characters
         os.environ["TASKDISCOVERY_CACHE"] = str(MADE / "cache")
         where = {"metadata": {"path": str(folder)}}
-        NotebookClient(notebook, timeout=_LIMIT, kernel_name="python3", resources=where).execute()
+        kernel = AsyncKernelManager(kernel_name="python3", transport=_TRANSPORT)
+        NotebookClient(notebook, km=kernel, timeout=_LIMIT, resources=where).execute()
         own["seconds"] = round(time.monotonic() - began)
     kept.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, kept)

@@ -23,4 +23,9 @@ class Silent:
 def interactive() -> bool:
     """Say whether somebody looks: stderr is a terminal, or this is a notebook."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return terminal or "ipykernel" in sys.modules
+    return terminal or in_notebook()
+
+
+def in_notebook() -> bool:
+    """Say whether this is the process of a notebook."""
+    return "ipykernel" in sys.modules

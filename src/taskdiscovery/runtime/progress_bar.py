@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 from taskdiscovery.errors import ConfigError, nearest, printable
 from taskdiscovery.runtime.callbacks import Callback, Callbacks
-from taskdiscovery.runtime.progress import interactive
+from taskdiscovery.runtime.progress import in_notebook, interactive
 from taskdiscovery.runtime.progress_lines import ProgressLines
 
 
@@ -40,13 +41,19 @@ class ProgressBar(Callback):
 
 
 def callbacks_of(given: Callback | Iterable[Callback] | None) -> Callbacks:
-    """Return the callbacks of a call: those given, else a bar where somebody looks.
+    """Return the callbacks of a call: those given, else what shows progress where somebody looks.
+
+    That is a bar; lines in a notebook without ipywidgets, where a bar of rich warns at each step;
+    and nothing where `TASKDISCOVERY_PROGRESS` is `off`.
 
     Raises:
         ConfigError: for what is no callback.
     """
     if given is None:
-        return Callbacks([ProgressBar()] if interactive() else [])
+        if not interactive() or os.environ.get(VARIABLE) == "off":
+            return Callbacks()
+        widgets = not in_notebook() or find_spec("ipywidgets") is not None
+        return Callbacks([ProgressBar() if widgets else ProgressLines()])
     several = list(given) if isinstance(given, Iterable) else [given]
     for one in several:
         if not isinstance(one, Callback):
