@@ -52,7 +52,7 @@ _REPORTS = (
     Report(
         name="planted",
         title="A planted logo: the page of an audit",
-        words="Shapes, of which those of one class mostly carry a small logo. The audit says where "
+        words="Digits, of which those of one class mostly carry a small logo. The audit says where "
         "the shortcut is, and that networks follow it.",
         made=notebooks.folder_of("shortcut") / "runs" / "audit" / "audit.html",
         by="[Find the shortcut in a data set](tutorials/shortcut.ipynb).",

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,6 @@ SOURCES = ROOT / "docs" / "tutorials"
 MADE = ROOT / "build" / "website"
 #: seconds for one cell.
 _LIMIT = 1800
-#: how a kernel is spoken to: by files of this user's where there are some, not by open ports.
-_TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,19 @@ def execute(name: str) -> bool:
         os.environ["TASKDISCOVERY_PROGRESS"] = "off"  # a bar would be a page of control characters
         os.environ["TASKDISCOVERY_CACHE"] = str(MADE / "cache")
         where = {"metadata": {"path": str(folder)}}
-        kernel = AsyncKernelManager(kernel_name="python3", transport=_TRANSPORT)
-        NotebookClient(notebook, km=kernel, timeout=_LIMIT, resources=where).execute()
+        limits = {"timeout": _LIMIT, "startup_timeout": _LIMIT}
+        with tempfile.TemporaryDirectory() as sockets:
+            kernel = AsyncKernelManager(kernel_name="python3", **_spoken_to(sockets))
+            NotebookClient(notebook, km=kernel, resources=where, **limits).execute()
         own["seconds"] = round(time.monotonic() - began)
     kept.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, kept)
     return True
+
+
+def _spoken_to(folder: str) -> dict[str, str]:
+    """Have the kernel spoken to by sockets in a folder where there are such, not by open ports."""
+    return {"transport": "ipc", "ip": f"{folder}/kernel"} if os.name == "posix" else {}
 
 
 def _empty(folder: Path) -> None:
