@@ -91,6 +91,12 @@ def reports() -> list[Report]:
     return [report for report in _REPORTS if not report.needs or report.file.exists()]
 
 
+def files() -> list[Path]:
+    """Return the reports that were made, and what they link to."""
+    lists = sorted((notebooks.MADE / "gallery" / "images").glob("*.csv"))
+    return [*(report.file for report in reports()), *lists]
+
+
 def example_run() -> Path:
     """Return a run that a notebook has made, with tasks, scores, a split and evidence."""
     return notebooks.folder_of("split") / "runs" / "shapes"
@@ -128,6 +134,9 @@ def collect() -> None:
             report.file.unlink(missing_ok=True)
             continue
         shutil.copyfile(report.made, report.file)
+        beside = report.made.parent / "images"  # of an audit: lists, which its page links to
+        if beside.is_dir():
+            shutil.copytree(beside, report.file.parent / "images", dirs_exist_ok=True)
 
 
 def page() -> str:

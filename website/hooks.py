@@ -25,10 +25,10 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
             rendered = notebooks.render(name)
             _put(files, config, f"tutorials/{name}.md", rendered.markdown)
             _put(files, config, f"tutorials/{name}.ipynb", notebooks.executed_file(name))
-            for file, content in rendered.files.items():
-                _put(files, config, f"tutorials/{file}", content)
-        for report in gallery.reports():
-            _put(files, config, f"gallery/{report.name}.html", report.file)
+            for picture, content in rendered.files.items():
+                _put(files, config, f"tutorials/{picture}", content)
+        for file in gallery.files():
+            _put(files, config, file.relative_to(notebooks.MADE).as_posix(), file)
     except FileNotFoundError as error:
         raise PluginError(f"{error.filename} is not made yet: run `make docs`") from error
     return files

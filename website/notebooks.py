@@ -76,8 +76,8 @@ def execute(name: str) -> bool:
         nbclient.exceptions.CellExecutionError: where a cell fails.
     """
     import nbformat
-    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
+    from traitlets.config import Config
 
     source, kept, folder = SOURCES / f"{name}.ipynb", executed_file(name), folder_of(name)
     state = state_of(source)
@@ -97,8 +97,8 @@ def execute(name: str) -> bool:
         where = {"metadata": {"path": str(folder)}}
         limits = {"timeout": _LIMIT, "startup_timeout": _LIMIT}
         with tempfile.TemporaryDirectory() as sockets:
-            kernel = AsyncKernelManager(kernel_name="python3", **_spoken_to(sockets))
-            NotebookClient(notebook, km=kernel, resources=where, **limits).execute()
+            settings = Config({"KernelManager": _spoken_to(sockets)})
+            NotebookClient(notebook, config=settings, resources=where, **limits).execute()
         own["seconds"] = round(time.monotonic() - began)
     kept.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, kept)
