@@ -138,6 +138,7 @@ def overview(path: Path) -> None:
 
     run = td.open_run(gallery.example_run())
     data, broken = td.load(str(run.config["data"])), run.split
+    assert broken is not None
     task = run.tasks[broken.task.name]
     assert task.coordinates_NC is not None
     order = np.argsort(task.coordinates_NC[:, 0])
