@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import human
 
 import taskdiscovery as td
-from experiments import paired
+from experiments import judging, paired
 from experiments.laboratory import Laboratory
 from experiments.markdown import paragraphs, table
 from experiments.peers.learning_to_split import Options, Pool, learn_to_split
@@ -370,26 +370,18 @@ def _range(values: list[float]) -> str:
 
 
 def judge(results: list[Row]) -> list[Verdict]:
-    """Say what became of the claims: they hold where they do for every learner and target."""
-    learnt, more, clearer = [], [], []
+    """Say what became of the claims, for each learner and target."""
+    cases: list[list[tuple[bool, str]]] = [[], [], []]
     for result in results:
         for about in result["about"]:
             spec, name = about["target"], f"`{result['learner']}` `{about['target']}`"
-            own = costs(result, spec, "pool")[LEARNT]
-            learnt.append((own["mean"] >= LEAST, f"{name} {paired.told(own)}"))
+            own, effect = costs(result, spec, "pool")[LEARNT], strongest(about)
             beside = costs(result, spec, "unseen")["more"]
-            more.append((beside["mean"] >= MORE, f"{name} {paired.told(beside)}"))
-            effect = strongest(about)
-            gap = effect[OURS] - effect[LEARNT]
             text = f"{name} {effect[OURS]:.2f} against {effect[LEARNT]:.2f}"
-            clearer.append((gap >= CLEARER, text))
-    return [
-        Verdict(
-            word="holds" if all(held for held, _ in found) else "does not",
-            ours="; ".join(text for _, text in found),
-        )
-        for found in (learnt, more, clearer)
-    ]
+            cases[0].append((own["mean"] >= LEAST, f"{name} {paired.told(own)}"))
+            cases[1].append((beside["mean"] >= MORE, f"{name} {paired.told(beside)}"))
+            cases[2].append((effect[OURS] - effect[LEARNT] >= CLEARER, text))
+    return [judging.verdict(own) for own in cases]
 
 
 STUDY = Study(
