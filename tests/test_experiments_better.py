@@ -44,13 +44,13 @@ def test_reliable_coordinates_leave_out_what_only_one_run_has():
     assert np.square(kept_ND - signal_NS @ fitted).mean() < 0.1
 
 
-def test_candidates_are_chosen_by_agreement_and_apart():
+def test_candidates_are_chosen_by_agreement_within_a_similarity():
     rng = np.random.default_rng(0)
     own_N3 = rng.normal(size=(2000, 3)).astype(np.float32)
     pool = np.concatenate([own_N3, own_N3[:, :1]], axis=1)  # the last is a copy of the first
-    chosen = parts.best_apart(pool, np.array([0.99, 0.7, 0.8, 0.98]), 3)
-    assert sorted(chosen) == [0, 1, 2]
-    assert list(parts.best_apart(pool, np.array([0.9, 0.7, 0.8, 0.98]), 2)) == [3, 2]
+    agreed = np.array([0.99, 0.7, 0.8, 0.98])
+    assert sorted(parts.best_apart(pool, agreed, 3, 0.6)) == [0, 1, 2]
+    assert sorted(parts.best_apart(pool, agreed, 3, 1.0)) == [0, 2, 3]
 
 
 def test_targets_with_margins_are_zero_where_runs_part():
