@@ -376,7 +376,7 @@ def _told(about: Row) -> str:
             "class): the greatest effect of a property is "
             f"{effect[LEARNT]:.2f} for Learning to Split and {effect[OURS]:.2f} along the task. "
             f"Train sides of two seeds of Learning to Split correlate by {_range(between)}, and "
-            f"with that along the task by {_range(ours)}.",
+            f"with that along the task by {_range(ours)} (below 0: turned the other way).",
             table(["cut", "verdict", "strongest property"], lines),
         ]
     )
