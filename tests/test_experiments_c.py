@@ -66,7 +66,10 @@ def test_noise_tells_what_was_claimed_and_what_came_out(tmp_path):
     text = noise.tell([as_claimed], tmp_path)
     assert "| lightness alone | 0.805 / 0.700 |" in text
     assert "-0.050 [-0.050, -0.050]" in text
-    assert "on tasks of `power` up with other order alone, down with lightness alone" in text
+    assert (
+        "on tasks of `power` it goes up with other order alone and down with lightness alone"
+        in text
+    )
     assert "Identical batches" not in text
     assert "lose" not in text
     assert "19.5% with other images alone (disjoint), 14.5%" in text

@@ -52,7 +52,7 @@ BASE = "base"
 CONDITIONS: dict[str, Condition] = {
     BASE: Condition(about="first: colour; other initialization and order"),
     "lightness": Condition(about="lightness alone", grey=True),
-    "init": Condition(about="other initialization alone, same batches", vary=("init",)),
+    "init": Condition(about="other initialization alone (same batches)", vary=("init",)),
     "order": Condition(about="other order alone", vary=("order",)),
     "data": Condition(about="other images alone (disjoint)", vary=("data",)),
     "flip": Condition(about="flips", augment="flip"),
@@ -169,10 +169,11 @@ def _moved(result: Row) -> str:
                 up.append(CONDITIONS[name].about)
             elif own["high"] < 0:
                 down.append(CONDITIONS[name].about)
-        parts = [f"{word} with {'; '.join(x)}" for word, x in (("up", up), ("down", down)) if x]
-        said.append(f"on {words} {', '.join(parts) or 'nowhere'}")
+        parts = [f"{word} with {', '.join(x)}" for word, x in (("up", up), ("down", down)) if x]
+        said.append(f"on {words} it goes {' and '.join(parts) or 'nowhere'}")
     return (
-        f"`{result['learner']}`: AS moves, by an interval that excludes 0, {'. And '.join(said)}."
+        f"`{result['learner']}`, where an interval over labelings tells AS from that of the first "
+        f"line: {'; '.join(said)}."
     )
 
 
