@@ -414,7 +414,7 @@ def tell(results: list[Row], place: Path) -> str:
         f"{first['conflicting']:.0%} of the training images replaced by such ones, the same for "
         f"all learners. Last layers are fitted to {first['held_images']} more images, equally many "
         "of each class and side (on pure told their classes alone); on mixed, settings of group "
-        "DRO and JTT are chosen on these. Classes are equally large on both sides, so that class "
+        "DRO and JTT are chosen on these. Classes are nearly equally large there, so that class "
         "reweighting has nothing to weigh. `test side`: unseen images that conflict with the task; "
         "`train side`: unseen ones that do not. `made up`: part of what ERM on the same images "
         "lacks to ERM on a random split.",
