@@ -169,9 +169,10 @@ but spread. *Alone*: after a search each task is trained on its own, on hard lab
 the held-out predictions, once or twice. *Margins*: targets are zero where two held-out predictions
 part. *Krylov*: a Ritz step over the spans of three iterations. *Oversampled*: twice as many
 coordinates, of which those are kept that two runs agree on best. *Best of twice*, *of a pool*:
-chosen by the measured agreement of two early trainings on training images (the pool: components,
-tasks of `power`, products of components' sides). The way with the greatest AS at a mean similarity
-of at most {SIMILARITY} was then measured on two fresh seeds.
+chosen by the measured agreement of two trainings on half of the training images (the pool:
+components, tasks of two searches, products of components' sides; as much alike as is allowed). The
+way with the greatest AS at a mean similarity of at most {SIMILARITY} was then measured on two fresh
+seeds.
 """
 
 

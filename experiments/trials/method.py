@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: how many trainings of all tasks together a trial has, unless that is what it changes.
 ROUNDS = 6
+#: mean similarity within which the best of a pool are chosen.
+POOLED = 0.518
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +50,10 @@ class Trial(td.Power):
 Way = Callable[[Trial, "Problem", parts.Trainer], Float32]
 
 
-def _squashed(
-    own: Trial, problem: Problem, trainer: parts.Trainer, rounds: int = ROUNDS
-) -> Float32:
+def _squashed(own: Trial, problem: Problem, trainer: parts.Trainer, first: int = 0) -> Float32:
     """The default of `power`: squashed coordinates, turned."""
     now = start(problem, own.start)
-    for i in range(rounds):
+    for i in range(first, first + ROUNDS):
         now = parts.white(trainer.held_out(soft_targets(parts.turned(now)), i)[0])
     return now
 
@@ -114,16 +114,15 @@ def _best_of_twice(own: Trial, problem: Problem, trainer: parts.Trainer) -> Floa
 
 
 def _best_of_pool(own: Trial, problem: Problem, trainer: parts.Trainer) -> Float32:
-    """The best of a pool, by measured early agreement, kept apart.
+    """The best of a pool, by measured early agreement, within a mean similarity.
 
-    The pool: twice as many components, as many tasks of `power`, and products of the first eight
+    The pool: twice as many components, the tasks of two searches, and products of the first eight
     components' sides.
     """
     components = start(replace(problem, tasks=2 * problem.tasks), own.start)
-    pool = np.concatenate(
-        [components, _squashed(own, problem, trainer), parts.parities(components, 8)], axis=1
-    )
-    chosen = parts.best_apart(pool, trainer.agreed(pool, 0), problem.P)
+    searches = [_squashed(own, problem, trainer, first) for first in (0, 100)]
+    pool = np.concatenate([components, *searches, parts.parities(components, 8)], axis=1)
+    chosen = parts.best_apart(pool, trainer.agreed(pool, 0), problem.P, POOLED)
     return np.ascontiguousarray(pool[:, chosen])
 
 

@@ -23,6 +23,9 @@ from taskdiscovery.runtime.seeds import derive, generator
 from taskdiscovery.training import Request, Seeds
 from taskdiscovery.types import BoolArray, Float32, FloatArray, IntArray, Labeling, Matrix, Record
 
+#: of agreement, for a |φ| of one with all that were chosen.
+PRICES = (0.0, *np.geomspace(0.05, 20, 27).tolist())
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trainer:
@@ -177,6 +180,7 @@ def surest(predictions: Sequence[Float32]) -> Float32:
 
 def parities(coordinates_ND: Matrix, of: int) -> Float32:
     """Return products of every two of the first coordinates' sides, as coordinates."""
+    of = min(of, coordinates_ND.shape[1])
     signs_NO = np.where(sides(coordinates_ND[:, :of]), 1.0, -1.0).astype(np.float32)
     pairs = [(i, j) for i in range(of) for j in range(i)]
     weight_NO = np.abs(coordinates_ND[:, :of])
@@ -187,20 +191,32 @@ def parities(coordinates_ND: Matrix, of: int) -> Float32:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def best_apart(coordinates_NC: Matrix, agreed_C: FloatArray, count: int) -> IntArray:
-    """Choose candidates, the most agreed first, no two more alike than need be.
+def best_apart(
+    coordinates_NC: Matrix, agreed_C: FloatArray, count: int, similarity: float
+) -> IntArray:
+    """Choose candidates of high agreement, hardly alike in the mean.
 
-    The cap on |φ| begins at 0.1 and is raised until there are enough.
+    They are taken one by one: each time the one of the greatest agreement, less a price times its
+    mean |φ| with those that were taken. The price is the least, of some, at which the mean
+    similarity, (1 + |φ|) / 2, is within the bound.
+
+    Args:
+        coordinates_NC: of all candidates.
+        agreed_C: their measured agreement.
+        count: how many to choose.
+        similarity: the bound; where no price keeps to it, the greatest price is paid.
     """
     signs_NC = np.where(sides(coordinates_NC), 1.0, -1.0).astype(np.float32)
     alike_CC = np.abs(signs_NC.T @ signs_NC) / len(signs_NC)
-    order = np.argsort(-agreed_C, kind="stable")
     chosen: list[int] = []
-    for cap in (0.1, 0.15, 0.2, 0.3, 0.5, 1.0):
-        chosen = []
-        for c in order:
-            if len(chosen) < count and all(alike_CC[c, other] <= cap for other in chosen):
-                chosen.append(int(c))
-        if len(chosen) == count:
+    for price in PRICES:
+        chosen, sum_C = [], np.zeros(len(agreed_C))
+        for number in range(count):
+            worth_C = agreed_C - price * sum_C / max(number, 1)
+            worth_C[chosen] = -np.inf
+            chosen.append(int(worth_C.argmax()))
+            sum_C += alike_CC[chosen[-1]]
+        pairs = alike_CC[np.ix_(chosen, chosen)][np.triu_indices(count, 1)]
+        if (1 + pairs.mean()) / 2 <= similarity:
             break
     return np.array(chosen)
