@@ -279,7 +279,7 @@ def _near(results: list[Row]) -> str:
     commonest = [max(row["rate"], 1 - row["rate"]) for row in results[0]["order"]]
     rows.append(["the commoner class", *(f"{share:.2f}" for share in commonest)])
     numbers = range(len(results[0]["order"]))
-    return table(["way: |φ|, probe", *(f"published {i}" for i in numbers)], rows)
+    return table(["φ without its sign, probe", *(f"published {i}" for i in numbers)], rows)
 
 
 _WAYS = {
@@ -337,7 +337,7 @@ def judge(results: list[Row]) -> list[Verdict]:
         Verdict(word=word([abs(g["mean"]) <= EQUAL for g in equal.values()]), ours=_listed(equal)),
         Verdict(
             word=word([max(phis) < APART and max(probes) < TOLD]),
-            ours=f"|φ| at most {max(phis):.2f}, probe at most {max(probes):.2f}",
+            ours=f"φ at most {max(phis):.2f}, probe at most {max(probes):.2f}",
         ),
         Verdict(word=word(nearer), ours=f"in {sum(nearer)} of {len(nearer)} cases"),
     ]
