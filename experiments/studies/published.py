@@ -226,16 +226,15 @@ _HEAD = f"""
 Four tasks were published that the paper's search gave on self-supervised features. Scored beside
 ours from three seeds, which draw images, search and trainings anew: eight of {TASKS} tasks of
 `power` (four for the narrow ResNet), four of `pursuit` on a frozen backbone (two), human cuts and
-random labels. AS in the mean over seeds and labelings (least to greatest); preset `quick`. Tasks of
-`pursuit` cut the images at any rate, and a high AS comes easier where one class is rare: compare
-their κ.
+random labels. Scores, then mean AS (least to greatest) and κ; preset `quick`. Tasks of `pursuit` cut
+the images at any rate, and a high AS comes easier where one class is rare: compare their κ.
 """
 
 _NEAR = """
 How near ours come to each published task, on images that discovery has not seen: the greatest |φ|
 over the tasks of a way, and the accuracy of a linear probe from its coordinates. The human row is
-the nearest of the 126 cuts. `pixels` are principal components of pixels, in which no network has a
-part. Means over seeds.
+the nearest of the 126 cuts. In components of pixels no network has a part. Means over seeds; a
+probe that knows nothing is right as often as the commoner class.
 """
 
 
