@@ -226,7 +226,7 @@ _HEAD = f"""
 Four tasks were published that the paper's search gave on self-supervised features. Scored beside
 ours from three seeds, which draw images, search and trainings anew: eight of {TASKS} tasks of
 `power` (four for the narrow ResNet), four of `pursuit` on a frozen backbone (two), human cuts and
-random labels. Scores, then mean AS (least to greatest) and κ; preset `quick`. Tasks of `pursuit` cut
+random labels. Scores, mean AS (least to greatest) and κ; preset `quick`. Tasks of `pursuit` cut
 the images at any rate, and a high AS comes easier where one class is rare: compare their κ.
 """
 
