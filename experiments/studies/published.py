@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from benchmarks import human
 
 import taskdiscovery as td
 from experiments import searches
@@ -168,7 +169,7 @@ def _alike(
     classes_N = lab.dataset.labels
     assert classes_N is not None
     tables = {way: tasks.labels_ND for way, tasks in embedded.items()}
-    tables["human"] = np.stack([np.isin(classes_N, own) for own in searches.CUTS], axis=1)
+    tables["human"] = np.stack([np.isin(classes_N, own) for own in human.HUMAN], axis=1)
     rows: list[Row] = []
     for number, labels_N in enumerate(labels_NL.T):
         for way, labels_ND in tables.items():
