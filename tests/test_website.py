@@ -80,6 +80,7 @@ def test_files_of_a_run_are_described_with_columns_and_remedies(tmp_path):
     table.to_parquet(tmp_path / "scores/tasks/scores.parquet")
     (tmp_path / "cues.csv").write_text("view,unique\ncorner,0.1\n")
     (tmp_path / "result.json").write_text(json.dumps({"data": {"images": 3}, "tasks": [{"n": 1}]}))
+    (tmp_path / "config.yaml").write_text("tasks: 3\nlearner: convnet\n")
     (tmp_path / ".lock").write_text("")
     page = rundir.page(tmp_path)
     assert "| `agreement` | double |" in page
@@ -87,6 +88,7 @@ def test_files_of_a_run_are_described_with_columns_and_remedies(tmp_path):
     assert "| `unique` | text |" in page
     assert "| `data.images` | a whole number |" in page
     assert "| `tasks` | a list of documents: `n` |" in page
+    assert "| `learner` | a text |" in page
     assert ".lock" not in page
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from taskdiscovery.store.layout import remedy_of
 
 #: documents whose keys are told, one level down where that says more.
@@ -61,6 +63,8 @@ def _contents(path: Path) -> Iterator[tuple[str, str]]:
         yield from ((column, "text") for column in header)
     elif path.suffix == ".json":
         yield from _keys(json.loads(path.read_text("utf-8")), _DEPTH.get(path.name, 1))
+    elif path.suffix == ".yaml":
+        yield from _keys(yaml.safe_load(path.read_text("utf-8")), 1)
     elif path.suffix == ".jsonl":
         first = json.loads(path.read_text("utf-8").splitlines()[0])
         yield from _keys(first, 1)
@@ -68,9 +72,15 @@ def _contents(path: Path) -> Iterator[tuple[str, str]]:
         from safetensors import safe_open
 
         with safe_open(path, "numpy") as opened:
+            weights = 0
             for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                if name.startswith("network."):
+                    weights += 1
+                    continue
                 part = opened.get_slice(name)
                 yield name, f"{part.get_dtype()}, {tuple(part.get_shape())}"
+            if weights:
+                yield "network.…", f"{weights} arrays: the state of the network"
 
 
 def _keys(document: dict[str, Any], depth: int, before: str = "") -> Iterator[tuple[str, str]]:
