@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         Labeling,
         Score,
         Scores,
+        Similarity,
         Split,
         Tasks,
     )
@@ -116,6 +117,7 @@ __all__ = [
     "RunDirError",
     "Score",
     "Scores",
+    "Similarity",
     "Spectral",
     "Split",
     "Stressed",
@@ -163,7 +165,7 @@ _HOMES = {
     "store": "Run",
     "training.fitted": "Fitted",
     "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling "
-    "Score Scores Split Tasks",
+    "Score Scores Similarity Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
