@@ -33,7 +33,7 @@ FLOORS = [
     {"splits", "analysis", "scoring"},
     {"auditing", "estimation"},
     {"jobs"},
-    {"reporting"},
+    {"reporting", "loggers", "exports"},
     {"api"},
     {"cli"},
     {"__main__"},

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         TaskDiscoveryError,
         WorkerError,
     )
+    from taskdiscovery.loggers import logger
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
     from taskdiscovery.splits.benchmark import Stressed
@@ -138,6 +139,7 @@ __all__ = [
     "label",
     "load",
     "load_fitted",
+    "logger",
     "open_run",
     "plant",
     "report",
@@ -159,6 +161,7 @@ _HOMES = {
     "encoders.linear": "FeatureEncoder",
     "errors": "ConfigError DataError NumericalError ResourceError RunDirError TaskDiscoveryError "
     "WorkerError",
+    "loggers": "logger",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
     "splits.benchmark": "Stressed",

@@ -30,6 +30,7 @@ from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
 from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.specs import split_run_task
+from taskdiscovery.loggers import KINDS as LOGGERS
 from taskdiscovery.types import Document
 
 DATA_HELP = (
@@ -174,6 +175,7 @@ def _job(command: Parser, name: str) -> None:
         bounded = "print beside each agreement score what it tells of accuracy: the most that it "
         bounded += "can be, (1 + AS)/2, and an estimate by the other labelings of the table"
         command.add_argument("--estimate-accuracy", action="store_true", help=bounded)
+    _log(command)
     if name == "audit":
         _pictures(command)
         strict = "exit with code 8 where the verdict is FAIL"
@@ -186,6 +188,7 @@ def _demo(command: Parser) -> None:
         "data", nargs="?", default="digits", metavar="DATA", help="default: digits"
     )
     command.add_argument("--out", type=Path, default=None, help="default: the next runs/demo-N")
+    _log(command)
 
 
 def _info(command: Parser) -> None:
@@ -247,6 +250,7 @@ def _stress(command: Parser) -> None:
         required=True,
         help="new folder: README.md, strength-*/, tests/, SHA256SUMS; baselines.csv where asked",
     )
+    _log(command)
     _format(command)
 
 
@@ -256,6 +260,7 @@ def _analyze(command: Parser) -> None:
     command.add_argument("--data", help=_DATA_OF_RUN)
     _options_of(command, CONFIGS["analyze"])
     command.add_argument("--learner", default="", help=_TRUST)
+    _log(command)
     _format(command)
 
 
@@ -311,6 +316,7 @@ def _resume(command: Parser) -> None:
         action="store_true",
         help="go on with another number of torchrun's processes; the result is marked as not exact",
     )
+    _log(command)
 
 
 def _show(command: Parser) -> None:
@@ -501,6 +507,17 @@ def _data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
 def _pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-images", action="store_true", help="leave the pictures out")
     parser.add_argument("--blur", action="store_true", help="show each picture as 6 x 6 colours")
+
+
+def _log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="|".join(LOGGERS) + "[:WHERE]",
+        help="keep options, iterations, scores and the result with this tool, too: at a folder, a "
+        "project, an address, a file; may be given several times",
+    )
 
 
 def _format(parser: argparse.ArgumentParser) -> None:

@@ -61,6 +61,13 @@ def draw_course(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Ax
         handles, names = handles + more, names + more_names
     if len(x) <= 12:
         ax.set_xticks(x)
-    above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3}
-    ax.legend(handles, names, frameon=False, fontsize="small", **above)
+    ax.legend(
+        handles,
+        names,
+        frameon=False,
+        fontsize="small",
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=3,
+    )
     return ax
