@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         discover,
         embed,
         estimate,
+        export,
         fit,
         info,
         label,
@@ -132,6 +133,7 @@ __all__ = [
     "discover",
     "embed",
     "estimate",
+    "export",
     "fit",
     "from_arrays",
     "from_torch",
@@ -150,8 +152,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze audit compare discard discover embed estimate fit info label load load_fitted "
-    "open_run plant report resume score split stress",
+    "api": "analyze audit compare discard discover embed estimate export fit info label load "
+    "load_fitted open_run plant report resume score split stress",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",

@@ -43,6 +43,7 @@ from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
+from taskdiscovery.splits.benchmark.checking import is_benchmark
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
 from taskdiscovery.store.layout import AUDIT_PAGE, CUE_SPLIT
@@ -379,6 +380,35 @@ def report(
 
     with showing(**pictures):
         path = write_report_of_run(opened, data, callbacks, splits=split, **given)
+    show.exact(str(path))
+
+
+def export(
+    run: Path,
+    to: str,
+    out: Path,
+    data: str | None,
+    split: list[str],
+    callbacks: Callbacks,
+    **given: Any,
+) -> None:
+    """Write what a run found as another tool reads it, and print the folder."""
+    from taskdiscovery.exports import write_export_of_run
+    from taskdiscovery.exports.writing import check_form
+
+    if is_benchmark(run):
+        raise ConfigError(
+            "this is a Hugging Face data set as it stands",
+            where=str(run),
+            hint="its README.md says how it is read",
+        )
+    check_form(to, out)
+    opened = Run.open(run)
+    if data is not None:
+        check_spec(data)
+    pictures = {key: given.pop(key) for key in ("no_images", "blur")}
+    with showing(**pictures):
+        path = write_export_of_run(opened, data, callbacks, form=to, out=out, splits=split, **given)
     show.exact(str(path))
 
 

@@ -25,6 +25,7 @@ from taskdiscovery.config import (
 from taskdiscovery.config.options import base_type, number_text
 from taskdiscovery.discovery import METHODS, Method
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.exports import FORMS
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
@@ -61,6 +62,7 @@ _HELP = {
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
     "report": "one HTML file of a run: report.html",
+    "export": "what a run found, by image, as another tool reads it",
     "show": "what a run holds: tasks, scores and splits by name, what is unfinished, what is next",
     "resume": "go on with the job of a run that was stopped",
     "discard": "give up the unfinished job of a run; what was committed stays",
@@ -121,6 +123,7 @@ COMMANDS = (
     "analyze",
     "compare",
     "report",
+    "export",
     "show",
     "resume",
     "discard",
@@ -299,6 +302,34 @@ def _report(command: Parser) -> None:
     command.add_argument("--learner", default="", help=_TRUST)
 
 
+def _export(command: Parser) -> None:
+    _run(command)
+    command.add_argument(
+        "--to",
+        required=True,
+        metavar="|".join(FORMS),
+        help="the tool: FiftyOne, Renumics Spotlight, cleanlab's Datalab, a Hugging Face data set, "
+        "Croissant, a table",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="new folder")
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument(
+        "--features",
+        default="",
+        metavar="FILE|BACKBONE",
+        help="numbers of the images (default: those that the tasks were found on)",
+    )
+    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
+    command.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="export this split of the run, and no others but those named alike (default: all)",
+    )
+    _pictures(command)
+
+
 def _resume(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -353,6 +384,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,
+    "export": _export,
     "show": _show,
     "discard": _discard,
     "resume": _resume,

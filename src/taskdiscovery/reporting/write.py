@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery.config import JobConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.errors import DataError, TaskDiscoveryError
-from taskdiscovery.jobs.inputs import read_data, reading_of
-from taskdiscovery.jobs.looking import features_of
-from taskdiscovery.jobs.parts import with_parts
-from taskdiscovery.jobs.trust import data_of
+from taskdiscovery.jobs.again import dataset_of
 from taskdiscovery.reporting.auditpage import audit_page
 from taskdiscovery.reporting.estimatepage import estimate_page
 from taskdiscovery.reporting.material import (
@@ -133,12 +129,7 @@ def write_report_of_run(
         check_something(run)
     for name in splits:
         run.split_named(name)
-    features = features or features_of(run, data)
-    if data is None:
-        data = data_of(run, run.config)
-    how = JobConfig(**vars(reading_of(run)), features=features, test=test)
-    how = with_parts(how, run, None)
-    dataset = read_data(data, how, callbacks)
+    dataset = dataset_of(run, data, callbacks, features=features, test=test)
     if audit is not None:
         check_images(dataset, run.fingerprint, "--data")
         with run.understood("material of the page", "restore the files, or audit again"):
