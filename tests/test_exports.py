@@ -281,7 +281,7 @@ def test_the_command_exports_a_run(tmp_path, capsys, monkeypatch):
 OPENED = {
     "hf": (
         "datasets",
-        "split = datasets.load_dataset('.', 'split-label-0'); "
+        "split = datasets.load_dataset(FOLDER, 'split-label-0'); "
         "assert [len(split[k]) for k in ('train', 'within', 'test')] == [20, 4, 6]; "
         "row = split['test'][0]; assert row['image'].size == (8, 8); "
         "assert split['test'].features['label'].names == ['0', '1', '2']",
@@ -289,7 +289,8 @@ OPENED = {
     "croissant": (
         "mlcroissant",
         "assert not dataset.metadata.issues.errors; "
-        "rows = list(dataset.records('rows')); assert len(rows) == 40; "
+        "again = mlcroissant.Dataset(jsonld='croissant.json'); "  # a loop that was left is not begun anew
+        "rows = list(again.records('rows')); assert len(rows) == 40; "
         "assert rows[31]['rows/image'].size == (8, 8); "
         "assert rows[31]['rows/agreement_task_000'] == 0",
     ),
@@ -305,9 +306,9 @@ def test_the_tool_opens_it_as_the_card_says(form, data, found, tmp_path):
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     folder = exported(form, data, found, tmp_path)
-    card = (folder / "README.md").read_text("utf-8").replace("PATH", ".")
-    program = "\n".join([*re.findall(r"```python\n(.*?)```", card, re.S)[:1], look])
-    run(program, folder)
+    card = (folder / "README.md").read_text("utf-8").replace("PATH", str(folder))
+    shown = re.findall(r"```python\n(.*?)```", card, re.S)[0]
+    run(f"{shown}\n{look.replace('FOLDER', repr(str(folder)))}", folder)
 
 
 @pytest.mark.slow

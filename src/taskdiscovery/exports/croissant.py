@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from taskdiscovery.exports.card import card
 from taskdiscovery.exports.folder import CARD, TABLE, Folder
 from taskdiscovery.exports.table import Table, plain, table_of
+from taskdiscovery.types import Document
 
 DESCRIPTION = "croissant.json"
 _IMAGES, _ROWS = "images", "rows"
@@ -20,7 +20,7 @@ _TERMS = (
     *("path", "recordSet", "references", "regex", "repeated", "replace", "samplingRate"),
     *("separator", "source", "subField", "transform"),
 )
-_CONTEXT: dict[str, Any] = {
+_CONTEXT: Document = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
@@ -47,9 +47,9 @@ def write(folder: Folder) -> None:
     folder.write(CARD, card(folder, table, _OPENING))
 
 
-def _document(folder: Folder, table: Table) -> dict[str, Any]:
+def _document(folder: Folder, table: Table) -> Document:
     digest = hashlib.sha256((folder.place / TABLE).read_bytes()).hexdigest()
-    distribution: list[dict[str, Any]] = [
+    distribution: list[Document] = [
         {
             "@type": "cr:FileObject",
             "@id": TABLE,
@@ -95,8 +95,8 @@ def _document(folder: Folder, table: Table) -> dict[str, Any]:
     }
 
 
-def _field(table: Table, name: str) -> dict[str, Any]:
-    field: dict[str, Any] = {
+def _field(table: Table, name: str) -> Document:
+    field: Document = {
         "@type": "cr:Field",
         "@id": f"{_ROWS}/{plain(name)}",
         "name": plain(name),
@@ -109,7 +109,7 @@ def _field(table: Table, name: str) -> dict[str, Any]:
     return field
 
 
-def _picture() -> dict[str, Any]:
+def _picture() -> Document:
     return {
         "@type": "cr:Field",
         "@id": f"{_ROWS}/image",

@@ -7,7 +7,6 @@ Its documentation has the form (`data/`, `labels.json`) under
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from taskdiscovery.exports.folder import CARD, Folder
 from taskdiscovery.exports.table import Table, plain, table_of
 from taskdiscovery.splits.benchmark.columns import Column
 from taskdiscovery.store.writing import finite
+from taskdiscovery.types import Document
 
 LABELS, DATA = "labels.json", "data"
 #: what FiftyOne's labels call something else.
@@ -42,7 +42,7 @@ def write(folder: Folder) -> None:
     folder.write(CARD, card(folder, table, _OPENING))
 
 
-def _labels(table: Table) -> dict[str, Any]:
+def _labels(table: Table) -> Document:
     """Return the document: a label an image, by the name of its file without the ending."""
     classes = [column for column in table.columns if column.kind == "class"]
     nothing = Column(

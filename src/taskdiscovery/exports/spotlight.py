@@ -22,6 +22,8 @@ def write(folder: Folder) -> None:
     """Write `table.parquet`, `dtypes.json`, the images, and a card."""
     table = table_of(folder.material, folder.write_pictures("images"))
     frame, types = table.to_frame(), _types(table)
+    for name in (name for name, kind in types.items() if kind == "Category"):
+        frame[name] = frame[name].fillna("")  # it sorts categories, and None is no text
     tasks = folder.material.tasks
     if tasks is not None and tasks.coordinates_NP is not None:
         # what the map of similar images is drawn from

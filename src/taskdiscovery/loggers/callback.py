@@ -10,7 +10,7 @@ from taskdiscovery.errors import first_line, printable
 from taskdiscovery.loggers.flat import numbers_of, of_result, of_score
 from taskdiscovery.loggers.tracker import DONE, FAILED, STOPPED, Tool, Tracker
 from taskdiscovery.runtime.callbacks import Callback, JobInfo, Numbers
-from taskdiscovery.types import Score
+from taskdiscovery.types import Document, Score
 
 _LOG = logging.getLogger("taskdiscovery")
 
@@ -81,7 +81,7 @@ class Logger(Callback):
         kept = {k: v for k, v in numbers.items() if k not in ("iteration", "step")}
         self._keep(event, dict(numbers), numbers_of(kept, self._command), step)
 
-    def _keep(self, event: str, row: dict[str, Any], values: dict[str, float], step: int) -> None:
+    def _keep(self, event: str, row: Document, values: dict[str, float], step: int) -> None:
         def keep(tracker: Tracker) -> None:
             tracker.told(event, row)
             tracker.numbers(values, step)
