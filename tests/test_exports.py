@@ -289,7 +289,8 @@ OPENED = {
     "croissant": (
         "mlcroissant",
         "assert not dataset.metadata.issues.errors; "
-        "again = mlcroissant.Dataset(jsonld='croissant.json'); "  # a loop that was left is not begun anew
+        # Its records go on where the loop before them was left.
+        "again = mlcroissant.Dataset(jsonld='croissant.json'); "
         "rows = list(again.records('rows')); assert len(rows) == 40; "
         "assert rows[31]['rows/image'].size == (8, 8); "
         "assert rows[31]['rows/agreement_task_000'] == 0",
