@@ -12,6 +12,7 @@ import numpy as np
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.reporting import figures, provenance, splitview
 from taskdiscovery.reporting.evidence import EvidenceView
+from taskdiscovery.reporting.finding import finding
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
@@ -34,7 +35,9 @@ class Page:
         everywhere: IntArray = np.arange(len(self.dataset))
         self.unseen = everywhere if seen_N is None else np.flatnonzero(~seen_N)
         names = material.scores.scored if self.tasks is None else self.tasks.names
-        self.scores = ScoreView(material.scores, names, self.learner, len(self.dataset))
+        self.scores = ScoreView(
+            material.scores, names, self.learner, len(self.dataset), material.rows
+        )
         self.evidence = EvidenceView(material, self.unseen)
         self.sprites: dict[str, str] = {}
 
@@ -48,6 +51,7 @@ class Page:
         return {
             "version": versions.get("taskdiscovery", ""),
             "title": self._title(),
+            "finding": finding(self.scores, self.material.splits, discovered=bool(tasks)),
             "lead": self._lead() if self.tasks is not None else "",
             "rows": self.material.rows,
             "tiles": self._tiles(),

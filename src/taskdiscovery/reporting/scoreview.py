@@ -20,10 +20,19 @@ class ScoreView:
         names: of the discovered tasks.
         learner: of the search.
         images: how many images the data has.
+        rows: what they are called: rows, where features stand alone.
     """
 
-    def __init__(self, scores: Scores, names: tuple[str, ...], learner: str, images: int) -> None:
+    def __init__(
+        self,
+        scores: Scores,
+        names: tuple[str, ...],
+        learner: str,
+        images: int,
+        rows: str = "images",
+    ) -> None:
         self.scores, self.names, self.learner, self.images = scores, names, learner, images
+        self.rows = rows
         self.everything = scores.to_frame()
 
     @cached_property
@@ -43,7 +52,7 @@ class ScoreView:
         return table.drop_duplicates("task", keep="last")
 
     @cached_property
-    def _others(self) -> list[tuple[str, Document]]:
+    def others(self) -> list[tuple[str, Document]]:
         """Names and scores of human labelings (first) and of random labels."""
         if self.table is None:
             return []
@@ -55,17 +64,17 @@ class ScoreView:
     @property
     def references(self) -> dict[str, float]:
         """Names and agreement of human labelings (first) and of random labels."""
-        return {name: float(row["agreement"]) for name, row in self._others}
+        return {name: float(row["agreement"]) for name, row in self.others}
 
     @property
     def compared(self) -> dict[str, float]:
         """The references that a sentence names: a human labeling, and random labels where runs
         have learnt something of them, rather than named one class alone.
         """
-        human = [(n, row) for n, row in self._others if row["task"] != RANDOM][:1]
+        human = [(n, row) for n, row in self.others if row["task"] != RANDOM][:1]
         random = [
             (n, row)
-            for n, row in self._others
+            for n, row in self.others
             if row["task"] == RANDOM and memory_note(row).startswith("agreement")
         ]
         return {name: float(row["agreement"]) for name, row in (*human, *random)}
@@ -143,7 +152,7 @@ class ScoreView:
         values = [float(s["agreement"]) for s in scored]
         note = f"mean agreement of {len(values)}; from {min(values):.3f} to {max(values):.3f}"
         tiles = [tile("Discovered tasks", f"{np.mean(values):.3f}", note)]
-        for name, row in self._others:
+        for name, row in self.others:
             random = row["task"] == RANDOM
             note = memory_note(row) if random else f"human labeling: {name}"
             title, kind = ("Random labels", "random") if random else ("Human labels", "human")
