@@ -9,7 +9,7 @@ from taskdiscovery.reporting.scoreview import ScoreView
 from taskdiscovery.types import Setup
 
 
-def scored(values, covers="images and runs"):
+def scored(values, covers="images and runs", chance=0.5):
     return td.Scores(
         td.Score(
             task=task,
@@ -21,7 +21,7 @@ def scored(values, covers="images and runs"):
             low=value - 0.02,
             high=value + 0.02,
             covers=covers,
-            chance=0.5,
+            chance=chance,
             kappa=0.5,
             rate=0.5,
             accuracy=float("nan"),
@@ -87,6 +87,12 @@ def test_it_says_what_intervals_cover():
     values = {"task_000": 0.9, "random": 0.5}
     assert "over images and runs." in told(values)
     assert "over images alone (one pair" in told(values, covers="images")
+
+
+def test_it_says_where_class_rates_alone_make_runs_agree():
+    values = {"task_000": 0.9, "random": 0.85}
+    assert "class rates" not in told(values)
+    assert "(0.90 against 0.85, of which class rates alone give 0.82)" in told(values, chance=0.82)
 
 
 def test_it_says_whether_the_worst_split_breaks():

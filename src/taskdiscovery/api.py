@@ -906,8 +906,8 @@ def report(
         data: anything that `load` takes: the images that were searched. For an `Estimate` none is
             read, and it may be None.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit`, or an
-            `Estimate`, alone.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or two `Run`s of these
+            images, which are shown side by side; or an `Audit`, or an `Estimate`, alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.

@@ -277,6 +277,14 @@ def _compare(command: Parser) -> None:
 
 def _report(command: Parser) -> None:
     _run(command)
+    beside = "a second run: one page of both side by side, written to --out"
+    command.add_argument("beside", nargs="?", type=Path, metavar="RUN2", help=beside)
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="with RUN2: the page (default: report-RUN-RUN2.html in the working directory)",
+    )
     command.add_argument("--data", help=_DATA_OF_RUN)
     command.add_argument(
         "--features",

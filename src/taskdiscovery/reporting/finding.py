@@ -14,6 +14,9 @@ from taskdiscovery.splits.claims import difference, with_interval
 from taskdiscovery.types import Document, Interval, Split
 from taskdiscovery.types.scores import RANDOM
 
+#: chance agreement on random labels above which it is told: two equal classes give 0.5.
+_LOPSIDED = 0.6
+
 
 def finding(scores: ScoreView, splits: Mapping[str, Split], *, discovered: bool) -> str:
     """Return one sentence.
@@ -44,7 +47,9 @@ def _agreement(scores: ScoreView, things: str) -> str:
         return f"{told} on {mean:.0%} of unseen {scores.rows}, with no random labels beside them"
     base = _interval(random[0])
     text = f"{told} on {_clearly(own, base, things)} clearly more than on random labels "
-    text += f"({'mean ' if len(own) > 1 else ''}{mean:.2f} against {base.mean:.2f})"
+    text += f"({'mean ' if len(own) > 1 else ''}{mean:.2f} against {base.mean:.2f}"
+    lopsided = float(random[0]["chance"]) > _LOPSIDED
+    text += f", of which class rates alone give {random[0]['chance']:.2f})" if lopsided else ")"
     for name, row in [pair for pair in scores.others if pair[1]["task"] != RANDOM][:1]:
         beside = _interval(row)
         text += f", and on {_clearly(own, beside, things)} clearly more than on {name} "
