@@ -57,6 +57,11 @@ def test_lines_tell_a_job_from_its_options_to_its_end(told, few, tmp_path):
     result = next(r for r in rows if r["command"] == "split" and r["event"] == "result")
     assert result["accuracy"]["adversarial"]["mean"] == split.accuracy["adversarial"].mean
     assert rows[-1]["state"] == "done"
+    kept = td.logger("jsonl:evidence.jsonl")
+    td.analyze(few, found, images=20, probe_images=5, threads=1, callbacks=kept)
+    own = lines(tmp_path / "evidence.jsonl")
+    assert [row["event"] for row in own] == ["start", "result", "end"]
+    assert [task["name"] for task in own[1]["tasks"]] == list(found.tasks.names)
     options = {**BRIEF, "preset": "smoke", "callbacks": td.logger("jsonl:scores.jsonl")}
     scores = td.score(few, few.labels % 2, **options)
     own = [r for r in lines(tmp_path / "scores.jsonl") if r["event"] == "score"]
@@ -214,6 +219,55 @@ def test_documents_become_numbers_under_names():
         "discover/tasks/task_000/more/low": 1.0,
     }
     assert plain({"a": (np.float64("nan"), np.int64(3), np.arange(2))})["a"][:2] == [None, 3]
+
+
+def test_results_become_numbers(found_audit):
+    from taskdiscovery.loggers.flat import of_result
+    from taskdiscovery.splits.benchmark import Baseline, Stressed
+
+    numbers = numbers_of(of_result(found_audit), "audit")
+    assert numbers["audit/verdict"] == 2
+    assert numbers["audit/cues/label/codec/unique/low"] == 0.05
+    row = Baseline(
+        strength=0.9,
+        learner="erm",
+        runs=3,
+        accuracy={"conflicting": td.Interval(mean=0.4, low=0.3, high=0.5)},
+    )
+    stressed = Stressed(benchmark=None, baselines=(row,))
+    assert numbers_of(of_result(stressed), "stress") == {
+        "stress/baselines/erm/0.90/runs": 3,
+        "stress/baselines/erm/0.90/conflicting": 0.4,
+    }
+
+
+@pytest.fixture
+def found_audit():
+    cue = td.Cue(
+        view="codec",
+        kind="artefact",
+        words="traces",
+        target="label",
+        class_name="0",
+        present=True,
+        unique=td.Interval(mean=0.1, low=0.05, high=0.2),
+        unique_z=5.0,
+        strength=2.0,
+        ratio=1.0,
+        skill=0.4,
+        accuracy=0.9,
+    )
+    return td.Audit(
+        verdict="FAIL",
+        sentence="a cue",
+        cues=(cue,),
+        verdicts={"label": "FAIL"},
+        classes={},
+        looked_at=(),
+        images=3,
+        data="array",
+        ids=np.arange(3).astype(str),
+    )
 
 
 def test_mistakes_are_said_before_anything_begins(tmp_path, capsys, monkeypatch):

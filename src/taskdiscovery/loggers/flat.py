@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from taskdiscovery.splits.benchmark import Baseline, Stressed
 from taskdiscovery.types import Audit, Document, Estimate, Score
 from taskdiscovery.types.audit import FAIL, NONE, PASS, WARN
 
@@ -60,9 +61,16 @@ def of_result(found: Any) -> Document:
         return {**known, "seconds": found.seconds, "cues": cues}
     if isinstance(found, Estimate):
         return found.headline
+    if isinstance(found, Stressed):
+        return {"baselines": [_baseline(own) for own in found.baselines]}
     numbers = dict(getattr(found, "numbers", {}))
     numbers.pop("iterations", None)  # were told one by one
     return numbers
+
+
+def _baseline(own: Baseline) -> Document:
+    figures = {name: interval.mean for name, interval in own.accuracy.items()}
+    return {"name": f"{own.learner}/{own.strength:.2f}", "runs": own.runs, **figures}
 
 
 def _figures(cue: Any) -> Document:

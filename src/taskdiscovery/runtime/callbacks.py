@@ -71,7 +71,7 @@ class Callback:
 
     def on_result(self, found: Any) -> None:
         """A job has what its verb will return: a `Discovery`, a `Split`, `Evidence`, an `Audit`, an
-        `Estimate`. Scores are told one by one. It is not committed yet.
+        `Estimate`, `Stressed`. Scores are told one by one. It is not committed yet.
         """
 
 
