@@ -58,7 +58,7 @@ def test_lines_tell_a_job_from_its_options_to_its_end(told, few, tmp_path):
     assert result["accuracy"]["adversarial"]["mean"] == split.accuracy["adversarial"].mean
     assert rows[-1]["state"] == "done"
     kept = td.logger("jsonl:evidence.jsonl")
-    td.analyze(few, found, images=20, probe_images=5, threads=1, callbacks=kept)
+    td.analyze(few, found, images=100, probe_images=10, threads=1, callbacks=kept)
     own = lines(tmp_path / "evidence.jsonl")
     assert [row["event"] for row in own] == ["start", "result", "end"]
     assert [task["name"] for task in own[1]["tasks"]] == list(found.tasks.names)

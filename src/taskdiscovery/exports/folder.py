@@ -18,6 +18,7 @@ from taskdiscovery.runtime.progress import Meter
 from taskdiscovery.splits.benchmark.building import put
 from taskdiscovery.splits.benchmark.card import called
 from taskdiscovery.splits.benchmark.shards import check_png, png_of
+from taskdiscovery.store.writing import resources
 from taskdiscovery.types import ImageArray
 from taskdiscovery.types.showing import NONE, as_shown, mode
 
@@ -70,10 +71,13 @@ class Folder:
         if names is None:
             return None
         check_png(self.material.dataset)
-        for name, image in zip(names, self.shown(), strict=True):
-            put(self.place / name, png_of(image))
-            if self.meter is not None:
-                self.meter.advance()
+        # Not made to last one by one, as `put` does: the folder has no name yet.
+        with resources(self.place / folder):
+            (self.place / folder).mkdir()
+            for name, image in zip(names, self.shown(), strict=True):
+                (self.place / name).write_bytes(png_of(image))
+                if self.meter is not None:
+                    self.meter.advance()
         return names
 
     def shown(self) -> Iterator[ImageArray]:
