@@ -95,18 +95,10 @@ class Page:
         guided = config.get("within") or config.get("exclude")
         blind = "" if guided else " without looking at any label"
         parts = self._parts()
-        text = (
+        return (
             f"{n} labelings of {len(self.dataset):,} {things} were found by method {method}"
             f"{blind}. Each cuts the {things} in {parts}."
         )
-        references = self.scores.compared
-        if references:
-            beside = " and ".join(f"{value:.2f} for {name}" for name, value in references.items())
-            text += (
-                f" Two learners trained on such a labeling agree on {self.scores.mean:.0%} of the "
-                f"{things} they have not seen; compare {beside}."
-            )
-        return text
 
     def _parts(self) -> str:
         """Say how large the classes are: methods on pixels balance them, others do not."""

@@ -66,31 +66,12 @@ class ScoreView:
         """Names and agreement of human labelings (first) and of random labels."""
         return {name: float(row["agreement"]) for name, row in self.others}
 
-    @property
-    def compared(self) -> dict[str, float]:
-        """The references that a sentence names: a human labeling, and random labels where runs
-        have learnt something of them, rather than named one class alone.
-        """
-        human = [(n, row) for n, row in self.others if row["task"] != RANDOM][:1]
-        random = [
-            (n, row)
-            for n, row in self.others
-            if row["task"] == RANDOM and memory_note(row).startswith("agreement")
-        ]
-        return {name: float(row["agreement"]) for name, row in (*human, *random)}
-
     def of(self, name: str) -> Document | None:
         """Return the row of a task, or None."""
         if self.table is None:
             return None
         rows = self.table[self.table["task"] == name]
         return None if rows.empty else {str(k): v for k, v in rows.iloc[-1].items()}
-
-    @property
-    def mean(self) -> float:
-        """Mean agreement of the discovered tasks."""
-        assert self.table is not None
-        return float(self.table.loc[self.table["task"].isin(self.names), "agreement"].mean())
 
     def disagreement(self, name: str) -> FloatArray | None:
         """Return (N,) how far the runs on a task disagree on each image; None where not known."""
