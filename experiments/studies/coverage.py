@@ -141,6 +141,10 @@ def tell(results: list[Row], place: Path) -> str:
         head = [f"`{result['learner']}`", "coordinates", "probe, mean of 126", "least", "most"]
         head += ["at 0.75 or more", "the seven core ones", "beside uniformity alone"]
         parts += [table(head, rows), _contained(result)]
+    parts.append(
+        "The 126 human tasks by the accuracy of their probes (mean over seeds); the seven core "
+        "ones in orange, the mean as a line:"
+    )
     parts.append("![histogram of the probes' accuracy by method](figures/coverage.svg)")
     return paragraphs(parts)
 
