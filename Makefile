@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The tests start a hundred processes, of which each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-gpu fuzz lint clean
+.PHONY: demo test test-slow test-tools test-gpu fuzz lint clean
 
 demo: .venv/installed
 	$(BIN)/taskdiscovery demo
@@ -19,6 +19,11 @@ test: .venv/installed lint
 # them leave a tenth of two cores idle; what a file sets up is set up once.
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
+
+# Exports and loggers with the tools themselves, in an environment of their own: MLflow wants an
+# older pyarrow than constraints.txt has.
+test-tools: .venv-tools/installed
+	.venv-tools/bin/python -m pytest -m "slow or not slow" tests/test_exports.py tests/test_loggers.py
 
 # What needs a GPU, by a Python that has torch, pytest and hypothesis; nothing is installed:
 # make test-gpu PY=python3. On a machine without one: TASKDISCOVERY_TEST_DEVICE=cpu make test-gpu
@@ -43,9 +48,15 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
+.venv-tools/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tools
+	grep -v '^pyarrow==' constraints.txt > .venv-tools/constraints.txt
+	.venv-tools/bin/python -m pip install --quiet --constraint .venv-tools/constraints.txt --editable ".[test,tools]"
+	touch $@
+
 .venv/ray: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info
+	rm -rf .venv .venv-tools build dist src/*.egg-info

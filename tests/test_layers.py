@@ -19,6 +19,7 @@ ROOT = structure.SOURCE
 #: floor know nothing of each other.
 FLOORS = [
     {"errors"},
+    {"plots"},  # plain numbers to figures: values draw themselves by it
     {"types"},
     {"agreement", "runtime"},
     {"config"},
@@ -32,7 +33,7 @@ FLOORS = [
     {"splits", "analysis", "scoring"},
     {"auditing", "estimation"},
     {"jobs"},
-    {"reporting"},
+    {"reporting", "loggers", "exports"},
     {"api"},
     {"cli"},
     {"__main__"},

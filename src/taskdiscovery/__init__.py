@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         discover,
         embed,
         estimate,
+        export,
         fit,
         info,
         label,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         TaskDiscoveryError,
         WorkerError,
     )
+    from taskdiscovery.loggers import logger
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
     from taskdiscovery.splits.benchmark import Stressed
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
         Labeling,
         Score,
         Scores,
+        Similarity,
         Split,
         Tasks,
     )
@@ -116,6 +119,7 @@ __all__ = [
     "RunDirError",
     "Score",
     "Scores",
+    "Similarity",
     "Spectral",
     "Split",
     "Stressed",
@@ -129,6 +133,7 @@ __all__ = [
     "discover",
     "embed",
     "estimate",
+    "export",
     "fit",
     "from_arrays",
     "from_torch",
@@ -136,6 +141,7 @@ __all__ = [
     "label",
     "load",
     "load_fitted",
+    "logger",
     "open_run",
     "plant",
     "report",
@@ -146,8 +152,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze audit compare discard discover embed estimate fit info label load load_fitted "
-    "open_run plant report resume score split stress",
+    "api": "analyze audit compare discard discover embed estimate export fit info label load "
+    "load_fitted open_run plant report resume score split stress",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",
@@ -157,13 +163,14 @@ _HOMES = {
     "encoders.linear": "FeatureEncoder",
     "errors": "ConfigError DataError NumericalError ResourceError RunDirError TaskDiscoveryError "
     "WorkerError",
+    "loggers": "logger",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
     "splits.benchmark": "Stressed",
     "store": "Run",
     "training.fitted": "Fitted",
     "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling "
-    "Score Scores Split Tasks",
+    "Score Scores Similarity Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
