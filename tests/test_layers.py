@@ -34,6 +34,7 @@ FLOORS = [
     {"jobs"},
     {"reporting"},
     {"api"},
+    {"scikit"},
     {"cli"},
     {"__main__"},
 ]

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
+    from taskdiscovery.scikit import AdversarialSplit, DiscoverTasks
     from taskdiscovery.splits.benchmark import Stressed
     from taskdiscovery.store import Run
     from taskdiscovery.training.fitted import Fitted
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AdversarialSplit",
     "Audit",
     "Callback",
     "Comparison",
@@ -92,6 +94,7 @@ __all__ = [
     "Cue",
     "DataError",
     "Dataset",
+    "DiscoverTasks",
     "Discovery",
     "Encoder",
     "Estimate",
@@ -159,6 +162,7 @@ _HOMES = {
     "WorkerError",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
+    "scikit": "AdversarialSplit DiscoverTasks",
     "splits.benchmark": "Stressed",
     "store": "Run",
     "training.fitted": "Fitted",
