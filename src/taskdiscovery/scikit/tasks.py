@@ -93,9 +93,7 @@ def _by_encoder(encoder: Any, X: Any, ids_N: IdArray) -> list[Labeling]:
     labels_ND = encoder.classify(coordinates_NP)
     names, each = encoder.names, coordinates_NP.shape[1] // labels_ND.shape[1]
     k = (each + 1,) * len(names)
-    made = Tasks(
-        labels_ND=labels_ND, names=names, ids_N=ids_N, k=k, coordinates_NP=coordinates_NP
-    )
+    made = Tasks(labels_ND=labels_ND, names=names, ids_N=ids_N, k=k, coordinates_NP=coordinates_NP)
     return list(made)
 
 
