@@ -75,7 +75,7 @@ def test_it_finds_what_falls_in_two(rows, fitted):
         spoiled = X.copy()
         spoiled[3, 2] = bad
         for call in (td.DiscoverTasks().fit, fitted.transform, fitted.predict):
-            with pytest.raises(ValueError, match="NaN|infinity"):
+            with pytest.raises(ValueError, match=r"NaN|infinity"):
                 call(spoiled)
     with pytest.raises(ValueError, match="8 features"):
         fitted.transform(X[:, :5])
@@ -96,11 +96,11 @@ def test_it_stands_in_pipelines_and_searches(rows):
     search.fit(pd.DataFrame(X, columns=list("abcdefgh")), sides[:, 1])
     assert search.score(pd.DataFrame(X, columns=list("abcdefgh")), sides[:, 1]) > 0.95
     frame = td.DiscoverTasks(tasks=4, threads=1).set_output(transform="pandas").fit_transform(X)
-    assert list(frame.columns)[0] == "task_000"
+    assert next(iter(frame.columns)) == "task_000"
     with pytest.raises(td.ConfigError, match="tasks"):
         clone(model).set_params(discovertasks__tasks=0).fit(X, sides[:, 1])
+    noise = np.random.default_rng(0).normal(size=(200, 10))
     with pytest.raises(td.NumericalError):  # a method that is named is not replaced by another
-        noise = np.random.default_rng(0).normal(size=(200, 10))
         td.DiscoverTasks(method="pursuit", threads=1).fit(noise)
 
 

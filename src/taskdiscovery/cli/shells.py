@@ -94,11 +94,9 @@ def _bash_command(command: Command) -> Iterator[str]:
     yield '        case "$previous" in'
     for option in command.options:
         if option.value is not None:
-            value = option.value
-            yield (
-                f"        {'|'.join(option.flags)}) places=1 words={_quoted(' '.join(value.words))} "
-                f"paths={_quoted(value.paths)};;"
-            )
+            words, paths = _quoted(" ".join(option.value.words)), _quoted(option.value.paths)
+            flags = "|".join(option.flags)
+            yield f"        {flags}) places=1 words={words} paths={paths};;"
     yield "        esac"
 
 

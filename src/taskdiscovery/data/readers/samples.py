@@ -54,7 +54,7 @@ def labels_of(dataset: Any) -> Any:
         found = getattr(dataset, name, None)
         if found is not None and not callable(found) and len(found) == len(dataset):
             return found
-    tensors = getattr(dataset, "tensors", ())
+    tensors: Sequence[Any] = getattr(dataset, "tensors", ())
     name = type(dataset).__name__
     found = tensors[1] if len(tensors) > 1 else samples_of(dataset, name)[1]
     if found is None:
