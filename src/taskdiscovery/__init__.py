@@ -20,7 +20,7 @@ import importlib
 # path, and may hold a `typing.py`. `__main__` takes it away.
 TYPE_CHECKING = False
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from typing import Any
