@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments import figures, ways
+from experiments.judging import verdict as judged
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
+from experiments.study import Claim, Verdict
 
 #: by set of attributes: least BA, attributes that are reached, AS.
 CLAIMS = {"bar": (0.82, 8, 0.95), "cifar10": (0.80, 8, 0.94), "tiny-imagenet": (0.77, 8, 0.94)}
@@ -197,3 +199,36 @@ _MARKED = (
 
 def _holds(whether: bool) -> str:
     return "holds" if whether else "fails"
+
+
+STATED = (
+    Claim(
+        text="On frozen self-supervised features tasks are nearer to what people see",
+        paper=True,
+    ),
+    *(
+        Claim(
+            text=f"Tasks of pursuit on {name} fit human attributes with a BA of {ba:.2f} or more, "
+            f"reach {count} of them, and have an AS of {agreement:.2f} or more"
+        )
+        for name, (ba, count, agreement) in CLAIMS.items()
+    ),
+)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Set pursuit on features beside a search on pixels, or on their statistics, and the claims."""
+    nearer, verdicts = [], []
+    order = [r for name in CLAIMS for r in results if r["learner"] == name]
+    for result in order:
+        other = ways.ON_PIXELS if ways.ON_PIXELS in result["differences"] else ways.STATISTICS
+        if other in result["differences"]:
+            above = result["differences"][other]
+            nearer.append((above["low"] > 0, f"{result['learner']} {_interval(above)} ({other})"))
+        ba, count, agreement = CLAIMS[result["learner"]]
+        own = next(row for row in result["ways"] if row["way"] == ways.PURSUIT)
+        held = own["ba"] >= ba and own["reached"] >= count and own["agreement"] >= agreement
+        said = f"BA {own['ba']:.3f}, {own['reached']:.1f} reached, AS {own['agreement']:.3f}"
+        verdicts.append(Verdict(word="holds" if held else "does not", ours=said))
+    missing = [Verdict(word="does not", ours="not measured")] * (len(CLAIMS) - len(order))
+    return [judged(nearer), *verdicts, *missing]

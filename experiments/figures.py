@@ -10,7 +10,6 @@ import numpy as np
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
-from matplotlib.lines import Line2D
 from PIL import Image
 
 from experiments.records import Row
@@ -49,27 +48,6 @@ def kinds(results: list[Row], place: Path) -> None:
         axis.set_xticks(range(3), list(COLOURS))
         axis.set_title(result["learner"], fontsize=9)
     axes[0][0].set_ylabel("agreement score")
-    _save(figure, place)
-
-
-def sizes(results: list[Row], place: Path) -> None:
-    """Draw agreement against the number of training images, a panel for what is held equal."""
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8), sharey=True)
-    for axis, equal in zip(axes, ("updates", "epochs"), strict=True):
-        for result in results:
-            for kind, colour in COLOURS.items():
-                own = [r for r in result["rows"] if (r["equal"], r["kind"]) == (equal, kind)]
-                for name in dict.fromkeys(row["task"] for row in own):
-                    points = sorted(
-                        (r["train_images"], r["agreement"]) for r in own if r["task"] == name
-                    )
-                    axis.plot(*zip(*points, strict=True), color=colour, marker="o", ms=3, lw=1)
-        axis.set_xscale("log")
-        axis.set_xlabel("training images")
-        axis.set_title(f"equal {equal}", fontsize=9)
-    axes[0].set_ylabel("agreement score")
-    handles = [Line2D([], [], color=c, label=k) for k, c in COLOURS.items()]
-    axes[1].legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5))
     _save(figure, place)
 
 

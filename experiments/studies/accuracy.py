@@ -8,11 +8,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from experiments import figures
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, flipped
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
 from experiments.studies import separates
-from experiments.study import SIZES, Study
+from experiments.study import SIZES, Claim, Study, Verdict
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)
 
@@ -52,4 +53,31 @@ def tell(results: list[Row], place: Path) -> str:
     )
 
 
-STUDY = Study(run=run, tell=tell, minutes=10, learners=("mlp",), about="does AS tell accuracy?")
+CLAIMS = (Claim(text="AS rises with test accuracy: it is a proxy of generalization", paper=True),)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Take the rank correlation over human labelings, some with flipped labels."""
+    return [
+        verdict(
+            [
+                (
+                    result["spearman"] >= 0.8,
+                    f"`{result['learner']}`: Spearman {result['spearman']:.2f}; but AS is up to "
+                    f"{result['largest_gap']:.2f} above accuracy",
+                )
+                for result in results
+            ]
+        )
+    ]
+
+
+STUDY = Study(
+    run=run,
+    tell=tell,
+    minutes=10,
+    learners=("mlp",),
+    about="does AS tell accuracy?",
+    claims=CLAIMS,
+    judge=judge,
+)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
-from experiments.study import SQUARE, Study, found
+from experiments.study import SQUARE, Claim, Study, Verdict, found
 
 
 def run(lab: Laboratory, learner: str) -> Row:
@@ -56,10 +57,32 @@ def _at_home(result: Row) -> str:
     return f"`{result['learner']}` on the tasks that were found for it: {ahead}."
 
 
+CLAIMS = (
+    Claim(
+        text="Tasks reflect the bias of the architecture that they were found for: it agrees on "
+        "them more than on those of others",
+        paper=True,
+    ),
+)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Compare each learner's own tasks with those of the others."""
+    cases = []
+    for result in results:
+        own = result["found_for"][result["learner"]]["mean"]
+        others = [v["mean"] for k, v in result["found_for"].items() if k != result["learner"]]
+        said = f"`{result['learner']}` {own:.3f} beside {max(others):.3f} at most"
+        cases.append((own > max(others), said))
+    return [verdict(cases)]
+
+
 STUDY = Study(
     run=run,
     tell=tell,
     minutes=45,
     learners=SQUARE,
     about="tasks of one scored with another",
+    claims=CLAIMS,
+    judge=judge,
 )

@@ -230,4 +230,6 @@ STUDY = Study(
     minutes=45,
     learners=(BACKBONE,),
     about="pursuit beside its peers on frozen features",
+    claims=features_text.STATED,
+    judge=features_text.judge,
 )

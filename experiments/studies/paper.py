@@ -6,11 +6,12 @@ from pathlib import Path
 
 from scipy.stats import sem
 
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, table, with_interval
 from experiments.published import PUBLISHED
 from experiments.records import Row
-from experiments.study import Study, found
+from experiments.study import Claim, Study, Verdict, found
 
 
 def run(lab: Laboratory, learner: str) -> Row:
@@ -69,4 +70,30 @@ def _beside_published(result: Row) -> str:
     )
 
 
-STUDY = Study(run=run, tell=tell, minutes=40, learners=("mlp",), about="the published protocol")
+CLAIMS = (
+    Claim(
+        text="The published search for an MLP (d = 32) finds tasks of AS "
+        f"{PUBLISHED['MLP, d = 32'][0]} (preset `paper`)",
+        paper=True,
+    ),
+)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Set the mean of those scored beside the published one."""
+    cases = []
+    for result in results:
+        own, published = result["kinds"]["power"]["mean"], PUBLISHED["MLP, d = 32"][0]
+        cases.append((own >= published, f"`power`: {own:.3f} ({own - published:+.3f})"))
+    return [verdict(cases)]
+
+
+STUDY = Study(
+    run=run,
+    tell=tell,
+    minutes=40,
+    learners=("mlp",),
+    about="the published protocol",
+    claims=CLAIMS,
+    judge=judge,
+)

@@ -9,11 +9,12 @@ from pathlib import Path
 from scipy.stats import sem
 
 from experiments import figures
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, as_labelings, mean
 from experiments.markdown import paragraphs, span, table, with_interval
 from experiments.published import PUBLISHED
 from experiments.records import Row, result_path
-from experiments.study import ALL, SIZES, Study, found, search
+from experiments.study import ALL, SIZES, Claim, Study, Verdict, found, search
 
 #: how far above human labels the tasks of `power` are claimed to be, and how dissimilar.
 ABOVE, SIMILARITY = 0.15, 0.52
@@ -131,10 +132,42 @@ def _pictured(result: Row) -> str:
     return paragraphs(parts)
 
 
+CLAIMS = (
+    Claim(text="Two networks agree more on human labels than on random ones", paper=True),
+    Claim(text="There are tasks, hardly alike, of a higher AS than human labels have", paper=True),
+    Claim(
+        text=f"`power` is at least {ABOVE} above human labels, at a mean similarity of at most "
+        f"{SIMILARITY}"
+    ),
+)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Compare the kinds of labelings, learner by learner."""
+    apart, above, claimed = [], [], []
+    for result in results:
+        kinds, learner = result["kinds"], f"`{result['learner']}`"
+        human, random, power = (kinds[kind] for kind in ("human", "random", "power"))
+        means = f"{human['mean']:.3f} / {random['mean']:.3f}"
+        apart.append((human["min"] > random["max"], f"{learner} {means}"))
+        gain, alike = result["power_above_human"], result["similarity"]["mean"]
+        clear = power["min"] > human["max"]
+        above.append(
+            (
+                gain > 2 * error_of_difference(result),
+                f"{learner} {power['mean']:.3f}" + (", every one of them" if clear else ""),
+            )
+        )
+        claimed.append((gain >= ABOVE and alike <= SIMILARITY, f"{learner} {gain:+.3f}"))
+    return [verdict(apart), verdict(above), verdict(claimed)]
+
+
 STUDY = Study(
     run=run,
     tell=tell,
     minutes=130,
     learners=ALL,
     about="AS separates tasks; discovered beat human",
+    claims=CLAIMS,
+    judge=judge,
 )

@@ -8,10 +8,11 @@ from benchmarks import human
 
 import taskdiscovery as td
 from experiments import records
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
-from experiments.study import SIZES, SQUARE, Study, found, search
+from experiments.study import SIZES, SQUARE, Claim, Study, Verdict, found, search
 from taskdiscovery.store import Run
 
 #: asked of binary targets in the mean (at most, at least), and of ten classes (a part of random).
@@ -99,4 +100,40 @@ def _reached(whether: bool) -> str:
     return "reached" if whether else "not reached"
 
 
-STUDY = Study(run=run, tell=tell, minutes=20, learners=("convnet",), about="adversarial splits")
+CLAIMS = (
+    Claim(
+        text="A split along a discovered task makes a network fail on the target that it was "
+        "trained for, without a changed pixel or label",
+        paper=True,
+    ),
+)
+
+
+def judge(results: list[Row]) -> list[Verdict]:
+    """Take the seven binary targets of the benchmark, and the ten-way one."""
+    core = records.benchmark("core-splits")
+    if core is None:
+        return [Verdict(word="does not", ours="not measured")]
+    cases = []
+    names = [("seven binary targets", core["mean_of_core_tasks"], 0.5)]
+    ten = next(row for row in core["rows"] if row["target"] == "label")
+    names.append(("ten classes", ten["accuracy"], 1.0))
+    for name, accuracy, most in names:
+        low, usual = (
+            accuracy[side]["mean"] if isinstance(accuracy[side], dict) else accuracy[side]
+            for side in ("adversarial", "random")
+        )
+        said = f"{name}: {low:.3f}, at random {usual:.3f}"
+        cases.append((low < min(most, usual / 2), said))
+    return [verdict(cases)]
+
+
+STUDY = Study(
+    run=run,
+    tell=tell,
+    minutes=20,
+    learners=("convnet",),
+    about="adversarial splits",
+    claims=CLAIMS,
+    judge=judge,
+)

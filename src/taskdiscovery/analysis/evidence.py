@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.analysis import naming
 from taskdiscovery.analysis.associations import associate
+from taskdiscovery.analysis.coverage import linear_probe
 from taskdiscovery.analysis.flips import flips
 from taskdiscovery.analysis.joint import Images, joint_models
 from taskdiscovery.analysis.probes import PROBES
@@ -204,24 +201,10 @@ def _coverage(dataset: Dataset, tasks: Tasks, rows: IntArray, seed: int) -> Docu
     """A linear probe from the coordinates to the human label: fitted on train, measured on test."""
     if dataset.labels is None or tasks.coordinates_NP is None or tasks.seen_N is None:
         return None
-    known = dataset.labels >= 0
-    fit = partition.sample(np.flatnonzero(tasks.seen_N & known), 5000, seed, "coverage")
-    rows = rows[known[rows]]
-    if len(np.unique(dataset.labels[fit])) < 2 or not len(rows):
-        return None
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    probe.fit(tasks.coordinates_NP[fit], dataset.labels[fit])
-    right = int((probe.predict(tasks.coordinates_NP[rows]) == dataset.labels[rows]).sum())
-    interval = stats.binomtest(right, len(rows)).proportion_ci(method="wilson")
-    commonest = np.bincount(dataset.labels[fit]).argmax()
-    return {
-        "target": "label",
-        "accuracy": right / len(rows),
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "commonest_class": float((dataset.labels[rows] == commonest).mean()),
-        "coordinates": int(tasks.coordinates_NP.shape[1]),
-    }
+    known = np.flatnonzero(tasks.seen_N & (dataset.labels >= 0))
+    fit = partition.sample(known, 5000, seed, "coverage")
+    found = linear_probe(tasks.coordinates_NP, dataset.labels, fit, rows)
+    return None if found is None else {"target": "label", **found}
 
 
 def _information(labels_ND: IntArray) -> FloatArray:
