@@ -53,6 +53,7 @@ def test_the_callback_logs_accuracies_of_both_sides(monkeypatch):
     assert module.training
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_callback_runs_under_lightning():
     pytest.importorskip("lightning")
