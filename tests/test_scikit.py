@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,6 +173,16 @@ def test_groups_go_through_cross_validation(rows):
     )
     [train], [test] = found["indices"]["train"], found["indices"]["test"]
     assert not set(groups[train]) & set(groups[test])
+    with sklearn.config_context(enable_metadata_routing=True):
+        again = cross_validate(
+            LogisticRegression(),
+            X,
+            sides[:, 1],
+            cv=splitter,
+            params={"groups": groups},
+            return_indices=True,
+        )
+    assert (again["indices"]["train"][0] == train).all()
     with pytest.raises(td.DataError, match="3 groups for 400 rows"):
         next(splitter.split(X, sides[:, 1], [1, 2, 3]))
 
