@@ -1,5 +1,6 @@
 """The completion scripts, read by the shells that they are for, with keys typed at a terminal."""
 
+import argparse
 import os
 import pty
 import re
@@ -105,6 +106,38 @@ def test_a_script_is_printed_that_its_shell_understands(shell, capsys):
     need(shell)
     done = subprocess.run([shell, "-n"], input=script, text=True, capture_output=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_several_values_and_repeated_options_are_offered_again(shell, tmp_path, here):
+    """Of a parser that has them, as `report RUN RUN --split A --split B`."""
+    need(shell)
+    parser = argparse.ArgumentParser(prog="taskdiscovery")
+    report = parser.add_subparsers(dest="command").add_parser("report", help="[a page]: of 'runs'")
+    report.add_argument("runs", metavar="RUN", nargs="+", type=Path)
+    report.add_argument("--split", action="append", choices=("low", "high"), help="it's 100 %% [x]")
+    (tmp_path / shell).write_text(shells.script(shell, parser), "utf-8")
+    line = "taskdiscovery report runs/first ru^fi^ --split low --split hi^"
+    if shell == "fish":
+        program = f"source {tmp_path / shell}; complete -C 'taskdiscovery report runs/first ru'; "
+        program += "complete -C 'taskdiscovery report runs/first --split low --split hi'"
+        words = ["fish", "-N", "-c", program]
+        done = subprocess.run(words, cwd=here, capture_output=True, text=True)
+        offers = [line.split("\t")[0] for line in done.stdout.splitlines()]
+        assert offers == ["runs/", "high"]
+        return
+    terminal = Terminal(START[shell][0], here)
+    try:
+        terminal.send(
+            f"{START[shell][1]}\n{SHOWN[shell]}\nsource {tmp_path / shell}; echo RE''ADY\n"
+        )
+        terminal.read("READY")
+        terminal.send(line.replace("^", "\t") + "\n")
+        got = re.findall("<(.*?)>", terminal.read(r"GOT(<.*>)+\r?\n").group())
+        joined = " ".join(got).replace("=", " ")
+        assert joined == "report runs/first runs/first/ --split low --split high"
+    finally:
+        terminal.end()
 
 
 def test_another_shell_is_refused(capsys):

@@ -37,20 +37,23 @@ class Value:
         name: of the place, in a word.
         words: to choose from; those that end with a colon are gone on with.
         paths: `FILES`, `FOLDERS`, or "" for neither.
+        many: whether several may stand there.
     """
 
     name: str
     words: tuple[str, ...] = ()
     paths: str = ""
+    many: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """An option: its flags, a line of help, and its value, None for a switch."""
+    """An option: its flags, a line of help, its value (None for a switch), whether it may recur."""
 
     flags: tuple[str, ...]
     help: str
     value: Value | None
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,7 @@ def options(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
             flags=tuple(action.option_strings),
             help=" ".join((action.help or "").replace("%%", "%").split()),
             value=None if action.nargs == 0 else _value(action),
+            again=isinstance(action, argparse._AppendAction),
         )
         for action in parser._actions
         if action.option_strings
@@ -104,4 +108,5 @@ def _value(action: argparse.Action) -> Value:
         words, paths = _DATA, FILES
     if "BACKBONE" in metavar:
         words = _KNOWN["backbone"]
-    return Value(name=metavar.replace(":", ""), words=words, paths=paths)
+    many = action.nargs in ("*", "+")
+    return Value(name=metavar.replace(":", ""), words=words, paths=paths, many=many)

@@ -121,7 +121,8 @@ def zsh(parser: argparse.ArgumentParser) -> str:
     for command in own:
         lines += [f"        {command.name})", "            _arguments \\"]
         specs = [_zsh_option(option) for option in command.options]
-        specs += [_quoted(f"{i}:{_zsh_value(v)}") for i, v in enumerate(command.places, 1)]
+        for i, place in enumerate(command.places, 1):
+            specs.append(_quoted(f"{'*' if place.many else i}:{_zsh_value(place)}"))
         lines += [f"                {spec} \\" for spec in specs[:-1]]
         lines += [f"                {specs[-1]}", "            ;;"]
     return "\n".join([*lines, *_ZSH_TAIL.strip("\n").splitlines(), ""])
@@ -156,6 +157,7 @@ def _zsh_option(option: Option) -> str:
     value = "" if option.value is None else f":{_zsh_value(option.value)}"
     sign = "=" if option.value is not None else ""
     others = f"({' '.join(flags)})" if len(flags) > 1 else ""
+    others = "*" if option.again else others
     return " ".join(_quoted(f"{others}{flag}{sign}{text}{value}") for flag in flags)
 
 
