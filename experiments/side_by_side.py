@@ -35,12 +35,16 @@ def parts(work: Callable[[Laboratory, T], Row], lab: Laboratory, given: Sequence
         lab: with one thread, or on a GPU, all is done here, one after the other.
         given: one a part.
     """
-    count = min(len(given), lab.threads or hardware.cpu_cores())
-    own = replace(lab, threads=1)
-    if count == 1 or lab.device != "cpu":
+    count, own = min(len(given), processes(lab)), replace(lab, threads=1)
+    if count == 1:
         return [work(own, part) for part in given]
     with ProcessPoolExecutor(count, get_context("spawn"), _begin, (own,)) as pool:
         return list(pool.map(_do, [work] * len(given), given))
+
+
+def processes(lab: Laboratory) -> int:
+    """Say how many parts are done at once."""
+    return 1 if lab.device != "cpu" else lab.threads or hardware.cpu_cores()
 
 
 def _begin(lab: Laboratory) -> None:
