@@ -38,6 +38,10 @@ def counts(results: list[Row], place: Path) -> None:
         _by_number(left, result)
         _by_similarity(right, result)
         left.set_ylabel(f"agreement score, {result['learner']}")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    axes[0][1].legend(
+        handles, labels, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5)
+    )
     axes[-1][0].set_xlabel("tasks asked for")
     axes[-1][1].set_xlabel("mean similarity of the tasks")
     save(figure, place)
@@ -67,7 +71,7 @@ def _by_number(axis: Any, result: Row) -> None:
     axis.plot(known, means, color="#2f8f5b", marker="s", ms=3, lw=0.8, ls=":", label="component n")
     axis.axhline(np.mean(_of_kind(result, "human")), color=_HUMAN, lw=1, ls="--", label="human")
     axis.set_xscale("log", base=2)
-    axis.legend(frameon=False, fontsize=7)
+    axis.xaxis.set_major_formatter("{x:.0f}")
 
 
 def _by_similarity(axis: Any, result: Row) -> None:

@@ -24,17 +24,19 @@ FAMILIES = {
     "untrained": "discovered",
     "pursuit": "discovered",
     "contain": "discovered",
-    "mlp": "discovered",  # found for this learner
-    "convnet": "discovered",
-    "vit": "discovered",
     "pixels": "components, statistics",
     "ica": "components, statistics",
     "threshold": "components, statistics",
     "unequal": "unequal or several classes",
     "several": "unequal or several classes",
+    "kway": "unequal or several classes",
     "split": "adversarial split",
     "shift": "other images",
 }
+
+
+#: studies whose other kinds are names of searches.
+SEARCHES = ("variants", "better", "methods", "architectures")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +106,7 @@ def _point(
     high = value.get("high")
     return Point(
         **about,
-        family=FAMILIES.get(word, "other"),
+        family=FAMILIES.get(word, "discovered" if about["source"] in SEARCHES else "other"),
         agreement=round(agreement, 4),
         accuracy=round(accuracy, 4),
         high=round(float(high), 4) if isinstance(high, int | float) else round(agreement, 4),

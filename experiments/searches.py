@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from benchmarks import human
 
 import taskdiscovery as td
 from experiments.laboratory import Laboratory
@@ -22,8 +21,6 @@ from taskdiscovery.types import Dataset, Tasks
 _LOG = logging.getLogger("taskdiscovery")
 #: sides of images as the backbone sees them; of CIFAR-10, larger ones tell it hardly more.
 BACKBONE, SIDE = "lite0", 96
-#: the 126 ways to cut ten classes five against five; the other half of the list turns them round.
-CUTS = tuple(own for own in human.HUMAN if 0 in own)
 #: what a recorded score keeps, so that files stay small.
 _KEPT = ("task", "kind", "agreement", "low", "high", "kappa", "rate", "accuracy", "precision")
 

@@ -43,7 +43,7 @@ def of_paper(studies: Mapping[str, Study], sections: Mapping[str, tuple[list[Row
         for claim, verdict in judged(study, results):
             if claim.paper:
                 word = f"**{verdict.word}**" if verdict else WAITING
-                ours = verdict.ours if verdict else ""
+                ours = escaped(verdict.ours) if verdict else ""
                 rows.append([linked(claim.text, text), ours, word])
     return paragraphs(
         [
@@ -60,26 +60,31 @@ def of_ours(studies: Mapping[str, Study], sections: Mapping[str, tuple[list[Row]
         results, text = sections.get(name, ([], ""))
         for claim, verdict in judged(study, results):
             if not claim.paper:
-                word, ours = (verdict.word, verdict.ours) if verdict else (WAITING, "")
+                word, ours = (verdict.word, escaped(verdict.ours)) if verdict else (WAITING, "")
                 if verdict:
                     count[verdict.word] += 1
-                rows.append([linked(claim.text, text), ours, word])
+                rows.append([linked(study.about, text), escaped(claim.text), ours, word])
     return paragraphs(
         [
             "## What we had claimed before",
             f"Stated before the first run of each study, and kept in every result: "
             f"{count['holds']} hold, {count['does not']} do not, {count['differs']} hold for some "
             "learners or cases and not for others.",
-            table(["claimed", "measured", ""], rows),
+            table(["study", "claimed", "measured", ""], rows),
         ]
     )
 
 
-def linked(claim: str, section: str) -> str:
-    """Return a claim as a link to the section that it is judged in."""
-    plain = claim.rstrip(".").replace("|", r"\|")
+def linked(words: str, section: str) -> str:
+    """Return words as a link to a section."""
+    plain = escaped(words.rstrip("."))
     heading = re.search(r"^## (.+)$", section, re.MULTILINE)
     return f"[{plain}](#{slug(heading.group(1))})" if heading else plain
+
+
+def escaped(text: str) -> str:
+    """Return a text as a cell of a table may hold it."""
+    return text.replace("|", r"\|")
 
 
 def slug(heading: str) -> str:

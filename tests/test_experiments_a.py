@@ -207,6 +207,7 @@ def test_points_are_taken_from_everything_recorded():
         "experiment": "methods",
         "learner": "mlp",
         "rows": [{"method": "x", "agreement": {"mean": 0.9}, "rows": [human, dict(human)]}],
+        "searched": [{"kind": "exact", "agreement": 0.9, "accuracy": 0.8}],
         "unlabelled": [{"agreement": 0.9, "accuracy": float("nan")}],
     }
     estimates = {
@@ -224,6 +225,7 @@ def test_points_are_taken_from_everything_recorded():
     found = points.gathered([document, estimates])
     assert [(p.family, p.agreement, p.accuracy) for p in found] == [
         ("human", 0.8, 0.7),
+        ("discovered", 0.9, 0.8),
         ("flipped labels", 0.7, 0.6),
         ("other images", 0.6, 0.3),
         ("adversarial split", 0.9, 0.1),

@@ -74,8 +74,8 @@ def test_claims_of_the_table_can_fail():
 
     assert [v.word for v in resist.judge([result(0.1)])] == ["holds"] * 3
     assert [v.word for v in resist.judge([result(0.71)])] == ["does not"] * 3
-    # They are of every learner.
-    assert [v.word for v in resist.judge([result(0.1), result(0.3)])][2] == "does not"
+    # Of several learners they hold for some.
+    assert [v.word for v in resist.judge([result(0.1), result(0.3)])][2] == "differs"
 
 
 def test_what_is_drawn_follows_from_its_job(digits):
@@ -226,7 +226,7 @@ def _compared(learnt, ours, effects):
         {
             "target": "label:0,1",
             "seed": seed,
-            "search": {"processor_seconds": 30.0, "rounds": 7, "kept": 2},
+            "search": {"processor_seconds": 30.0, "rounds": 7, "kept": 2, "gaps": [0.0, 0.4, 0.5]},
             **{
                 way: {"pool": value + seed / 100, "unseen": value + seed / 100, "random_there": 0.6}
                 for way, value in ((lts.LEARNT, learnt), (lts.OURS, ours), (lts.CHANCE, 0.7))
@@ -261,6 +261,8 @@ def test_what_learning_to_split_costs_and_is_about_is_judged(learnt, ours, effec
     text = lts.tell([result], tmp_path)
     assert f"+{0.7 - learnt:.3f}" in text
     assert "7 to 7 rounds" in text
+    # The random split's networks get 0.6 there, and 0.71 on their own test side.
+    assert f"lose, on the same unseen images, 0.110 of {0.7 - learnt:.3f} on" in text
     assert "5 s of the clock" in text  # what the search took of the processor is not known
 
 

@@ -211,6 +211,10 @@ def tell(results: list[Row], place: Path) -> str:
         head = [f"`{result['learner']}`, d", "found", "held-out correlation (least)"]
         head += ["AS of those scored", "similarity (max)", "`power` less components of pixels"]
         parts += [table([*head, "components of pixels"], rows), _beside(result), _fallen(result)]
+    parts.append(
+        "Left: mean AS by the number of tasks (band: least to greatest task of `power`; component "
+        "n is a single one). Right: by how alike the tasks are; numbers are d, or coordinates."
+    )
     parts.append("![AS against the number of tasks, and against similarity](figures/count.svg)")
     return paragraphs(parts)
 

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 import taskdiscovery as td
-from experiments import figures_splits, paired
+from experiments import figures_splits, judging, paired
 from experiments.laboratory import Laboratory
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
@@ -414,7 +414,7 @@ def tell(results: list[Row], place: Path) -> str:
         f"{first['conflicting']:.0%} of the training images replaced by such ones, the same for "
         f"all learners. Last layers are fitted to {first['held_images']} more images, equally many "
         "of each class and side (on pure told their classes alone); on mixed, settings of group "
-        "DRO and JTT are chosen on these. Classes are equally large on both sides, so that class "
+        "DRO and JTT are chosen on these. Classes are nearly equally large there, so that class "
         "reweighting has nothing to weigh. `test side`: unseen images that conflict with the task; "
         "`train side`: unseen ones that do not. `made up`: part of what ERM on the same images "
         "lacks to ERM on a random split.",
@@ -494,17 +494,13 @@ def _ridge(result: Row) -> str:
 
 
 def judge(results: list[Row]) -> list[Verdict]:
-    """Say what became of the claims: they hold where they do for every learner."""
-    checks = (_little, _last_layer, _mixed, _frozen)
+    """Say what became of the claims, learner by learner; where nothing was measured, that."""
     verdicts = []
-    for check in checks:
+    for check in (_little, _last_layer, _mixed, _frozen):
         found = [(result["learner"], *check(result)) for result in results]
-        known = [held for _, held, _ in found if held is not None]
-        told = "; ".join(f"`{learner}` {text}" for learner, _, text in found)
-        if known:
-            verdicts.append(Verdict(word="holds" if all(known) else "does not", ours=told))
-        else:
-            verdicts.append(Verdict(word="differs", ours=told))
+        known = [(held, f"`{name}` {text}") for name, held, text in found if held is not None]
+        missing = "; ".join(f"`{name}` {text}" for name, held, text in found if held is None)
+        verdicts.append(judging.verdict(known) if known else Verdict(word="differs", ours=missing))
     return verdicts
 
 

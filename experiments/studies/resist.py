@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks import human
 
-from experiments import figures_splits, paired
+from experiments import figures_splits, judging, paired
 from experiments.laboratory import Laboratory
 from experiments.markdown import paragraphs, table
 from experiments.records import Row
@@ -279,23 +279,16 @@ def _said(result: Row) -> str:
 
 
 def judge(results: list[Row]) -> list[Verdict]:
-    """Say what became of the claims: they hold where they do for every learner."""
-    all_below, costs, low, told = True, True, True, []
+    """Say what became of the claims, learner by learner."""
+    cases: list[list[tuple[bool, str]]] = [[], [], []]
     for result in results:
-        own, (fewer, of) = means(result), below(result)
+        own, (fewer, of), name = means(result), below(result), f"`{result['learner']}`"
         cost = paired.difference(own["random"], own["all"])
         worst = float(np.mean(own["worst"]))
-        all_below &= fewer == of
-        costs &= cost["low"] >= COSTS
-        low &= worst <= LOW
-        told.append((result["learner"], f"{fewer} of {of}", paired.told(cost), f"{worst:.3f}"))
-    return [
-        Verdict(
-            word="holds" if held else "does not",
-            ours="; ".join(f"`{line[0]}` {line[i]}" for line in told),
-        )
-        for i, held in enumerate((all_below, costs, low), start=1)
-    ]
+        cases[0].append((fewer == of, f"{name} {fewer} of {of}"))
+        cases[1].append((cost["low"] >= COSTS, f"{name} {paired.told(cost)}"))
+        cases[2].append((worst <= LOW, f"{name} {worst:.3f}"))
+    return [judging.verdict(own) for own in cases]
 
 
 STUDY = Study(
