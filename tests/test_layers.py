@@ -35,6 +35,7 @@ FLOORS = [
     {"jobs"},
     {"reporting", "loggers", "exports"},
     {"api"},
+    {"scikit"},
     {"cli"},
     {"__main__"},
 ]

@@ -80,9 +80,9 @@ def browser():
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed")
-    from playwright.sync_api import sync_playwright
+    api = pytest.importorskip("playwright.sync_api")
 
-    with sync_playwright() as playwright:
+    with api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()

@@ -20,7 +20,7 @@ import importlib
 # path, and may hold a `typing.py`. `__main__` takes it away.
 TYPE_CHECKING = False
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from typing import Any
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from taskdiscovery.loggers import logger
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
+    from taskdiscovery.scikit import AdversarialSplit, DiscoverTasks
     from taskdiscovery.splits.benchmark import Stressed
     from taskdiscovery.store import Run
     from taskdiscovery.training.fitted import Fitted
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AdversarialSplit",
     "Audit",
     "Callback",
     "Comparison",
@@ -95,6 +97,7 @@ __all__ = [
     "Cue",
     "DataError",
     "Dataset",
+    "DiscoverTasks",
     "Discovery",
     "Encoder",
     "Estimate",
@@ -166,6 +169,7 @@ _HOMES = {
     "loggers": "logger",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
+    "scikit": "AdversarialSplit DiscoverTasks",
     "splits.benchmark": "Stressed",
     "store": "Run",
     "training.fitted": "Fitted",

@@ -539,6 +539,13 @@ def doctor(callbacks: Callbacks) -> None:
     show.mapping(described, "table")
 
 
+def completion(shell: str, callbacks: Callbacks) -> None:
+    """Print the completion script of a shell."""
+    from taskdiscovery.cli import shells
+
+    show.exact(shells.script(shell, parser.build()).rstrip("\n"))
+
+
 def _next(run: Path) -> None:
     """Print what can be done next with a run that a job has just written."""
     if ranks.first():

@@ -67,6 +67,7 @@ _HELP = {
     "resume": "go on with the job of a run that was stopped",
     "discard": "give up the unfinished job of a run; what was committed stays",
     "verify": "each file of a run against what was committed",
+    "completion": "the script by which a shell completes commands, options and values",
     "doctor": "versions, processor, devices, precision and the cache",
     "discover": "find tasks on which a learner generalizes",
     "score": "agreement scores of labelings, random labels beside them",
@@ -129,6 +130,7 @@ COMMANDS = (
     "discard",
     "verify",
     "doctor",
+    "completion",
 )
 
 
@@ -381,6 +383,14 @@ def _doctor(command: Parser) -> None:
     """It takes no arguments."""
 
 
+def _completion(command: Parser) -> None:
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), help="it is printed for")
+    command.epilog = (
+        "In ~/.bashrc or ~/.zshrc: source <(taskdiscovery completion bash), or zsh; in fish: "
+        "taskdiscovery completion fish > ~/.config/fish/completions/taskdiscovery.fish"
+    )
+
+
 _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "demo": _demo,
     "info": _info,
@@ -398,6 +408,7 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "resume": _resume,
     "verify": _verify,
     "doctor": _doctor,
+    "completion": _completion,
 }
 
 

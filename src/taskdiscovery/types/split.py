@@ -140,6 +140,19 @@ class Split:
             ]
         return {name: Subset(dataset, self.indices(r).tolist()) for name, r in ROLES.items()}
 
+    def train_test(self, dataset: Any = None) -> tuple[Subset[Any], Subset[Any]]:
+        """Return the torch `Subset`s to train on and to test on.
+
+            train, test = td.split(dataset, "label", found.tasks).train_test(dataset)
+
+        Images that are held out within the train side are in neither: `subsets` has them, too.
+
+        Args:
+            dataset: as of `subsets`; errors, too.
+        """
+        found = self.subsets(dataset)
+        return found["train"], found["test"]
+
     def cv(self) -> list[tuple[IntArray, IntArray]]:
         """Return the split as scikit-learn's `cv=` takes it: one pair of train and test rows.
 
