@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The tests start a hundred processes, of which each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs test test-slow test-gpu fuzz lint clean
+.PHONY: demo docs test test-slow test-tools test-gpu fuzz lint clean test-lowest dist
 
 demo: .venv/installed
 	$(BIN)/taskdiscovery demo
@@ -24,6 +24,25 @@ test: .venv/installed lint
 # them leave a tenth of two cores idle; what a file sets up is set up once.
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
+
+# Exports and loggers with the tools themselves, in an environment of their own: MLflow wants an
+# older pyarrow than constraints.txt has.
+test-tools: .venv-tools/installed
+	.venv-tools/bin/python -m pytest -m "slow or not slow" tests/test_exports.py tests/test_loggers.py
+
+# The lowest versions that are declared, torch apart, in an environment of their own; the tests of
+# what touches other libraries: tables, images, pages, files, workers, scikit-learn.
+LOWEST := .venv-lowest/bin
+LOWEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,scikit data labels pixels folders report \
+	runs executors ridge_search pursuit showing packaging))
+test-lowest: .venv-lowest/installed
+	$(LOWEST)/python -m pytest -n $(WORKERS) $(LOWEST_TESTS)
+
+# Wheel and sdist in dist/, checked: docs/releasing.md.
+dist: .venv/ray
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
 
 # What needs a GPU, by a Python that has torch, pytest and hypothesis; nothing is installed:
 # make test-gpu PY=python3. On a machine without one: TASKDISCOVERY_TEST_DEVICE=cpu make test-gpu
@@ -53,9 +72,23 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
+.venv-tools/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-tools
+	grep -v '^pyarrow==' constraints.txt > .venv-tools/constraints.txt
+	.venv-tools/bin/python -m pip install --quiet --constraint .venv-tools/constraints.txt --editable ".[test,tools]"
+	touch $@
+
 .venv/ray: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,ray,release]"
+	touch $@
+
+# Beside the package what the tests use, but for the browser, whose tests skip. It waits for the
+# other environment: both write src/taskdiscovery.egg-info.
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt | .venv/installed
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/python -m pip install --quiet --constraint constraints-lowest.txt --editable ".[lite0]" \
+		hypothesis pytest pytest-xdist
 	touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info
+	rm -rf .venv .venv-tools build dist src/*.egg-info .venv-lowest

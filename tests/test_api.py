@@ -245,7 +245,7 @@ def test_the_command_line_has_the_options_of_the_configs():
         assert wanted <= flags, name
         others = {f for f in flags if f.startswith("--") and not f.startswith("--no-")} - wanted
         common = {"--help", "--quiet", "--debug", "--out", "--config", "--print-config", "--format"}
-        common |= {"--estimate-accuracy"}
+        common |= {"--estimate-accuracy", "--log"}
         assert others <= common | {"--data", "--learner", "--strict", "--blur"}, name
 
 

@@ -474,7 +474,7 @@ def test_of_two_that_write_the_same_folder_one_is_refused(tmp_path):
 
 
 def test_many_pixels_make_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("taskdiscovery.splits.benchmark.files._SHARD", 6 * 6 * 3 * 30)
+    monkeypatch.setattr("taskdiscovery.splits.benchmark.shards._SHARD", 6 * 6 * 3 * 30)
     found = made(data(300), strengths=(0.5,))
     folder = bench.write(tmp_path / "made", found)
     assert len(list((folder / "strength-0.50").glob("train-*.parquet"))) > 2

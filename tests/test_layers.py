@@ -19,6 +19,7 @@ ROOT = structure.SOURCE
 #: floor know nothing of each other.
 FLOORS = [
     {"errors"},
+    {"plots"},  # plain numbers to figures: values draw themselves by it
     {"types"},
     {"agreement", "runtime"},
     {"config"},
@@ -32,8 +33,9 @@ FLOORS = [
     {"splits", "analysis", "scoring"},
     {"auditing", "estimation"},
     {"jobs"},
-    {"reporting"},
+    {"reporting", "loggers", "exports"},
     {"api"},
+    {"scikit"},
     {"cli"},
     {"__main__"},
 ]

@@ -275,6 +275,8 @@ def test_a_split_feeds_torch_and_scikit_learn(made, dataset):
     assert label == found.target.labels_N[row]
     own = [(i, "mine") for i in range(1000)]
     assert found.subsets(own)["train"][0] == (int(found.indices(0)[0]), "mine")
+    train, test = found.train_test(own)
+    assert [train.indices, test.indices] == [found.indices(0).tolist(), found.indices(2).tolist()]
     with pytest.raises(DataError, match="3 images"):
         found.subsets([1, 2, 3])
     features = dataset.images.reshape(1000, -1)

@@ -136,6 +136,7 @@ def commands(run):
         "discard": ["discard", str(run)],
         "resume": ["resume", str(run), "--quiet"],
         "report": ["report", str(run), "--quiet"],
+        "export": ["export", str(run), "--to", "hf", "--out", f"{run}-export", "--quiet"],
         "analyze": ["analyze", str(run), "--quiet", "--images", "20", "--probe-images", "10"],
         "label": ["label", str(run), DATA, "--quiet"],
         "score": ["score", DATA, *SCORE, "--from", str(run)],

@@ -33,6 +33,7 @@ COMMANDS = {
     "info csv": ["info", "DATA", "--format", "csv"],
     "verify": ["verify", "läuf"],
     "doctor": ["doctor"],
+    "completion": ["completion", "zsh"],
     "label": ["label", "läuf", "DATA"],
     "resume": ["resume", "läuf"],
     "show": ["show", "läuf"],

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from website import check, commands, gallery, links, notebooks, pictures, rundir
 
+import taskdiscovery as td
 from taskdiscovery.cli.parser import COMMANDS, build
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,14 @@ def test_the_command_line_is_described_as_the_parser_has_it():
             if not isinstance(action, argparse._HelpAction):
                 for option in action.option_strings or [f"`{action.metavar or action.dest}`"]:
                     assert option in section, (name, option)
+
+
+def test_every_name_that_the_package_exports_is_in_the_reference():
+    text = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
+    for name in td.__all__:
+        assert re.search(rf"::: taskdiscovery[\w.]*\.{name}$|members: .*\b{name}\b", text, re.M), (
+            name
+        )
 
 
 def test_bars_and_stars_of_a_help_text_do_not_break_its_table():

@@ -127,7 +127,7 @@ def _count(rounds: int) -> str:
 
 
 def overview(path: Path) -> None:
-    """Draw a task of drawn shapes by its images, and a split along it in figures.
+    """Draw tasks of drawn shapes by their images, and a split along one of them in figures.
 
     Raises:
         RunDirError: where the tutorial on splits was not executed yet, whose run this is.
@@ -139,46 +139,11 @@ def overview(path: Path) -> None:
     run = td.open_run(gallery.example_run())
     data, broken = td.load(str(run.config["data"])), run.split
     assert broken is not None
-    task = run.tasks[broken.task.name]
-    assert task.coordinates_NC is not None
-    order = np.argsort(task.coordinates_NC[:, 0])
-    figure = plt.figure(figsize=(8.6, 3.1))
-    left = figure.add_gridspec(2, 1, left=0.0, right=0.5, hspace=0.35)
-    for row, (words, rows) in enumerate(
-        (("surest of class 1", order[::-1][:240:20]), ("surest of class 0", order[:240:20]))
-    ):
-        axes = figure.add_subplot(left[row])
-        sheet = [
-            np.pad(data.images[i], ((1, 1), (1, 1), (0, 0)), constant_values=255) for i in rows
-        ]
-        half = len(sheet) // 2
-        axes.imshow(np.vstack([np.hstack(sheet[:half]), np.hstack(sheet[half:])]))
-        axes.set_title(f"a task that the network finds easy: {words}", loc="left", fontsize=9)
-        axes.axis("off")
-    axes = figure.add_subplot(figure.add_gridspec(1, 1, left=0.66, right=1.0)[0])
-    _bars(axes, broken)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.2), width_ratios=[1.35, 1])
+    run.tasks.plot(left, images=data.images, columns=8)
+    left.set_title("tasks that a network finds easy", loc="left")
+    broken.plot(right)
+    right.set_title(f"accuracy on a split along {broken.task.name}", loc="left")
+    figure.tight_layout()
     _save(figure, path)
     plt.close(figure)
-
-
-def _bars(axes: Any, broken: Any) -> None:
-    """Draw the accuracy of the split beside those of its controls."""
-    words = {
-        "within": "held out, same side",
-        "random": "random split",
-        "kmeans": "k-means split",
-        "hard": "hard images",
-        "untrained": "untrained network's task",
-        "adversarial": "the other side of the task",
-    }
-    names = [name for name in words if name in broken.accuracy][::-1]
-    for y, name in enumerate(names):
-        found = broken.accuracy[name]
-        colour = _TEAL if name == "adversarial" else _GREY
-        axes.barh(y, found.mean, color=colour, height=0.62)
-        axes.plot([found.low, found.high], [y, y], color=_INK, lw=1)
-        axes.text(max(found.high, found.mean) + 0.02, y, f"{found.mean:.2f}", va="center")
-    axes.set_yticks(range(len(names)), [words[name] for name in names])
-    axes.set(xlim=(0, 1.15), xticks=[0, 0.5, 1])
-    axes.set_title("accuracy on the shape, 95 %", loc="left", fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -28,6 +28,8 @@ COMMANDS: dict[str, list[str]] = {
     "open": ["open", "RUN"],
     "report": ["report", "RUN", "--quiet"],
     "report --data": ["report", "RUN", "--quiet", *DATA],
+    "export": ["export", "RUN", "--to", "csv", "--out", "OUT", "--quiet"],
+    "export --data": ["export", "RUN", "--to", "hf", "--out", "OUT", "--quiet", *DATA],
     "analyze": ["analyze", "RUN", *_FEW],
     "analyze --data": ["analyze", "RUN", *_FEW, *DATA],
     "label": ["label", "RUN", "digits", "--quiet"],
@@ -50,6 +52,7 @@ _OFTEN = {
     "resume": 6,
 }
 _OFTEN |= {"resume --data": 3, "analyze": 2, "analyze --data": 1, "score --from": 2}
+_OFTEN |= {"export": 6, "export --data": 4}
 _OFTEN |= {"split --from": 1, "discover --warm-start": 1}
 
 

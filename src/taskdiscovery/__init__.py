@@ -20,7 +20,7 @@ import importlib
 # path, and may hold a `typing.py`. `__main__` takes it away.
 TYPE_CHECKING = False
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         discover,
         embed,
         estimate,
+        export,
         fit,
         info,
         label,
@@ -62,8 +63,10 @@ if TYPE_CHECKING:
         TaskDiscoveryError,
         WorkerError,
     )
+    from taskdiscovery.loggers import logger
     from taskdiscovery.runtime.callbacks import Callback
     from taskdiscovery.runtime.progress_bar import ProgressBar
+    from taskdiscovery.scikit import AdversarialSplit, DiscoverTasks
     from taskdiscovery.splits.benchmark import Stressed
     from taskdiscovery.store import Run
     from taskdiscovery.training.fitted import Fitted
@@ -80,11 +83,13 @@ if TYPE_CHECKING:
         Labeling,
         Score,
         Scores,
+        Similarity,
         Split,
         Tasks,
     )
 
 __all__ = [
+    "AdversarialSplit",
     "Audit",
     "Callback",
     "Comparison",
@@ -92,6 +97,7 @@ __all__ = [
     "Cue",
     "DataError",
     "Dataset",
+    "DiscoverTasks",
     "Discovery",
     "Encoder",
     "Estimate",
@@ -116,6 +122,7 @@ __all__ = [
     "RunDirError",
     "Score",
     "Scores",
+    "Similarity",
     "Spectral",
     "Split",
     "Stressed",
@@ -129,6 +136,7 @@ __all__ = [
     "discover",
     "embed",
     "estimate",
+    "export",
     "fit",
     "from_arrays",
     "from_torch",
@@ -136,6 +144,7 @@ __all__ = [
     "label",
     "load",
     "load_fitted",
+    "logger",
     "open_run",
     "plant",
     "report",
@@ -146,8 +155,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "api": "analyze audit compare discard discover embed estimate fit info label load load_fitted "
-    "open_run plant report resume score split stress",
+    "api": "analyze audit compare discard discover embed estimate export fit info label load "
+    "load_fitted open_run plant report resume score split stress",
     "config": "Learner Recipe",
     "data": "from_arrays from_torch",
     "data.planting": "Planted",
@@ -157,13 +166,15 @@ _HOMES = {
     "encoders.linear": "FeatureEncoder",
     "errors": "ConfigError DataError NumericalError ResourceError RunDirError TaskDiscoveryError "
     "WorkerError",
+    "loggers": "logger",
     "runtime.callbacks": "Callback",
     "runtime.progress_bar": "ProgressBar",
+    "scikit": "AdversarialSplit DiscoverTasks",
     "splits.benchmark": "Stressed",
     "store": "Run",
     "training.fitted": "Fitted",
     "types": "Audit Comparison Cue Dataset Estimate Evaluation Evidence Info Interval Labeling "
-    "Score Scores Split Tasks",
+    "Score Scores Similarity Split Tasks",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -18,6 +18,16 @@ from numpy.typing import NDArray
 from scipy import special
 
 from taskdiscovery.types import FloatArray, IntArray, Interval
+from taskdiscovery.types.similarity import similarity, similarity_matrix
+
+__all__ = [
+    "LEVEL",
+    "Agreement",
+    "agreement",
+    "mean_over_runs",
+    "similarity",
+    "similarity_matrix",
+]
 
 LEVEL = 0.95
 
@@ -175,32 +185,3 @@ def _clustered(values_N: FloatArray, groups_N: IntArray) -> float:
 def _off_diagonal_mean(square_KK: FloatArray) -> float:
     K = len(square_KK)
     return float((square_KK.sum() - np.trace(square_KK)) / (K * (K - 1)))
-
-
-def similarity(a_N: IntArray, b_N: IntArray, classes: int) -> float:
-    """Share of images labelled alike under the best renaming of classes, in [1/classes, 1]."""
-    from scipy.optimize import linear_sum_assignment  # a quarter of a second, not always needed
-
-    joint_CC = np.zeros((classes, classes))
-    np.add.at(joint_CC, (a_N, b_N), 1)
-    rows, columns = linear_sum_assignment(joint_CC, maximize=True)
-    return float(joint_CC[rows, columns].sum() / len(a_N))
-
-
-def similarity_matrix(labels_ND: IntArray, classes: int) -> FloatArray:
-    """Return the (D, D) similarities between the columns, each in [1/classes, 1].
-
-    Where labels are missing (-1), of the images that have both.
-    """
-    D = labels_ND.shape[1]
-    if classes == 2 and (labels_ND >= 0).all():
-        signs_ND = labels_ND.astype(np.float64) * 2 - 1
-        return 0.5 + np.abs(signs_ND.T @ signs_ND) / (2 * len(labels_ND))
-    matrix_DD = np.eye(D)
-    for i in range(D):
-        for j in range(i):
-            both_N = (labels_ND[:, i] >= 0) & (labels_ND[:, j] >= 0)
-            a_n, b_n = labels_ND[both_N, i], labels_ND[both_N, j]
-            found = similarity(a_n, b_n, classes) if len(a_n) else 1 / classes
-            matrix_DD[i, j] = matrix_DD[j, i] = found
-    return matrix_DD

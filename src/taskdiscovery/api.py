@@ -123,6 +123,7 @@ __all__ = [
     "discover",
     "embed",
     "estimate",
+    "export",
     "fit",
     "info",
     "label",
@@ -905,8 +906,8 @@ def report(
         data: anything that `load` takes: the images that were searched. For an `Estimate` none is
             read, and it may be None.
         *found: what there is to show: a `Discovery` or a `Run`, `Scores`, any number of `Split`,
-            `Evidence`, in any order; `Scores` and `Split` alone, too; or an `Audit`, or an
-            `Estimate`, alone.
+            `Evidence`, in any order; `Scores` and `Split` alone, too; or two `Run`s of these
+            images, which are shown side by side; or an `Audit`, or an `Estimate`, alone.
         no_images, blur: leave the pictures out, or show each as 6 x 6 colours; the names of images
             stay.
         features: numbers of the images; by default those that the tasks were found on.
@@ -923,15 +924,65 @@ def report(
         JobConfig, _options(locals(), drop=("path", "found", "no_images", "blur")), "report"
     )
     check_writable(Path(path))
-    for one in found:
-        how = with_parts(read_alike(how, reading_of(one)), one, data)
-        how = how if how.features else replace(how, features=features_of(one, data))
     from taskdiscovery.reporting import write_report
 
-    read = {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
+    read = _as_searched(how, data, found)
     unread = any(isinstance(one, Estimate) for one in found)
     with showing(no_images=no_images, blur=blur):
         return write_report(Path(path), None if unread else load(data, **read), found)
+
+
+def export(
+    path: Path | str,
+    data: Any,
+    *found: Any,
+    to: str,
+    no_images: bool = False,
+    blur: bool = False,
+    features: str = "",
+    size: int | None = None,
+    fit: str = "crop",
+    range: tuple[float, float] | None = None,
+    skip_bad: bool = False,
+    missing: Sequence[str] = (),
+    groups: str = "",
+    test: str = "",
+    callbacks: Iterable[Callback] | None = None,
+) -> Path:
+    """Write what was found as another tool reads it: by image its ids, splits, tasks, agreement and
+    conflict groups. The tool itself is not needed.
+
+    Args:
+        path: of a new folder.
+        data: anything that `load` takes: the images that were searched.
+        *found: a `Discovery` or a `Run`, `Tasks`, `Scores`, any number of `Split`, an `Audit`, in
+            any order.
+        to: `fiftyone`, `spotlight`, `cleanlab`, `hf` (a Hugging Face data set), `croissant`, `csv`;
+            the README.md of the folder says how it is opened.
+        no_images, blur: leave the pictures out, or write each as 6 x 6 colours; the names of images
+            stay.
+        features: numbers of the images; by default those that the tasks were found on.
+        size, fit, range, skip_bad, missing, groups: how `data` is read; ignored for a `Dataset`.
+        callbacks: told of progress; by default a progress bar, on a terminal or in a notebook.
+
+    Returns:
+        The path of the folder.
+
+    Raises:
+        ConfigError: for another form.
+        DataError: for what cannot be exported, or is of other images.
+        RunDirError: where the folder is not empty.
+    """
+    options = _options(locals(), drop=("path", "found", "to", "no_images", "blur"))
+    how = from_mapping(JobConfig, options, "export")
+    from taskdiscovery.exports import write_export
+    from taskdiscovery.exports.writing import check_form
+
+    check_form(to, Path(path))
+    told = callbacks_of(callbacks)
+    dataset = load(data, **_as_searched(how, data, found), callbacks=told.callbacks)
+    with showing(no_images=no_images, blur=blur):
+        return write_export(Path(path), to, dataset, found, told)
 
 
 @isolated
@@ -1217,6 +1268,14 @@ def _check_transfer(learner: Network | Learner) -> None:
             where="transfer",
             hint="all are trained alike: set epochs, batch, … as options of split",
         )
+
+
+def _as_searched(how: JobConfig, data: Any, found: Sequence[Any]) -> Document:
+    """Return options of `load` that read DATA as what was found had read it."""
+    for one in found:
+        how = with_parts(read_alike(how, reading_of(one)), one, data)
+        how = how if how.features else replace(how, features=features_of(one, data))
+    return {k: v for k, v in to_mapping(how).items() if k not in ("seed", "threads")}
 
 
 def _named(

@@ -43,9 +43,10 @@ from taskdiscovery.jobs.specs import split_run_task
 from taskdiscovery.runtime import devices, ranks
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.runtime.disk import check_writable
+from taskdiscovery.splits.benchmark.checking import is_benchmark
 from taskdiscovery.store import Run, atomic, check_new, environment, write_parquet
 from taskdiscovery.store import verify as verify_files
-from taskdiscovery.store.layout import AUDIT_PAGE, CUE_SPLIT
+from taskdiscovery.store.layout import AUDIT_PAGE, CUE_SPLIT, REPORT
 from taskdiscovery.types import Dataset
 from taskdiscovery.types.audit import FAIL
 from taskdiscovery.types.showing import showing
@@ -365,8 +366,24 @@ def report(
     **given: Any,
 ) -> None:
     """Write report.html and print its path; measure and name the tasks before, where asked to."""
-    names = given.pop("names")
+    names, beside, out = given.pop("names"), given.pop("beside"), given.pop("out")
     pictures = {key: given.pop(key) for key in ("no_images", "blur")}
+    if beside is not None:
+        if split or names:
+            raise ConfigError(
+                "of two runs all splits are shown, and no tasks are named",
+                where=f"report {run} {beside}",
+                hint="leave out --split and --names; name the tasks before: analyze RUN --names",
+            )
+        with showing(**pictures):
+            _report_of_two((run, beside), data, out, learner, callbacks, **given)
+        return
+    if out is not None:
+        raise ConfigError(
+            "--out names the page of two runs",
+            where=f"--out {out}",
+            hint=f"the report of one run lies in it: {run / REPORT}",
+        )
     with Run.open(run, write=True) as opened:
         opened.objects = _named(learner)  # one that is busy is refused before slow imports
     if names:
@@ -379,6 +396,58 @@ def report(
 
     with showing(**pictures):
         path = write_report_of_run(opened, data, callbacks, splits=split, **given)
+    show.exact(str(path))
+
+
+def _report_of_two(
+    paths: tuple[Path, Path],
+    data: str | None,
+    out: Path | None,
+    learner: str,
+    callbacks: Callbacks,
+    **given: Any,
+) -> None:
+    """Write a page of two runs side by side, and print its path."""
+    runs = (Run.open(paths[0]), Run.open(paths[1]))
+    names = "-".join(run.path.resolve().name for run in runs)
+    out = out or Path(f"report-{names}.html")
+    check_writable(out)
+    from taskdiscovery.jobs.again import dataset_of
+    from taskdiscovery.reporting import write_report_of_two
+
+    for run in runs:
+        run.objects = _named(learner)
+    here = dataset_of(runs[0], data, callbacks, **given)
+    there = dataset_of(runs[1], data, callbacks, **given)
+    show.exact(str(write_report_of_two(out, runs, (here, there))))
+
+
+def export(
+    run: Path,
+    to: str,
+    out: Path,
+    data: str | None,
+    split: list[str],
+    callbacks: Callbacks,
+    **given: Any,
+) -> None:
+    """Write what a run found as another tool reads it, and print the folder."""
+    from taskdiscovery.exports import write_export_of_run
+    from taskdiscovery.exports.writing import check_form
+
+    if is_benchmark(run):
+        raise ConfigError(
+            "this is a Hugging Face data set as it stands",
+            where=str(run),
+            hint="its README.md says how it is read",
+        )
+    check_form(to, out)
+    opened = Run.open(run)
+    if data is not None:
+        check_spec(data)
+    pictures = {key: given.pop(key) for key in ("no_images", "blur")}
+    with showing(**pictures):
+        path = write_export_of_run(opened, data, callbacks, form=to, out=out, splits=split, **given)
     show.exact(str(path))
 
 
@@ -468,6 +537,13 @@ def doctor(callbacks: Callbacks) -> None:
         "cache": str(cache_dir()),
     }
     show.mapping(described, "table")
+
+
+def completion(shell: str, callbacks: Callbacks) -> None:
+    """Print the completion script of a shell."""
+    from taskdiscovery.cli import shells
+
+    show.exact(shells.script(shell, parser.build()).rstrip("\n"))
 
 
 def _next(run: Path) -> None:

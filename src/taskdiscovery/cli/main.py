@@ -84,6 +84,11 @@ def _run(arguments: list[str]) -> None:
     quiet, debug = given.pop("quiet"), given.pop("debug")
     _log(quiet or not ranks.first(), debug)
     callbacks = Callbacks() if quiet or not ranks.first() else callbacks_of_command()
+    kept = given.pop("log", [])
+    if kept and ranks.first():
+        from taskdiscovery.loggers import logger
+
+        callbacks = Callbacks([*callbacks.callbacks, *map(logger, kept)])
     hardware.keep_freed_memory()
     from taskdiscovery.cli import commands
 

@@ -25,11 +25,13 @@ from taskdiscovery.config import (
 from taskdiscovery.config.options import base_type, number_text
 from taskdiscovery.discovery import METHODS, Method
 from taskdiscovery.errors import ConfigError, nearest
+from taskdiscovery.exports import FORMS
 from taskdiscovery.features import is_backbone
 from taskdiscovery.features.alone import KIND as ALONE
 from taskdiscovery.jobs import CONFIGS
 from taskdiscovery.jobs.looking import own_data, with_features_beside, with_usual_features
 from taskdiscovery.jobs.specs import split_run_task
+from taskdiscovery.loggers import KINDS as LOGGERS
 from taskdiscovery.types import Document
 
 DATA_HELP = (
@@ -60,10 +62,12 @@ _HELP = {
     "analyze": "evidence for what each task of a run is about",
     "compare": "the tasks of a run on other images: which classes are at risk there",
     "report": "one HTML file of a run: report.html",
+    "export": "what a run found, by image, as another tool reads it",
     "show": "what a run holds: tasks, scores and splits by name, what is unfinished, what is next",
     "resume": "go on with the job of a run that was stopped",
     "discard": "give up the unfinished job of a run; what was committed stays",
     "verify": "each file of a run against what was committed",
+    "completion": "the script by which a shell completes commands, options and values",
     "doctor": "versions, processor, devices, precision and the cache",
     "discover": "find tasks on which a learner generalizes",
     "score": "agreement scores of labelings, random labels beside them",
@@ -120,11 +124,13 @@ COMMANDS = (
     "analyze",
     "compare",
     "report",
+    "export",
     "show",
     "resume",
     "discard",
     "verify",
     "doctor",
+    "completion",
 )
 
 
@@ -174,6 +180,7 @@ def _job(command: Parser, name: str) -> None:
         bounded = "print beside each agreement score what it tells of accuracy: the most that it "
         bounded += "can be, (1 + AS)/2, and an estimate by the other labelings of the table"
         command.add_argument("--estimate-accuracy", action="store_true", help=bounded)
+    _log(command)
     if name == "audit":
         _pictures(command)
         strict = "exit with code 8 where the verdict is FAIL"
@@ -186,6 +193,7 @@ def _demo(command: Parser) -> None:
         "data", nargs="?", default="digits", metavar="DATA", help="default: digits"
     )
     command.add_argument("--out", type=Path, default=None, help="default: the next runs/demo-N")
+    _log(command)
 
 
 def _info(command: Parser) -> None:
@@ -247,6 +255,7 @@ def _stress(command: Parser) -> None:
         required=True,
         help="new folder: README.md, strength-*/, tests/, SHA256SUMS; baselines.csv where asked",
     )
+    _log(command)
     _format(command)
 
 
@@ -256,6 +265,7 @@ def _analyze(command: Parser) -> None:
     command.add_argument("--data", help=_DATA_OF_RUN)
     _options_of(command, CONFIGS["analyze"])
     command.add_argument("--learner", default="", help=_TRUST)
+    _log(command)
     _format(command)
 
 
@@ -269,6 +279,14 @@ def _compare(command: Parser) -> None:
 
 def _report(command: Parser) -> None:
     _run(command)
+    beside = "a second run: one page of both side by side, written to --out"
+    command.add_argument("beside", nargs="?", type=Path, metavar="RUN2", help=beside)
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="with RUN2: the page (default: report-RUN-RUN2.html in the working directory)",
+    )
     command.add_argument("--data", help=_DATA_OF_RUN)
     command.add_argument(
         "--features",
@@ -294,6 +312,34 @@ def _report(command: Parser) -> None:
     command.add_argument("--learner", default="", help=_TRUST)
 
 
+def _export(command: Parser) -> None:
+    _run(command)
+    command.add_argument(
+        "--to",
+        required=True,
+        metavar="|".join(FORMS),
+        help="the tool: FiftyOne, Renumics Spotlight, cleanlab's Datalab, a Hugging Face data set, "
+        "Croissant, a table",
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="new folder")
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument(
+        "--features",
+        default="",
+        metavar="FILE|BACKBONE",
+        help="numbers of the images (default: those that the tasks were found on)",
+    )
+    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
+    command.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="export this split of the run, and no others but those named alike (default: all)",
+    )
+    _pictures(command)
+
+
 def _resume(command: Parser) -> None:
     _run(command)
     command.add_argument("--data", help=_DATA_OF_RUN)
@@ -311,6 +357,7 @@ def _resume(command: Parser) -> None:
         action="store_true",
         help="go on with another number of torchrun's processes; the result is marked as not exact",
     )
+    _log(command)
 
 
 def _show(command: Parser) -> None:
@@ -336,6 +383,14 @@ def _doctor(command: Parser) -> None:
     """It takes no arguments."""
 
 
+def _completion(command: Parser) -> None:
+    command.add_argument("shell", choices=("bash", "zsh", "fish"), help="it is printed for")
+    command.epilog = (
+        "In ~/.bashrc or ~/.zshrc: source <(taskdiscovery completion bash), or zsh; in fish: "
+        "taskdiscovery completion fish > ~/.config/fish/completions/taskdiscovery.fish"
+    )
+
+
 _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "demo": _demo,
     "info": _info,
@@ -347,11 +402,13 @@ _ARGUMENTS: dict[str, Callable[[Parser], None]] = {
     "analyze": _analyze,
     "compare": _compare,
     "report": _report,
+    "export": _export,
     "show": _show,
     "discard": _discard,
     "resume": _resume,
     "verify": _verify,
     "doctor": _doctor,
+    "completion": _completion,
 }
 
 
@@ -501,6 +558,17 @@ def _data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
 def _pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-images", action="store_true", help="leave the pictures out")
     parser.add_argument("--blur", action="store_true", help="show each picture as 6 x 6 colours")
+
+
+def _log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="|".join(LOGGERS) + "[:WHERE]",
+        help="keep options, iterations, scores and the result with this tool, too: at a folder, a "
+        "project, an address, a file; may be given several times",
+    )
 
 
 def _format(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from taskdiscovery.types import Document, Tasks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
 
@@ -30,6 +32,23 @@ class Discovery:
     numbers: Document = field(repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     fingerprint: str = ""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the course of a power iteration: the held-out correlation, and how far the subspace
+        turned, of each iteration. That of meta-gradients is in its run: `td.open_run(RUN).plot()`.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: for a search without iterations, or where matplotlib is not installed.
+        """
+        from taskdiscovery.plots import draw_course
+
+        return draw_course(self.numbers.get("iterations", ()), ax)
 
     def __repr__(self) -> str:
         method, learner = self.numbers.get("method"), self.numbers.get("learner")

@@ -90,6 +90,7 @@ def run(
         found = analyze(dataset, labelings, encoder, config, job.callbacks)
         if job.run is not None:
             job.run.write_evidence(found)
+        job.callbacks.on_result(found)
     return found
 
 

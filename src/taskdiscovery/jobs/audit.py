@@ -90,6 +90,7 @@ def run(
             job.run.write_audit(found, labelings)
             if draw is not None:
                 job.run.write_audit_page(draw(found, labelings, dataset, job.run.path))
+        job.callbacks.on_result(found)
     return found
 
 

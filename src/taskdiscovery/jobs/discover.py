@@ -51,6 +51,7 @@ def run(
         found = replace(found, config=job.document)
         if job.run is not None:
             job.run.write_discovery(found, dataset)
+        job.callbacks.on_result(found)
     return found
 
 

@@ -72,6 +72,7 @@ def run(
         found = estimate_of(parts, answers_of(parts, config, job), config, job)
         if job.run is not None:
             job.run.write_estimate(found)
+        job.callbacks.on_result(found)
     return found
 
 

@@ -93,6 +93,7 @@ def run(
         found = replace(found, setup=setup, sides=describe(found, dataset, config.seed))
         if job.run is not None:
             job.run.write_split(found, name=config.name, options=job.options)
+        job.callbacks.on_result(found)
     return found
 
 

@@ -197,6 +197,7 @@ def _baselines(
             baselines = trained(bench, found, config)
         if job.run is not None:
             add_baselines(job.run.path.parent, baselines, _how(config))
+        job.callbacks.on_result(Stressed(benchmark=found, baselines=baselines))
     if job.run is not None:
         job.run.remove_whole()
     return baselines

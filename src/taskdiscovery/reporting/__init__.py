@@ -3,6 +3,13 @@
 from taskdiscovery.reporting.auditpage import audit_page
 from taskdiscovery.reporting.datapage import write_data_page
 from taskdiscovery.reporting.estimatepage import estimate_page
-from taskdiscovery.reporting.write import write_report, write_report_of_run
+from taskdiscovery.reporting.write import write_report, write_report_of_run, write_report_of_two
 
-__all__ = ["audit_page", "estimate_page", "write_data_page", "write_report", "write_report_of_run"]
+__all__ = [
+    "audit_page",
+    "estimate_page",
+    "write_data_page",
+    "write_report",
+    "write_report_of_run",
+    "write_report_of_two",
+]

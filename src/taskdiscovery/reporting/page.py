@@ -12,6 +12,7 @@ import numpy as np
 from taskdiscovery.agreement import similarity_matrix
 from taskdiscovery.reporting import figures, provenance, splitview
 from taskdiscovery.reporting.evidence import EvidenceView
+from taskdiscovery.reporting.finding import finding
 from taskdiscovery.reporting.material import Material
 from taskdiscovery.reporting.scoreview import ScoreView, tile
 from taskdiscovery.reporting.taskview import TaskView
@@ -34,7 +35,9 @@ class Page:
         everywhere: IntArray = np.arange(len(self.dataset))
         self.unseen = everywhere if seen_N is None else np.flatnonzero(~seen_N)
         names = material.scores.scored if self.tasks is None else self.tasks.names
-        self.scores = ScoreView(material.scores, names, self.learner, len(self.dataset))
+        self.scores = ScoreView(
+            material.scores, names, self.learner, len(self.dataset), material.rows
+        )
         self.evidence = EvidenceView(material, self.unseen)
         self.sprites: dict[str, str] = {}
 
@@ -48,6 +51,7 @@ class Page:
         return {
             "version": versions.get("taskdiscovery", ""),
             "title": self._title(),
+            "finding": finding(self.scores, self.material.splits, discovered=bool(tasks)),
             "lead": self._lead() if self.tasks is not None else "",
             "rows": self.material.rows,
             "tiles": self._tiles(),
@@ -91,18 +95,10 @@ class Page:
         guided = config.get("within") or config.get("exclude")
         blind = "" if guided else " without looking at any label"
         parts = self._parts()
-        text = (
+        return (
             f"{n} labelings of {len(self.dataset):,} {things} were found by method {method}"
             f"{blind}. Each cuts the {things} in {parts}."
         )
-        references = self.scores.compared
-        if references:
-            beside = " and ".join(f"{value:.2f} for {name}" for name, value in references.items())
-            text += (
-                f" Two learners trained on such a labeling agree on {self.scores.mean:.0%} of the "
-                f"{things} they have not seen; compare {beside}."
-            )
-        return text
 
     def _parts(self) -> str:
         """Say how large the classes are: methods on pixels balance them, others do not."""

@@ -20,10 +20,19 @@ class ScoreView:
         names: of the discovered tasks.
         learner: of the search.
         images: how many images the data has.
+        rows: what they are called: rows, where features stand alone.
     """
 
-    def __init__(self, scores: Scores, names: tuple[str, ...], learner: str, images: int) -> None:
+    def __init__(
+        self,
+        scores: Scores,
+        names: tuple[str, ...],
+        learner: str,
+        images: int,
+        rows: str = "images",
+    ) -> None:
         self.scores, self.names, self.learner, self.images = scores, names, learner, images
+        self.rows = rows
         self.everything = scores.to_frame()
 
     @cached_property
@@ -43,7 +52,7 @@ class ScoreView:
         return table.drop_duplicates("task", keep="last")
 
     @cached_property
-    def _others(self) -> list[tuple[str, Document]]:
+    def others(self) -> list[tuple[str, Document]]:
         """Names and scores of human labelings (first) and of random labels."""
         if self.table is None:
             return []
@@ -55,20 +64,7 @@ class ScoreView:
     @property
     def references(self) -> dict[str, float]:
         """Names and agreement of human labelings (first) and of random labels."""
-        return {name: float(row["agreement"]) for name, row in self._others}
-
-    @property
-    def compared(self) -> dict[str, float]:
-        """The references that a sentence names: a human labeling, and random labels where runs
-        have learnt something of them, rather than named one class alone.
-        """
-        human = [(n, row) for n, row in self._others if row["task"] != RANDOM][:1]
-        random = [
-            (n, row)
-            for n, row in self._others
-            if row["task"] == RANDOM and memory_note(row).startswith("agreement")
-        ]
-        return {name: float(row["agreement"]) for name, row in (*human, *random)}
+        return {name: float(row["agreement"]) for name, row in self.others}
 
     def of(self, name: str) -> Document | None:
         """Return the row of a task, or None."""
@@ -76,12 +72,6 @@ class ScoreView:
             return None
         rows = self.table[self.table["task"] == name]
         return None if rows.empty else {str(k): v for k, v in rows.iloc[-1].items()}
-
-    @property
-    def mean(self) -> float:
-        """Mean agreement of the discovered tasks."""
-        assert self.table is not None
-        return float(self.table.loc[self.table["task"].isin(self.names), "agreement"].mean())
 
     def disagreement(self, name: str) -> FloatArray | None:
         """Return (N,) how far the runs on a task disagree on each image; None where not known."""
@@ -143,7 +133,7 @@ class ScoreView:
         values = [float(s["agreement"]) for s in scored]
         note = f"mean agreement of {len(values)}; from {min(values):.3f} to {max(values):.3f}"
         tiles = [tile("Discovered tasks", f"{np.mean(values):.3f}", note)]
-        for name, row in self._others:
+        for name, row in self.others:
             random = row["task"] == RANDOM
             note = memory_note(row) if random else f"human labeling: {name}"
             title, kind = ("Random labels", "random") if random else ("Human labels", "human")

@@ -9,13 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from taskdiscovery.config import JobConfig
 from taskdiscovery.data import target_of
 from taskdiscovery.errors import DataError, TaskDiscoveryError
-from taskdiscovery.jobs.inputs import read_data, reading_of
-from taskdiscovery.jobs.looking import features_of
-from taskdiscovery.jobs.parts import with_parts
-from taskdiscovery.jobs.trust import data_of
+from taskdiscovery.jobs.again import dataset_of
 from taskdiscovery.reporting.auditpage import audit_page
 from taskdiscovery.reporting.estimatepage import estimate_page
 from taskdiscovery.reporting.material import (
@@ -26,6 +22,7 @@ from taskdiscovery.reporting.material import (
     holds_something,
 )
 from taskdiscovery.reporting.page import Page
+from taskdiscovery.reporting.pair import pair_context
 from taskdiscovery.reporting.rendering import render
 from taskdiscovery.runtime.callbacks import Callbacks
 from taskdiscovery.store import Run, atomic
@@ -38,8 +35,8 @@ def write_report(path: Path, dataset: Dataset | None, found: Sequence[Any]) -> P
     Args:
         path: of the file.
         dataset: the images that were searched; None for an `Estimate`.
-        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or an `Audit`, or an
-            `Estimate`, alone.
+        found: a `Discovery` or a `Run`; `Scores`, a `Split`, `Evidence`; or two `Run`s, which are
+            shown side by side; or an `Audit`, or an `Estimate`, alone.
 
     Raises:
         DataError: where the images are not those that were searched, or there are no tasks.
@@ -47,6 +44,9 @@ def write_report(path: Path, dataset: Dataset | None, found: Sequence[Any]) -> P
     """
     audits = [one for one in found if isinstance(one, Audit)]
     estimates = [one for one in found if isinstance(one, Estimate)]
+    runs = [one for one in found if isinstance(one, Run)]
+    if len(runs) == 2 and len(found) == 2 and dataset is not None:
+        return write_report_of_two(path, (runs[0], runs[1]), (dataset, dataset))
     if estimates:
         _check_alone(found, "an estimate")
         page = estimate_page(estimates[0])
@@ -62,6 +62,44 @@ def write_report(path: Path, dataset: Dataset | None, found: Sequence[Any]) -> P
     with atomic(path) as stream:
         stream.write(page.encode("utf-8", "backslashreplace"))
     return path
+
+
+def write_report_of_two(
+    path: Path, runs: tuple[Run, Run], datasets: tuple[Dataset, Dataset]
+) -> Path:
+    """Write a report of two runs side by side, and return the path of the file.
+
+    Args:
+        path: of the file.
+        runs: each with tasks, scores or splits.
+        datasets: the images of each.
+
+    Raises:
+        RunDirError: where a run holds nothing to show, or is damaged.
+        DataError: where the images are not those of the runs.
+        ResourceError: where the file cannot be written.
+    """
+    materials = []
+    for run, dataset in zip(runs, datasets, strict=True):
+        with run.understood("material of the report", "restore the files, or do the job again"):
+            materials.append(Material.of_run(run, dataset))
+    page = render("pair.html.j2", pair_context(materials[0], materials[1], _names(runs)))
+    with atomic(path) as stream:
+        stream.write(page.encode("utf-8", "backslashreplace"))
+    return path
+
+
+def _names(runs: tuple[Run, Run]) -> tuple[str, str]:
+    """Return what two runs are called: by their folders, with those around them where these agree.
+
+    `a/run` and `b/run` are told apart by their first parts.
+    """
+    paths = [run.path.resolve() for run in runs]
+    parts = 1
+    while parts < 4 and paths[0].parts[-parts:] == paths[1].parts[-parts:]:
+        parts += 1
+    one, other = ("/".join(path.parts[-parts:]) for path in paths)
+    return one, other
 
 
 def _check_alone(found: Sequence[Any], what: str) -> None:
@@ -133,12 +171,7 @@ def write_report_of_run(
         check_something(run)
     for name in splits:
         run.split_named(name)
-    features = features or features_of(run, data)
-    if data is None:
-        data = data_of(run, run.config)
-    how = JobConfig(**vars(reading_of(run)), features=features, test=test)
-    how = with_parts(how, run, None)
-    dataset = read_data(data, how, callbacks)
+    dataset = dataset_of(run, data, callbacks, features=features, test=test)
     if audit is not None:
         check_images(dataset, run.fingerprint, "--data")
         with run.understood("material of the page", "restore the files, or audit again"):

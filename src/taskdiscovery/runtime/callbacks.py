@@ -69,6 +69,11 @@ class Callback:
     def on_checkpoint(self, number: int) -> None:
         """A checkpoint was committed."""
 
+    def on_result(self, found: Any) -> None:
+        """A job has what its verb will return: a `Discovery`, a `Split`, `Evidence`, an `Audit`, an
+        `Estimate`, `Stressed`. Scores are told one by one. It is not committed yet.
+        """
+
 
 class Callbacks(Callback):
     """Several callbacks as one, told in order.
@@ -124,6 +129,11 @@ class Callbacks(Callback):
         """Pass it on."""
         for callback in self.callbacks:
             callback.on_checkpoint(number)
+
+    def on_result(self, found: Any) -> None:
+        """Pass it on."""
+        for callback in self.callbacks:
+            callback.on_result(found)
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Meter]:

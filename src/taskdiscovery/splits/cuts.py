@@ -17,6 +17,9 @@ from taskdiscovery.errors import ConfigError
 from taskdiscovery.runtime.seeds import generator
 from taskdiscovery.types import BoolArray, FloatArray, IdArray, IntArray, Labeling
 
+#: how far from a half the rate of a task may be, for the data to be cut at its sign.
+_EVEN = 0.1
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sides:
@@ -69,6 +72,11 @@ def coordinate_of(task: Labeling) -> FloatArray | None:
     if task.coordinates_NC is None:
         return None
     return task.coordinates_NC[:, 0].astype(np.float64)
+
+
+def is_lopsided(task: Labeling) -> bool:
+    """Say whether a binary task cuts so unevenly that the sides would have other class rates."""
+    return abs(float(task.labels_N.mean()) - 0.5) > _EVEN
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

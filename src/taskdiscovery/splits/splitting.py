@@ -21,7 +21,7 @@ from taskdiscovery.data import partition
 from taskdiscovery.executors import looking_at
 from taskdiscovery.splits import controls, duplicates
 from taskdiscovery.splits.choose import Choice, choose
-from taskdiscovery.splits.cuts import Sides, coordinate_of
+from taskdiscovery.splits.cuts import Sides, coordinate_of, is_lopsided
 from taskdiscovery.splits.details import Beside
 from taskdiscovery.splits.judging import Question
 from taskdiscovery.splits.measure import (
@@ -52,8 +52,6 @@ from taskdiscovery.types import (
 
 _LOG = logging.getLogger("taskdiscovery")
 
-#: how far from a half the rate of a task may be, for the data to be cut at its sign.
-_EVEN = 0.1
 #: the figures of every split, in the order in which they are told; controls follow.
 _FIRST = ("adversarial", "random", "within")
 
@@ -106,7 +104,7 @@ def split(
     warn_if_brief(bench.learner, int(seen_N.sum()), config.preset)
     balanced = config.class_balanced
     if balanced is None:  # tasks that came as plain labels cannot be cut within classes
-        wanted = target.k > 2 or any(_lopsided(task) for task in tasks)
+        wanted = target.k > 2 or any(is_lopsided(task) for task in tasks)
         balanced = wanted and all(coordinate_of(task) is not None for task in tasks)
     question = Question(bench=bench, target=target, config=config, seen_N=seen_N, balanced=balanced)
     choice = choose(question, tasks)
@@ -154,11 +152,6 @@ def _setup(question: Question, choice: Choice) -> Setup:
         discovered=chosen.task.seen_N is not None,
         grouped=question.bench.dataset.groups is not None,
     )
-
-
-def _lopsided(task: Labeling) -> bool:
-    """Say whether a binary task cuts so unevenly that the sides would have other class rates."""
-    return abs(float(task.labels_N.mean()) - 0.5) > _EVEN
 
 
 def _variants(question: Question, choice: Choice) -> dict[str, Sides]:

@@ -51,6 +51,8 @@ from taskdiscovery.store.writing import json_bytes
 from taskdiscovery.types import Audit, Dataset, Document, Estimate, Evidence, Labeling, Name, Tasks
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from taskdiscovery.encoders.discovery import Discovery
     from taskdiscovery.encoders.encoder import Encoder
     from taskdiscovery.encoders.linear import FeatureEncoder
@@ -135,6 +137,23 @@ class Run(NamedResults):
             config={k: v for k, v in self.config.items() if k not in ("format", "command")},
             fingerprint=self.fingerprint,
         )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the course of the search, as `metrics.jsonl` tells of it: of each power iteration,
+        or of each outer step of a search by meta-gradients.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: for a search without iterations, or where matplotlib is not installed.
+        """
+        from taskdiscovery.plots import draw_course
+
+        return draw_course(self.metrics(), ax)
 
     @property
     def fingerprint(self) -> str:

@@ -24,6 +24,7 @@ from taskdiscovery.types.labeling import Labeling
 from taskdiscovery.types.record import Record
 from taskdiscovery.types.scores import Interval, Score, Scores
 from taskdiscovery.types.setup import Copies, Setup
+from taskdiscovery.types.similarity import Similarity
 from taskdiscovery.types.split import ROLES, TEST, TRAIN, WITHIN, Split
 from taskdiscovery.types.tasks import Tasks
 
@@ -63,6 +64,7 @@ __all__ = [
     "Score",
     "Scores",
     "Setup",
+    "Similarity",
     "Split",
     "Tasks",
     "class_codes",

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from taskdiscovery.errors import ConfigError, nearest
 from taskdiscovery.types import display
 from taskdiscovery.types.aliases import Document, FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,59 @@ class Evidence:
 
         columns = ["task", "verdict", *(["names"] if self.namer else [])]
         return pd.DataFrame(self.rows(), columns=columns)
+
+    def plot(self, ax: Axes | None = None, *, task: str = "", columns: int = 12) -> Axes:
+        """Draw how strongly tasks go with properties: the effect sizes of all tasks as a matrix, or
+        those of one task with intervals.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+            task: the one to draw; by default all, the human label among them.
+            columns: properties at most, the strongest.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: for a task that was not measured, where nothing was measured of any, or
+                matplotlib is not installed.
+        """
+        from taskdiscovery.plots import Row, draw_matrix, draw_ranges
+
+        table = self._effects()
+        known = list(dict.fromkeys(table["task"]))
+        if task and task not in known:
+            raise ConfigError(f"no evidence for {task!r}", where="plot", hint=nearest(task, known))
+        if not task:
+            wide = table.pivot_table(index="task", columns="property", values="effect")
+            own = wide.drop(index="label", errors="ignore")
+            strongest = (own if len(own) else wide).max().nlargest(columns).index
+            wide = wide.reindex(known)[strongest]
+            label, names = "effect size |2 AUC − 1|", [str(name) for name in wide.columns]
+            numbers = wide.to_numpy()
+            return draw_matrix(numbers, known, names, label=label, limits=(0.0, 1.0), ax=ax)
+        own = table[table["task"] == task].nlargest(columns, "effect")
+        rows = [
+            Row(name=str(r["property"]), mean=r["effect"], low=r["low"], high=r["high"])
+            for r in own.to_dict("records")
+        ]
+        title = f"{task}: {self.verdicts.get(task, '')}".rstrip(": ")
+        label = "effect size |2 AUC − 1|"
+        return draw_ranges(rows, label=label, title=title, limits=(0.0, 1.02), ax=ax)
+
+    def _effects(self) -> pd.DataFrame:
+        """Return the associations of each labeling and property, of the side where it is strongest.
+
+        Raises:
+            ConfigError: where there are none.
+        """
+        if not len(self.associations):
+            raise ConfigError("no property was measured", where="plot", hint="analyze the tasks")
+        table = self.associations.dropna(subset=["effect"])
+        level = table["level"].fillna("").astype(str)
+        named = table["factor"].astype(str) + (" = " + level).where(level != "", "")
+        table = table.assign(property=named).sort_values("effect", ascending=False, kind="stable")
+        return table.drop_duplicates(["task", "property"]).sort_index()
 
     def __repr__(self) -> str:
         lines = ["  {}: {}".format(row.pop("task"), "; ".join(row.values())) for row in self.rows()]

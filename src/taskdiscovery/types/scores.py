@@ -17,6 +17,7 @@ from taskdiscovery.types.aliases import Document, Float32, IdArray, ImageArray, 
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 #: what random labels are called, which stand beside whatever is scored.
 RANDOM = "random"
@@ -101,6 +102,25 @@ class Score:
     def to_frame(self) -> pd.DataFrame:
         """Return one row, as in `scores.parquet`."""
         return Scores([self]).to_frame()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw how the images fare, from those on which no pair of runs agrees to those on which
+        all do: a histogram of `per_image`.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: where matplotlib is not installed.
+        """
+        from taskdiscovery.plots import draw_shares
+
+        title = f"{self.task}: agreement {self.agreement:.3f} of {self.runs} runs of {self.learner}"
+        label = "pairs of runs that agree on an image"
+        return draw_shares(self.agreement_n, label=label, title=title, ax=ax)
 
     def __repr__(self) -> str:
         interval = f"{self.low:.3f} to {self.high:.3f}"
@@ -198,6 +218,35 @@ class Scores(Sequence[Score]):
 
         return pd.DataFrame([score.to_row() for score in self], columns=list(COLUMNS))
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the agreement of every labeling with its interval: discovered tasks orange, human
+        labelings blue, random labels grey.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: where matplotlib is not installed.
+        """
+        from taskdiscovery.plots import Row, draw_ranges
+
+        rows = [
+            Row(
+                name=score.task,
+                mean=score.agreement,
+                low=score.low,
+                high=score.high,
+                kind=_kind(score.task),
+            )
+            for score in self
+        ]
+        title = "" if not self else f"{self[0].learner}, {self[0].runs} runs, {self[0].preset}"
+        label = "agreement of independent runs on images that none has seen"
+        return draw_ranges(rows, label=label, title=title, ax=ax)
+
     def _repr_html_(self) -> str:
         rows: list[Document] = []
         for score in self:
@@ -219,3 +268,10 @@ class Scores(Sequence[Score]):
             first = self[0]
             caption += f"; {first.learner}, preset {first.preset}, {first.runs} runs"
         return display.table(caption, rows)
+
+
+def _kind(task: str) -> str:
+    """Say what a labeling is, by its name, as figures colour it."""
+    if task == RANDOM:
+        return "random"
+    return "" if task.startswith("task_") else "human"

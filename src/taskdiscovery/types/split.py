@@ -23,6 +23,7 @@ from taskdiscovery.types.setup import Copies, Setup
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from sklearn.model_selection import PredefinedSplit
     from torch.utils.data import Subset
 
@@ -138,6 +139,19 @@ class Split:
                 (image, int(y)) for image, y in zip(plain, self.target.labels_N, strict=True)
             ]
         return {name: Subset(dataset, self.indices(r).tolist()) for name, r in ROLES.items()}
+
+    def train_test(self, dataset: Any = None) -> tuple[Subset[Any], Subset[Any]]:
+        """Return the torch `Subset`s to train on and to test on.
+
+            train, test = td.split(dataset, "label", found.tasks).train_test(dataset)
+
+        Images that are held out within the train side are in neither: `subsets` has them, too.
+
+        Args:
+            dataset: as of `subsets`; errors, too.
+        """
+        found = self.subsets(dataset)
+        return found["train"], found["test"]
 
     def cv(self) -> list[tuple[IntArray, IntArray]]:
         """Return the split as scikit-learn's `cv=` takes it: one pair of train and test rows.
@@ -255,6 +269,36 @@ class Split:
         for learner, found in self.transfer.items():
             figures |= {f"{learner}: {name}": interval for name, interval in found.items()}
         return figures
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the accuracy on the test side (red), within the train side (green) and of every
+        control (grey), with intervals; those of other learners below.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: where matplotlib is not installed.
+        """
+        from taskdiscovery.plots import Row, draw_ranges
+
+        kinds = {"adversarial": "bad", "within": "good"}
+        rows = [
+            Row(
+                name=name,
+                mean=own.mean,
+                low=own.low,
+                high=own.high,
+                kind=kinds.get(name.rpartition(": ")[2], "random"),
+            )
+            for name, own in self._figures.items()
+        ]
+        title = f"{self.target.name}, split along {self.task.name}"
+        label = f"accuracy of {self.setup.learner}"
+        return draw_ranges(rows, label=label, title=title, limits=(0.0, 1.02), ax=ax)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{count:,} {name}" for name, count in self.sizes.items())

@@ -23,9 +23,12 @@ from taskdiscovery.types.aliases import (
     Matrix,
 )
 from taskdiscovery.types.labeling import Labeling
+from taskdiscovery.types.showing import NONE, as_shown, mode
+from taskdiscovery.types.similarity import Similarity, similarity_matrix
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -175,8 +178,69 @@ class Tasks(Sequence[Labeling]):
         names = ", ".join(self.names[:3]) + (", …" if len(self) > 3 else "")
         return f"<{len(self)} Tasks of {len(self.ids_N):,} images: {names}>"
 
+    @property
+    def unseen(self) -> IntArray:
+        """Positions of the images that discovery has not seen; of all where nothing was seen."""
+        return np.arange(len(self.ids_N)) if self.seen_N is None else np.flatnonzero(~self.seen_N)
+
+    @property
+    def similarity(self) -> Similarity:
+        """How alike the tasks label the images that discovery has not seen."""
+        k = max(self.k)
+        matrix_DD = similarity_matrix(self.labels_ND[self.unseen], k)
+        return Similarity(matrix_DD=matrix_DD, names=self.names, classes=k)
+
+    def surest(self, d: int, c: int, count: int = display.SHOWN) -> IntArray:
+        """Return the unseen images of a class of a task, the surest first where it has coordinates.
+
+        Args:
+            d: position of the task.
+            c: its class.
+            count: images at most.
+        """
+        own = self.unseen[self.labels_ND[self.unseen, d] == c]
+        if self.coordinates_NP is not None and self.k[d] == 2:
+            surest = -np.abs(self.coordinates_NP[own, self._range(d).start])
+            own = own[np.argsort(surest, kind="stable")]
+        return own[:count]
+
+    def plot(
+        self, ax: Axes | None = None, *, images: ImageArray | None = None, columns: int = 10
+    ) -> Axes:
+        """Draw the surest unseen images of each class of each task, a strip a class.
+
+        Pictures are blurred or left out where `TASKDISCOVERY_PICTURES` says so.
+
+        Args:
+            ax: axes of matplotlib to draw on; by default those of a new figure.
+            images: (N, H, W, channels) of the same data set, where the tasks hold none (those of a
+                run do not).
+            columns: images in a strip.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: where there are no images, or matplotlib is not installed.
+        """
+        from taskdiscovery.plots import Strip, draw_sheet
+
+        images = self.images if images is None else images
+        if images is None or len(images) != len(self.ids_N):
+            raise ConfigError(
+                "the tasks hold no images" if images is None else f"{len(images)} images are given",
+                where="plot",
+                hint=f"give those of the data: images=data.images ({len(self.ids_N)} of them)",
+            )
+        strips = []
+        for d, name in enumerate(self.names):
+            for c in range(self.k[d]):
+                shown = as_shown(np.asarray(images[self.surest(d, c, columns)]))
+                shown = np.full_like(shown, 230) if mode() == NONE else shown
+                strips.append(Strip(name=f"{name}: {self.class_names[d][c]}", images=shown))
+        return draw_sheet(strips, columns=columns, ax=ax)
+
     def _repr_html_(self) -> str:
-        unseen = np.arange(len(self.ids_N)) if self.seen_N is None else np.flatnonzero(~self.seen_N)
         rows: list[Document] = []
         for d, name in enumerate(self.names):
             labels_N = self.labels_ND[:, d]
@@ -185,12 +249,10 @@ class Tasks(Sequence[Labeling]):
             row: Document = {"task": name, "classes": self.k[d], "rate": float(shares[-1])}
             if self.images is not None:
                 for c in range(min(2, self.k[d])):
-                    own = unseen[labels_N[unseen] == c]
-                    if self.coordinates_NP is not None and self.k[d] == 2:
-                        surest = -np.abs(self.coordinates_NP[own, self._range(d).start])
-                        own = own[np.argsort(surest, kind="stable")]
-                    chosen = own[: display.SHOWN]
-                    row[f"class {c}"] = display.Pictures(self.images[chosen], self.ids_N[chosen])
+                    chosen = self.surest(d, c)
+                    row[f"class {c}"] = display.Pictures(
+                        self.images[chosen], self.ids_N[chosen].tolist()
+                    )
             rows.append(row)
         return display.table(f"{len(self)} tasks of {len(self.ids_N):,} images", rows)
 

@@ -41,6 +41,27 @@ def samples_of(dataset: Any, name: str) -> tuple[list[Any], list[Any] | None]:
     return images, labels if any(label is not None for label in labels) else None
 
 
+def labels_of(dataset: Any) -> Any:
+    """Return the (N,) labels of a map-style torch data set.
+
+    Those that it has as a column, as torchvision's do (`targets`, `labels`) and a `TensorDataset`
+    (its second tensor); else every sample is read once.
+
+    Raises:
+        DataError: where it has none.
+    """
+    for name in ("targets", "labels"):
+        found = getattr(dataset, name, None)
+        if found is not None and not callable(found) and len(found) == len(dataset):
+            return found
+    tensors: Sequence[Any] = getattr(dataset, "tensors", ())
+    name = type(dataset).__name__
+    found = tensors[1] if len(tensors) > 1 else samples_of(dataset, name)[1]
+    if found is None:
+        raise DataError("the data set has no labels", where=name, hint="give them: y=…")
+    return found
+
+
 def class_names(given: Any) -> tuple[str, ...]:
     """Return class names; of several names of one class, as ImageNet has them, all."""
     if given is None or isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):

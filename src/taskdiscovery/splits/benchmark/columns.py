@@ -5,7 +5,7 @@ Axes: N images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +74,20 @@ def columns_of(benchmark: Benchmark) -> list[Column]:
         Column(name="group", kind="class", values=benchmark.group_N, classes=benchmark.group_names),
         Column(name="agrees", kind="bool", values=benchmark.agree_N),
     ]
-    attributes, taken = benchmark.dataset.attributes, set(_TAKEN)
+    return found + attribute_columns(benchmark.dataset.attributes, _TAKEN)
+
+
+def attribute_columns(attributes: pd.DataFrame | None, taken: Collection[str]) -> list[Column]:
+    """Return a column per attribute, under names that are not taken.
+
+    Args:
+        attributes: of the data; or None.
+        taken: names in small letters.
+    """
+    known, found = set(taken), []
     for i, name in enumerate([] if attributes is None else attributes.columns):
-        called = _free(str(name), taken)
-        taken.add(called.lower())
+        called = _free(str(name), known)
+        known.add(called.lower())
         assert attributes is not None
         found.append(_attribute(called, attributes.iloc[:, i]))
     return found

@@ -17,13 +17,8 @@ Axes: N images, n rows of a part.
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from taskdiscovery.errors import DataError
 from taskdiscovery.runtime.progress import Meter
@@ -38,15 +33,12 @@ from taskdiscovery.splits.benchmark.checking import (
     check_untouched,
     sums,
 )
-from taskdiscovery.splits.benchmark.columns import IMAGE, Column, columns_of, features
+from taskdiscovery.splits.benchmark.columns import columns_of
 from taskdiscovery.splits.benchmark.contents import numbers_of, parts_of
 from taskdiscovery.splits.benchmark.rows import Benchmark
+from taskdiscovery.splits.benchmark.shards import Rows, check_png, write_shards
 from taskdiscovery.splits.benchmark.table import HEADING, Baseline, frame_of, section
 from taskdiscovery.store.writing import json_bytes
-from taskdiscovery.types import ImageArray, IntArray
-
-#: bytes of pixels in a file, at most, and rows in one of its groups.
-_SHARD, _ROWS = 2**28, 1000
 
 
 def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) -> Path:
@@ -66,12 +58,7 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
         ResourceError: where it cannot be written.
     """
     folder, dataset = Path(folder), benchmark.dataset
-    if dataset.images.shape[3] not in (1, 3):
-        raise DataError(
-            f"images of {dataset.images.shape[3]} channels cannot be written as PNG",
-            where=dataset.name,
-            hint="take one channel or three of them",
-        )
+    check_png(dataset)
     with built(folder, SUMS) as place:
         _fill(place, benchmark, meter)
     return folder
@@ -80,8 +67,9 @@ def write(folder: Path | str, benchmark: Benchmark, meter: Meter | None = None) 
 def _fill(place: Path, benchmark: Benchmark, meter: Meter | None) -> None:
     """Write all files of a benchmark into an empty folder."""
     columns, sizes = columns_of(benchmark), {}
+    kept = Rows(columns=columns, images=benchmark.dataset.images, name=benchmark.file_of)
     for name, rows in parts_of(benchmark).items():
-        sizes[name] = _write_part(place / name, benchmark, rows, columns, meter)
+        sizes[name] = write_shards(place / name, kept, rows, meter)
     for strength in benchmark.strengths:
         frame = benchmark.metadata(strength)
         text = frame.to_csv(index=False, lineterminator="\n")
@@ -126,51 +114,3 @@ def check_same(folder: Path | str, benchmark: Benchmark) -> None:
             where=str(folder),
             hint="name a new folder",
         )
-
-
-def _write_part(
-    start: Path, benchmark: Benchmark, rows: IntArray, columns: list[Column], meter: Meter | None
-) -> int:
-    """Write the files of a part: one, or more where there are many pixels; return their bytes."""
-    written = 0
-    images = benchmark.dataset.images
-    size = max(1, _SHARD // max(1, int(np.prod(images.shape[1:]))))
-    shards = [rows[at : at + size] for at in range(0, len(rows), size)]
-    for i, some in enumerate(shards):
-        name = f"{start.name}-{i:05d}-of-{len(shards):05d}.parquet"
-        content = _table(benchmark, some, columns, meter)
-        put(start.parent / name, content)
-        written += len(content)
-    return written
-
-
-def _table(
-    benchmark: Benchmark, rows: IntArray, columns: list[Column], meter: Meter | None
-) -> bytes:
-    """Return a Parquet file with the images as PNG, as Hugging Face keeps them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    images, pictures = benchmark.dataset.images, []
-    for row in rows.tolist():
-        pictures.append({"bytes": png_of(np.asarray(images[row])), "path": benchmark.file_of(row)})
-        if meter is not None:
-            meter.advance()
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    arrays: list[Any] = [pa.array(pictures, type=kind), *(own.array(rows) for own in columns)]
-    about = {"huggingface": json.dumps({"info": {"features": features(columns)}})}
-    table = pa.table(arrays, names=[IMAGE, *(own.name for own in columns)])
-    stream = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(about), stream, compression="zstd", row_group_size=_ROWS
-    )
-    return stream.getvalue()
-
-
-def png_of(image: ImageArray) -> bytes:
-    """Return an image (H, W, channels), of one channel or three, as a PNG."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, "PNG")
-    return stream.getvalue()

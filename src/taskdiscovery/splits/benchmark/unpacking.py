@@ -10,8 +10,8 @@ from taskdiscovery.errors import ConfigError, DataError
 from taskdiscovery.splits.benchmark.building import built, put
 from taskdiscovery.splits.benchmark.card import config_name, start_of
 from taskdiscovery.splits.benchmark.checking import METADATA, check
-from taskdiscovery.splits.benchmark.files import png_of
 from taskdiscovery.splits.benchmark.rows import IMAGES, SPLITS
+from taskdiscovery.splits.benchmark.shards import png_of
 
 #: a folder from a stranger may name any file.
 _FILE = re.compile(rf"{IMAGES}/[0-9]+\.png")
