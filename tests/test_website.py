@@ -66,7 +66,7 @@ def test_the_command_line_is_described_as_the_parser_has_it():
         section = page.split(f"{{ #{name} }}\n")[1].split("\n## ")[0]
         for action in parser._actions:
             if not isinstance(action, argparse._HelpAction):
-                for option in action.option_strings or [f"`{action.metavar or action.dest}`"]:
+                for option in action.option_strings or [f"`{commands._metavar(action)}`"]:
                     assert option in section, (name, option)
 
 
