@@ -16,7 +16,7 @@ from website import gallery
 _POINTS, _TASKS, _ROUNDS, _SHOWN = 600, 3, 12, (0, 1, 2, 4, 12)
 #: share of the radius of the plane over which the smoother looks.
 _WIDTH = 0.16
-_TEAL, _GREY, _INK = "#00796b", "#9e9e9e", "#263238"
+_TEAL, _INK = "#00796b", "#263238"
 
 
 def make(folder: Path) -> None:
