@@ -76,8 +76,8 @@ _REPORTS = (
     Report(
         name="digits",
         title="Handwritten digits, by commands",
-        words="Nothing was trained to find these tasks: they are what an untrained network's features "
-        "tell best. Most of them are groups of digits that look alike to it.",
+        words="Nothing was trained to find these tasks: they are what an untrained network tells "
+        "best. Most of them are groups of digits that look alike to it.",
         made=_DIGITS / "digits" / "report.html",
         by="these commands, in half a minute:\n\n```\n"
         + "\n".join(f"taskdiscovery {line}" for line in _COMMANDS)
