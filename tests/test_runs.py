@@ -480,7 +480,7 @@ def test_a_split_of_its_own_is_reported_with_pictures_of_both_sides(made, tmp_pa
     assert "tested on" in page
     assert page.count('class="cell"') >= 24
     assert 'id="cards"' not in page
-    assert "<script>" not in page
+    assert page.count("<script>") == 1  # it saves pictures and tables; there are no cards to sort
     found = contents(place, capfd)
     assert found["next"] == []
     assert [row["split"] for row in found["splits"]] == ["label-disc"]

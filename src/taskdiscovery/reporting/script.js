@@ -36,7 +36,7 @@
       button.addEventListener("click", () => {
         const style = getComputedStyle(document.documentElement);
         const address = style.getPropertyValue(`--s-${name}`).trim().slice(4, -1);
-        save(`${name}.${address.startsWith("data:image/png") ? "png" : "jpg"}`, address);
+        save(`${name}.${address.slice(5).startsWith("image/png") ? "png" : "jpg"}`, address);
       });
     });
     line.querySelector(".listed").addEventListener("click", () => {
