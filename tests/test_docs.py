@@ -78,6 +78,7 @@ def in_order(page):
     return [" ".join(line.split()) for line in lines if line.startswith("taskdiscovery ")]
 
 
+@pytest.mark.slow
 def test_start_runs_from_its_first_command_to_its_last_line_of_python(photos, capfd):
     lines = in_order(START)
     assert len(lines) >= 7

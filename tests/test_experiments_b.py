@@ -193,6 +193,7 @@ class _Planted:
         return np.where(self.easy_N[asked], self.labels_N[asked], 1 - self.labels_N[asked])
 
 
+@pytest.mark.slow
 def test_learning_to_split_tests_what_the_predictor_gets_wrong(digits):
     from taskdiscovery.config import ResolvedLearner
     from taskdiscovery.networks import Normalization

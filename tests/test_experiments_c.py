@@ -42,6 +42,7 @@ def test_lightness_has_no_colour_and_other_scores(lab):
     assert (other.ids == lab.dataset.ids).all()
 
 
+@pytest.mark.slow
 def test_noise_scores_every_labeling_under_every_condition(lab, monkeypatch, tmp_path):
     small = {"SEEDS": (0, 1), "HUMAN": 1, "RANDOM": 1, "POWER": 1, "TASKS": 2, "IMAGES": 100}
     for name, value in small.items():
@@ -194,6 +195,7 @@ def test_tiny_imagenet_is_told_by_kind(tmp_path):
     assert "AS of `power` is +0.300 [+0.300, +0.300] beside human tasks" in text
 
 
+@pytest.mark.slow
 def test_tiny_imagenet_scores_published_sides(lab, monkeypatch, tmp_path):
     np.save(tmp_path / tiny.FILE, np.array([[0, 1, 2, 3, 4], [5, 0, 7, 2, 9]]))
     small = {"CLASSES": 10, "SEEDS": (0,), "TASKS": 3, "KWAY": 2, "POWER": 1, "SPECTRAL": 1}
@@ -232,6 +234,7 @@ def test_sizes_are_told_for_learners_of_one_and_of_several_seeds(tmp_path):
     assert [v.word for v in sizes.judge(both)] == ["differs", "holds"]
 
 
+@pytest.mark.slow
 def test_sizes_scores_every_size_from_every_seed(lab, monkeypatch):
     monkeypatch.setattr(sizes, "IMAGES", (50, 100))
     monkeypatch.setattr(sizes, "MIDDLE", 100)
