@@ -25,8 +25,8 @@ test: .venv/installed lint
 test-slow: .venv/ray
 	$(BIN)/python -m pytest -n $(SLOW_WORKERS) --dist loadfile -m slow
 
-# Exports and loggers with the tools themselves, in an environment of their own: MLflow wants an
-# older pyarrow than constraints.txt has.
+# Exports and loggers with the tools themselves, in an environment of their own: MLflow and datasets
+# want older pyarrow, importlib_metadata and fsspec than constraints.txt has.
 test-tools: .venv-tools/installed
 	.venv-tools/bin/python -m pytest -m "slow or not slow" tests/test_exports.py tests/test_loggers.py
 
@@ -74,7 +74,7 @@ lint: .venv/installed
 
 .venv-tools/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-tools
-	grep -v '^pyarrow==' constraints.txt > .venv-tools/constraints.txt
+	grep -vE '^(pyarrow|fsspec|importlib_metadata)==' constraints.txt > .venv-tools/constraints.txt
 	.venv-tools/bin/python -m pip install --quiet --constraint .venv-tools/constraints.txt --editable ".[test,tools]"
 	touch $@
 
