@@ -13,9 +13,10 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from experiments.records import Row
+from taskdiscovery.plots.axes import COLOURS as _OF
 from taskdiscovery.types import Tasks
 
-COLOURS = {"human": "#3b6fb6", "random": "#8a8a8a", "power": "#c2571a"}
+COLOURS = {"human": _OF["human"], "random": _OF["random"], "power": _OF[""]}
 mpl.rcParams.update(
     {
         "svg.hashsalt": "taskdiscovery",  # the same numbers give the same file

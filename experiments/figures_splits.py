@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 
-from experiments.figures import _save
+from experiments.figures import COLOURS, _save
 from experiments.records import Row
 
 
@@ -38,7 +38,7 @@ def remedies(results: list[Row], place: Path) -> None:
     figure, axes = plt.subplots(
         1, len(results), figsize=(4.6 * len(results), 3.4), sharey=True, squeeze=False
     )
-    colours = {"pure": "#c2571a", "mixed": "#3b6fb6", "random": "#8a8a8a"}
+    colours = {"pure": COLOURS["power"], "mixed": COLOURS["human"], "random": COLOURS["random"]}
     for axis, result in zip(axes[0], results, strict=True):
         names = list(result["rows"][0]["remedies"])
         for y, name in enumerate(names):

@@ -10,11 +10,12 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
+from experiments.figures import COLOURS
 from experiments.figures import _save as save
 from experiments.points import Point
 from experiments.records import Row
 
-_HUMAN, _GREY, _OURS = "#3b6fb6", "#8a8a8a", "#c2571a"
+_HUMAN, _GREY, _OURS = (COLOURS[kind] for kind in ("human", "random", "power"))
 _MARKS = {
     "discovered": (_OURS, "o"),
     "human": (_HUMAN, "o"),

@@ -158,9 +158,14 @@ class Laboratory:
 
 
 def as_labelings(tasks: Tasks, kind: str, count: int | None = None) -> list[Labeling]:
-    """Return tasks named by their kind, e.g. `power 3`; so many, spread over their order."""
-    spread = np.linspace(0, len(tasks) - 1, len(tasks) if count is None else count).astype(int)
-    return [replace(tasks[int(d)], name=f"{kind} {d}") for d in spread]
+    """Return tasks named by kind, e.g. `power 3`; so many at most, spread over their order."""
+    count = len(tasks) if count is None else min(count, len(tasks))
+    return named(tasks, kind, np.linspace(0, len(tasks) - 1, count).astype(int).tolist())
+
+
+def named(tasks: Tasks, kind: str, positions: Sequence[int]) -> list[Labeling]:
+    """Return tasks at these positions, named by kind and position."""
+    return [replace(tasks[d], name=f"{kind} {d}") for d in positions]
 
 
 def flipped(labeling: Labeling, share: float, seed: int = 0) -> Labeling:

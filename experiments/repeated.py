@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from experiments.judging import verdict
 from experiments.paired import difference
 from experiments.records import Row
 from experiments.study import Verdict
@@ -69,8 +70,9 @@ def of_all(results: Sequence[Row], found: Callable[[Row], tuple[bool, str]]) -> 
         found: of a result, whether the claim holds of it, and what was measured.
     """
     each = [(result["learner"], *found(result)) for result in results]
-    held = [holds for _, holds, _ in each]
-    said = [f"`{learner}` {ours}" + ("" if holds else " (no)") for learner, holds, ours in each]
-    if all(held):
-        return Verdict(word="holds", ours="; ".join(said))
-    return Verdict(word="differs" if any(held) else "does not", ours="; ".join(said))
+    return verdict(
+        [
+            (holds, f"`{learner}` {ours}" + ("" if holds else " (no)"))
+            for learner, holds, ours in each
+        ]
+    )

@@ -6,13 +6,13 @@ Axes: N images, D tasks.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 import taskdiscovery as td
 from experiments.laboratory import Laboratory
+from experiments.ledger import Arrays, Ledger
 from experiments.records import Row
 from experiments.study import found
 from taskdiscovery.data import partition
@@ -60,8 +60,8 @@ def pursued(lab: Laboratory, tasks: int, seed: int) -> Tasks:
         tasks: how many at most; fewer is an answer.
         seed: of partition and search.
     """
-    place = lab.work / f"pursuit d={tasks} seed={seed}.npz"
-    if not place.exists():
+
+    def search() -> Arrays:
         tried = td.discover(
             features_of(lab),
             method=td.Pursuit(),
@@ -72,31 +72,18 @@ def pursued(lab: Laboratory, tasks: int, seed: int) -> Tasks:
             callbacks=(),
         ).tasks
         assert tried.coordinates_NP is not None
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_suffix(".part.npz")
-        np.savez_compressed(
-            part,
-            labels=tried.labels_ND.astype(np.int8),
-            coordinates=tried.coordinates_NP.astype(np.float16),
-        )
-        part.replace(place)
-    with np.load(place) as kept:
-        D = kept["labels"].shape[1]
-        return Tasks(
-            labels_ND=kept["labels"].astype(np.int64),
-            names=tuple(f"task_{d:03d}" for d in range(D)),
-            ids_N=lab.dataset.ids,
-            k=(2,) * D,
-            coordinates_NP=kept["coordinates"].astype(np.float32),
-            seen_N=partition.of(lab.dataset, seed),
-        )
+        return {
+            "labels": tried.labels_ND.astype(np.int8),
+            "coordinates": tried.coordinates_NP.astype(np.float16),
+        }
 
-
-def spread(tasks: Tasks, count: int) -> list[int]:
-    """Return positions of so many tasks, or of all, spread over their order."""
-    return [int(d) for d in np.linspace(0, len(tasks) - 1, min(count, len(tasks))).astype(int)]
-
-
-def named(tasks: Tasks, kind: str, positions: list[int]) -> list[td.Labeling]:
-    """Return tasks at these positions, named by kind and position."""
-    return [replace(tasks[d], name=f"{kind} {d}") for d in positions]
+    kept = Ledger(place=lab.work).known(f"pursuit d={tasks} seed={seed}", search)
+    D = kept["labels"].shape[1]
+    return Tasks(
+        labels_ND=kept["labels"].astype(np.int64),
+        names=tuple(f"task_{d:03d}" for d in range(D)),
+        ids_N=lab.dataset.ids,
+        k=(2,) * D,
+        coordinates_NP=kept["coordinates"].astype(np.float32),
+        seen_N=partition.of(lab.dataset, seed),
+    )

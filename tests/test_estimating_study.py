@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from experiments.estimating import measured, tell
-from experiments.estimating.ledger import Ledger
+from experiments.ledger import Ledger
 
 from taskdiscovery.data.corruptions import CORRUPTIONS
 

@@ -67,7 +67,7 @@ def iterate(seed: int = 1) -> tuple[NDArray[np.float64], list[NDArray[np.float64
     points = np.stack([1.5 * radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     apart = ((points[:, None] - points[None]) ** 2).sum(-1)
     near = np.exp(-apart / (2 * _WIDTH**2))
-    labels = _whitened(rng.normal(size=(_POINTS, _TASKS)))
+    labels = _white(rng.normal(size=(_POINTS, _TASKS)))
     course, correlations = [labels], []
     for _ in range(_ROUNDS):
         half = rng.permutation(_POINTS) < _POINTS // 2
@@ -78,16 +78,15 @@ def iterate(seed: int = 1) -> tuple[NDArray[np.float64], list[NDArray[np.float64
             held_out[asked] -= held_out[asked].mean(0)
         pairs = zip(labels.T, held_out.T, strict=True)
         correlations.append(float(np.mean([np.corrcoef(y, p)[0, 1] for y, p in pairs])))
-        labels = _whitened(held_out)
+        labels = _white(held_out)
         course.append(labels)
     return points, course, correlations
 
 
-def _whitened(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Make columns uncorrelated with variance 1, each as near to where it was as can be."""
-    centred = columns - columns.mean(0)
-    left, _, right = np.linalg.svd(centred, full_matrices=False)
-    return np.sqrt(len(columns)) * left @ right
+def _white(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    from taskdiscovery.discovery import subspace
+
+    return np.asarray(subspace.whiten(columns).coordinates, dtype=np.float64)
 
 
 def power(path: Path) -> None:

@@ -16,7 +16,7 @@ from benchmarks.machine import own_process
 import experiments.estimating as package
 import taskdiscovery as td
 from experiments.estimating import parts
-from experiments.estimating.ledger import Ledger
+from experiments.ledger import Ledger
 from taskdiscovery.data.corruptions import CORRUPTIONS, STRENGTHS
 
 _LOG = logging.getLogger("taskdiscovery")

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.estimating.ledger import Arrays, Ledger
 from experiments.estimating.parts import TESTED
+from experiments.ledger import Arrays, Ledger
 from experiments.records import Row
 from taskdiscovery.data.corruptions import CORRUPTIONS
 from taskdiscovery.estimation.case import Case

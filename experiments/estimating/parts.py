@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks import human
 
 from experiments.estimating.labelings import every_kind
-from experiments.estimating.ledger import Arrays, Ledger
 from experiments.estimating.trained import Runs, ready, train, trained
+from experiments.ledger import Arrays, Ledger
 from taskdiscovery.config import ScoreConfig
 from taskdiscovery.data import partition
 from taskdiscovery.data.corruptions import CORRUPTIONS, corrupt

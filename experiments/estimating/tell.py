@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments import page
 from experiments.estimating import measured
-from experiments.estimating.ledger import Ledger
+from experiments.ledger import Ledger
 from experiments.markdown import paragraphs, table
 from experiments.records import Row, newest, record
 from taskdiscovery.estimation.estimators import ESTIMATORS

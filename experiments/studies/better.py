@@ -11,7 +11,9 @@ import numpy as np
 
 import taskdiscovery as td
 from experiments import paired
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, mean
+from experiments.ledger import Arrays, Ledger
 from experiments.markdown import paragraphs, span, table
 from experiments.records import Row
 from experiments.study import ALL, Claim, Study, Verdict
@@ -116,8 +118,8 @@ def _tried(lab: Laboratory, learner: str, way: str, seed: int) -> Row:
 
 def _found(lab: Laboratory, learner: str, way: str, seed: int) -> tuple[IntArray, Row]:
     """Return the (N, D) labels of a search and its numbers; one that was done is remembered."""
-    place = lab.work / f"better {learner.replace('?', ' ')} {way} {seed}.npz"
-    if not place.exists():
+
+    def search() -> Arrays:
         _LOG.warning("searching: %s, %s, seed %d", learner, way, seed)
         options: dict[str, Any] = options_of(way, learner)
         assert isinstance(options["method"], Method)
@@ -132,13 +134,11 @@ def _found(lab: Laboratory, learner: str, way: str, seed: int) -> tuple[IntArray
             **options,
         )
         numbers = {key: found.numbers[key] for key in ("similarity", "seconds")}
-        lab.work.mkdir(parents=True, exist_ok=True)
-        written = place.with_suffix(".part.npz")
         labels_ND = found.tasks.labels_ND.astype(np.int8)
-        np.savez_compressed(written, labels=labels_ND, numbers=np.array(json.dumps(numbers)))
-        written.replace(place)
-    with np.load(place) as kept:
-        return kept["labels"].astype(np.int64), json.loads(str(kept["numbers"]))
+        return {"labels": labels_ND, "numbers": np.array(json.dumps(numbers))}
+
+    kept = Ledger(place=lab.work).known(f"better {learner.replace('?', ' ')} {way} {seed}", search)
+    return kept["labels"].astype(np.int64), json.loads(str(kept["numbers"]))
 
 
 def tell(results: list[Row], place: Path) -> str:
@@ -207,12 +207,8 @@ def judge(results: list[Row]) -> list[Verdict]:
         rows = [row for row in result["again"] if row["way"] == result["best"]]
         reached = float(np.mean([row["agreement"]["mean"] for row in rows]))
         alike = float(np.mean([row["similarity"]["mean"] for row in rows]))
-        verdicts.append(
-            Verdict(
-                word="holds" if reached >= goal else "does not",
-                ours=f"{reached:.3f} at a similarity of {alike:.3f} ({result['best']})",
-            )
-        )
+        said = f"{reached:.3f} at a similarity of {alike:.3f} ({result['best']})"
+        verdicts.append(verdict([(reached >= goal, said)]))
     return verdicts
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments import figures_tasks, searches
 from experiments.judging import word
-from experiments.laboratory import Laboratory
+from experiments.laboratory import Laboratory, as_labelings, named
 from experiments.markdown import paragraphs, table
 from experiments.paired import difference, told
 from experiments.peers import components
@@ -115,10 +115,10 @@ def _labelings(
     """Return everything that is scored from a seed, and how alike labelings of each way are."""
     own: list[Labeling] = []
     for d, tasks in asked.items():
-        own += searches.named(tasks, f"power-{d}", searches.spread(tasks, min(d, plan.power)))
+        own += as_labelings(tasks, f"power-{d}", min(d, plan.power))
     pixels = searches.pixels(lab, COUNTS[-1], seed, rotate=False)
     positions = [d for d in plan.components if d < len(pixels)]
-    own += searches.named(pixels, "pixels", positions)
+    own += named(pixels, "pixels", positions)
     seen_N = pixels.seen_N
     assert seen_N is not None
     pairs: list[Row] = []

@@ -17,7 +17,7 @@ from benchmarks import human
 
 from experiments import figures_tasks, searches
 from experiments.judging import word
-from experiments.laboratory import Laboratory
+from experiments.laboratory import Laboratory, as_labelings
 from experiments.markdown import paragraphs, table
 from experiments.paired import difference, told
 from experiments.records import Row
@@ -56,7 +56,7 @@ def run(lab: Laboratory, learner: str) -> Row:
             about = {"method": name, "seed": seed, "coordinates": len(tasks)}
             rows.append({**about, "probed": probed(lab, tasks), "search": result["seconds"]})
             if count := SCORED.get(name, 0):
-                chosen = searches.named(tasks, name.split("--")[-1], searches.spread(tasks, count))
+                chosen = as_labelings(tasks, name.split("--")[-1], count)
                 scores += [
                     searches.short(row, method=name, seed=seed)
                     for row in lab.scores(

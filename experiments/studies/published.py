@@ -18,7 +18,7 @@ from benchmarks import human
 import taskdiscovery as td
 from experiments import searches
 from experiments.judging import word
-from experiments.laboratory import Laboratory
+from experiments.laboratory import Laboratory, as_labelings
 from experiments.markdown import paragraphs, span, table
 from experiments.paired import difference, told
 from experiments.records import Row
@@ -69,7 +69,7 @@ def run(lab: Laboratory, learner: str) -> Row:
         share = SHARES.get(learner, Share())
         labelings = [
             *(lab.binary(f"published {i}", labels_N) for i, labels_N in enumerate(labels_NL.T)),
-            *searches.named(power, "power", searches.spread(power, share.power)),
+            *as_labelings(power, "power", share.power),
             *_named(embedded["pursuit"], share.pursuit),
             *lab.human(share.human),
             *lab.random(share.random),
@@ -103,7 +103,7 @@ def run(lab: Laboratory, learner: str) -> Row:
 
 
 def _named(pursuit: td.Tasks, count: int) -> list[Labeling]:
-    return searches.named(pursuit, "pursuit", searches.spread(pursuit, count))
+    return as_labelings(pursuit, "pursuit", count)
 
 
 def read(lab: Laboratory) -> IntArray:

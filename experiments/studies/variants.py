@@ -17,6 +17,7 @@ import numpy as np
 
 import taskdiscovery as td
 from experiments import figures_conditions
+from experiments.judging import verdict
 from experiments.laboratory import Laboratory, as_labelings
 from experiments.markdown import paragraphs, table
 from experiments.paired import difference, told
@@ -332,18 +333,15 @@ def judge(results: list[Row]) -> list[Verdict]:
     information = _alike(result, "information")
     found = verdicts(result)
     helps = f"better: {'; '.join(found['better']) or 'none'}"
-    return [
-        _verdict(untrained["mean"] >= ABOVE_UNTRAINED and untrained["low"] > 0, told(untrained)),
-        _verdict(uniformity["mean"] <= NEAR_UNIFORMITY, told(uniformity)),
-        _verdict(first_order["mean"] >= WORTH, told(first_order)),
-        _verdict(information["mean"] >= ALIKE, told(information)),
-        _verdict(not found["better"], helps),
-        _verdict(power["mean"] >= -BELOW_POWER, told(power)),
+    cases = [
+        (untrained["mean"] >= ABOVE_UNTRAINED and untrained["low"] > 0, told(untrained)),
+        (uniformity["mean"] <= NEAR_UNIFORMITY, told(uniformity)),
+        (first_order["mean"] >= WORTH, told(first_order)),
+        (information["mean"] >= ALIKE, told(information)),
+        (not found["better"], helps),
+        (power["mean"] >= -BELOW_POWER, told(power)),
     ]
-
-
-def _verdict(holds: bool, ours: str) -> Verdict:
-    return Verdict(word="holds" if holds else "does not", ours=ours)
+    return [verdict([case]) for case in cases]
 
 
 CLAIMS = (

@@ -96,6 +96,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def as_markdown(text: str) -> str:
+    """Keep names from strangers from being read as Markdown."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|" else c for c in printable(text))
+
+
 def _one_line(text: str, limit: int = 400) -> str:
     clean = printable(text)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -287,14 +287,7 @@ def _report(command: Parser) -> None:
         metavar="FILE",
         help="with RUN2: the page (default: report-RUN-RUN2.html in the working directory)",
     )
-    command.add_argument("--data", help=_DATA_OF_RUN)
-    command.add_argument(
-        "--features",
-        default="",
-        metavar="FILE|BACKBONE",
-        help="numbers of the images (default: those that the tasks were found on)",
-    )
-    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
+    _images_of_run(command)
     command.add_argument(
         "--names",
         default="",
@@ -302,13 +295,7 @@ def _report(command: Parser) -> None:
         help="measure and name the tasks before, as analyze --names does",
     )
     _pictures(command)
-    command.add_argument(
-        "--split",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="show this split of the run, and no others but those named alike (default: all)",
-    )
+    _splits_of_run(command, "show")
     command.add_argument("--learner", default="", help=_TRUST)
 
 
@@ -322,21 +309,8 @@ def _export(command: Parser) -> None:
         "Croissant, a table",
     )
     command.add_argument("--out", type=Path, metavar="DIR", required=True, help="new folder")
-    command.add_argument("--data", help=_DATA_OF_RUN)
-    command.add_argument(
-        "--features",
-        default="",
-        metavar="FILE|BACKBONE",
-        help="numbers of the images (default: those that the tasks were found on)",
-    )
-    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
-    command.add_argument(
-        "--split",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="export this split of the run, and no others but those named alike (default: all)",
-    )
+    _images_of_run(command)
+    _splits_of_run(command, "export")
     _pictures(command)
 
 
@@ -558,6 +532,27 @@ def _data(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
 def _pictures(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-images", action="store_true", help="leave the pictures out")
     parser.add_argument("--blur", action="store_true", help="show each picture as 6 x 6 colours")
+
+
+def _images_of_run(command: Parser) -> None:
+    command.add_argument("--data", help=_DATA_OF_RUN)
+    command.add_argument(
+        "--features",
+        default="",
+        metavar="FILE|BACKBONE",
+        help="numbers of the images (default: those that the tasks were found on)",
+    )
+    command.add_argument("--test", default="", metavar="DATA2", help=_TEST_OF_RUN)
+
+
+def _splits_of_run(command: Parser, verb: str) -> None:
+    command.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"{verb} this split of the run, and no others but those named alike (default: all)",
+    )
 
 
 def _log(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskdiscovery.errors import printable
+from taskdiscovery.errors import as_markdown, printable
 from taskdiscovery.exports.folder import Folder
 from taskdiscovery.exports.table import Table
 
@@ -17,12 +17,12 @@ def card(folder: Folder, table: Table, opening: str) -> str:
     """
     rows = "\n".join(
         f"| `{printable(name).replace('|', ' ').replace('`', ' ')}` | {table[name].kind} "
-        f"| {escaped(words)} |"
+        f"| {as_markdown(words)} |"
         for name, words in table.about.items()
     )
     count = len(folder.material.dataset)
     there = "" if folder.pictures is not None else " Pictures were left out."
-    return f"""# {escaped(folder.title)}: tasks, splits and agreement by image
+    return f"""# {as_markdown(folder.title)}: tasks, splits and agreement by image
 
 {count:,} images.{there} Written by taskdiscovery; the terms that the images came under hold here.
 
@@ -39,8 +39,3 @@ def card(folder: Folder, table: Table, opening: str) -> str:
 Agreement is the share of pairs of independent trainings that predict the same class; it says
 nothing of being right. Pictures are as networks saw them, not the original files.
 """
-
-
-def escaped(text: str) -> str:
-    """Keep names from strangers from being read as Markdown."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|" else c for c in printable(text))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from taskdiscovery.errors import as_markdown
 from taskdiscovery.loggers.flat import options_of
 from taskdiscovery.loggers.libraries import require
 from taskdiscovery.loggers.tracker import Tool, Tracker
@@ -78,5 +78,4 @@ def _folder(base: Path, job: JobInfo) -> Path:
 
 
 def _cell(text: str) -> str:
-    """Keep names from strangers from being read as Markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
+    return as_markdown(" ".join(text.split()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from taskdiscovery.errors import ConfigError
-from taskdiscovery.plots.axes import axes_of, plain
+from taskdiscovery.plots.axes import COLOURS, axes_of, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def draw_course(rows: Sequence[Mapping[str, Any]], ax: Axes | None = None) -> Ax
     ax = axes_of(ax, 6.4, 3.2)
     x = [row[at] for row in steps]
     marker = "o" if len(x) <= 30 else ""
-    for (name, words), colour in zip(lines.items(), ("#c2571a", "#e0a37f"), strict=False):
+    for (name, words), colour in zip(lines.items(), (COLOURS[""], "#e0a37f"), strict=False):
         if all(name in row for row in steps):
             ax.plot(x, [row[name] for row in steps], marker=marker, color=colour, label=words)
     ax.set_xlabel("outer step" if at == "step" else at)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from taskdiscovery.errors import printable
+from taskdiscovery.errors import as_markdown
 from taskdiscovery.splits.benchmark.columns import IMAGE, Column
 from taskdiscovery.splits.benchmark.rows import AGREEING, CONFLICTING, SPLITS, TRAIN, Benchmark
 from taskdiscovery.types import Document, IntArray
@@ -94,14 +94,14 @@ def card(benchmark: Benchmark, columns: list[Column], sizes: Mapping[str, int]) 
         for name, side in zip(target.classes, benchmark.side_C.tolist(), strict=True)
     )
     text = _TEXT.format(
-        title=_plain(f"{target.name} against {task.name}"),
-        task=_plain(task.name),
-        target=_plain(target.name),
-        data=_plain(called(benchmark.dataset.name)),
+        title=as_markdown(f"{target.name} against {task.name}"),
+        task=as_markdown(task.name),
+        target=as_markdown(target.name),
+        data=as_markdown(called(benchmark.dataset.name)),
         images=len(benchmark.dataset),
-        classes=_plain(", ".join(target.classes)),
-        sides=_plain(", ".join(task.classes)),
-        agreement=_plain(agreement),
+        classes=as_markdown(", ".join(target.classes)),
+        sides=as_markdown(", ".join(task.classes)),
+        agreement=as_markdown(agreement),
         seed=benchmark.seed,
         agreeing=AGREEING,
         conflicting=CONFLICTING,
@@ -180,8 +180,3 @@ def called(data: str) -> str:
     """Return what the data is called, without the folders that it lay in: a card is for others."""
     name = data.partition("?")[0].rstrip("/")
     return name if name.startswith("hf:") else name.rpartition("/")[2] or data
-
-
-def _plain(text: str) -> str:
-    """Keep names from strangers from being read as Markdown."""
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|" else c for c in printable(text))
